@@ -1,0 +1,3 @@
+"""Machine checks of the theory: Shannon-type proofs, symbolic steps, adversaries, mutations."""
+
+__project__ = "skip-it"

@@ -1,0 +1,64 @@
+"""Checks of arguments: each returns the clean value or raises one sentence with name and value."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from redundancy.errors import InvalidInputError
+
+__all__ = ["check_count", "check_joint", "check_real", "check_rows"]
+
+_SUM_TOLERANCE = 1e-9  # within it a table is renormalised, outside it is refused (style: never in silence beyond)
+
+
+def check_real(value: Any, name: str, *, lower: float = -math.inf, upper: float = math.inf, open_ends: bool = False) -> float:
+    """A finite number inside [lower, upper], or inside (lower, upper) with `open_ends`."""
+    if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)) or not math.isfinite(value):
+        raise InvalidInputError(f"need a finite number for {name}, got {value!r}")
+    inside = lower < value < upper if open_ends else lower <= value <= upper
+    if not inside:
+        ends = f"({lower:g}, {upper:g})" if open_ends else f"[{lower:g}, {upper:g}]"
+        raise InvalidInputError(f"need {name} inside {ends}, got {value!r}")
+    return float(value)
+
+
+def check_count(value: Any, name: str, *, lower: int = 0, upper: int | None = None) -> int:
+    """An integer inside [lower, upper]."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
+        raise InvalidInputError(f"need an integer for {name}, got {value!r}")
+    if value < lower or (upper is not None and value > upper):
+        raise InvalidInputError(f"need {name} in {lower}..{'' if upper is None else upper}, got {value!r}")
+    return int(value)
+
+
+def check_joint(joint: npt.ArrayLike, name: str = "joint", *, ndim: int | None = None) -> npt.NDArray[np.float64]:
+    """A joint probability table: finite, non-negative, summing to 1 within 1e-9 (then normalised)."""
+    table = np.array(joint, dtype=np.float64)
+    if ndim is not None and table.ndim != ndim:
+        raise InvalidInputError(f"need {name} with {ndim} axes, got shape {table.shape}")
+    if table.size == 0:
+        raise InvalidInputError(f"need a non-empty {name}, got shape {table.shape}")
+    if not np.isfinite(table).all():
+        raise InvalidInputError(f"need finite masses in {name}, got {np.count_nonzero(~np.isfinite(table))} NaN or infinite entries")
+    if (table < 0).any():
+        raise InvalidInputError(f"need masses >= 0 in {name}, got a minimum of {table.min():.6g}")
+    total = math.fsum(table.ravel())
+    if abs(total - 1.0) > _SUM_TOLERANCE:
+        raise InvalidInputError(f"need masses of {name} that sum to 1, got a sum of {total:.12g}; divide counts by their total first")
+    return table / total
+
+
+def check_rows(rows: npt.ArrayLike, name: str) -> npt.NDArray[np.float64]:
+    """A finite real matrix of shape (n_rows >= 1, n_features >= 1) as float64."""
+    array = np.asarray(rows)
+    if array.ndim != 2 or 0 in array.shape:
+        raise InvalidInputError(f"need {name} of shape (n_rows, n_features), got shape {array.shape}")
+    array = array.astype(np.float64)
+    bad = np.flatnonzero(~np.isfinite(array).all(axis=1))
+    if bad.size:
+        raise InvalidInputError(f"need finite values in {name}, got NaN or infinity in {bad.size} rows, the first is row {bad[0]}")
+    return array
