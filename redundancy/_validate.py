@@ -15,9 +15,12 @@ __all__ = ["check_count", "check_joint", "check_real", "check_rows"]
 _SUM_TOLERANCE = 1e-9  # within it a table is renormalised, outside it is refused (style: never in silence beyond)
 
 
-def check_real(value: Any, name: str, *, lower: float = -math.inf, upper: float = math.inf, open_ends: bool = False) -> float:
+def check_real(
+    value: Any, name: str, *, lower: float = -math.inf, upper: float = math.inf, open_ends: bool = False
+) -> float:
     """A finite number inside [lower, upper], or inside (lower, upper) with `open_ends`."""
-    if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)) or not math.isfinite(value):
+    numeric = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
+    if not numeric or not math.isfinite(value):
         raise InvalidInputError(f"need a finite number for {name}, got {value!r}")
     inside = lower < value < upper if open_ends else lower <= value <= upper
     if not inside:
@@ -43,12 +46,15 @@ def check_joint(joint: npt.ArrayLike, name: str = "joint", *, ndim: int | None =
     if table.size == 0:
         raise InvalidInputError(f"need a non-empty {name}, got shape {table.shape}")
     if not np.isfinite(table).all():
-        raise InvalidInputError(f"need finite masses in {name}, got {np.count_nonzero(~np.isfinite(table))} NaN or infinite entries")
+        bad = np.count_nonzero(~np.isfinite(table))
+        raise InvalidInputError(f"need finite masses in {name}, got {bad} NaN or infinite entries")
     if (table < 0).any():
         raise InvalidInputError(f"need masses >= 0 in {name}, got a minimum of {table.min():.6g}")
     total = math.fsum(table.ravel())
     if abs(total - 1.0) > _SUM_TOLERANCE:
-        raise InvalidInputError(f"need masses of {name} that sum to 1, got a sum of {total:.12g}; divide counts by their total first")
+        raise InvalidInputError(
+            f"need masses of {name} that sum to 1, got a sum of {total:.12g}; divide counts by their total first"
+        )
     return table / total
 
 
@@ -60,5 +66,7 @@ def check_rows(rows: npt.ArrayLike, name: str) -> npt.NDArray[np.float64]:
     array = array.astype(np.float64)
     bad = np.flatnonzero(~np.isfinite(array).all(axis=1))
     if bad.size:
-        raise InvalidInputError(f"need finite values in {name}, got NaN or infinity in {bad.size} rows, the first is row {bad[0]}")
+        raise InvalidInputError(
+            f"need finite values in {name}, got NaN or infinity in {bad.size} rows, the first is row {bad[0]}"
+        )
     return array

@@ -244,7 +244,7 @@ class BoundCertificate:
                 provenance=dict(tree["provenance"]),
             )
         except (KeyError, TypeError, AttributeError) as error:
-            raise StoreError(f"need a certificate of schema {SCHEMA}, got a tree that lacks or misshapes {error}") from None
+            raise StoreError(f"need a certificate of schema {SCHEMA}, got one that lacks {error}") from None
 
     def to_json(self) -> str:
         """Exact, self-contained JSON: floats round-trip, arrays and a digest of the whole included."""
@@ -385,7 +385,8 @@ def _freeze(value: Any) -> Any:
         return tuple(_freeze(v) for v in value)
     if value is None or isinstance(value, (bool, int, float, str, Interval, BoundCertificate, ArrayInput)):
         return value
-    raise InvalidInputError(f"need numbers, strings, arrays, intervals or certificates as inputs, got {type(value).__name__}")
+    kind = type(value).__name__
+    raise InvalidInputError(f"need numbers, strings, arrays, intervals or certificates as inputs, got {kind}")
 
 
 def _thaw(value: Any) -> Any:

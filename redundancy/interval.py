@@ -25,7 +25,7 @@ def round_down(x: float, *, slack: float = 0.0) -> float:
 
 
 def _shift(x: float, towards: float) -> float:
-    return x if math.isinf(x) else math.nextafter(x, towards, steps=_ULPS) if x else x
+    return x if math.isinf(x) or x == 0.0 else x + math.copysign(_ULPS, towards) * math.ulp(x)
 
 
 @dataclass(frozen=True, slots=True)
