@@ -1,0 +1,193 @@
+"""A key-value cache layer whose contents are shorter than the sequence that the model has seen.
+
+transformers builds one mask per forward, sized by one representative layer of the cache, so every layer must
+report the same *logical* length: the number of tokens the model has seen. Keys and values are kept for the
+tokens that were present in the layer, each with its logical position.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from transformers.cache_utils import DynamicCache, DynamicLayer, DynamicSlidingWindowLayer
+
+from extraction.skip.plan import Plan
+from redundancy.errors import UnsupportedModelError
+
+__all__ = ["CompactLayer", "adopt", "check_cache"]
+
+DUMMY = -1  # position of an entry that only fills up a shorter row
+
+
+class CompactLayer(DynamicLayer):  # type: ignore[no-untyped-call]
+    """Keys and values of the present tokens, with logical positions.
+
+    Attributes
+    ----------
+    plan : Plan
+        The plan that fills the layer; another plan must not continue it.
+    logical_length : int
+        Tokens that the model has seen.
+    is_dense : bool
+        Whether all of them are stored, in order.
+    positions : Tensor of shape (batch, stored) or None
+        Logical position of every stored entry, -1 for a dummy. None while the layer is dense or stores nothing.
+    has_dummies : bool
+        Whether some entry may be a dummy; known on the host, so that nothing waits for the device.
+    """
+
+    def __init__(self, plan: Plan, *, is_sliding: bool = False) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.plan = plan
+        self.is_sliding = is_sliding
+        self.logical_length = 0
+        self.is_dense = True
+        self.positions: torch.Tensor | None = None
+        self.has_dummies = False
+        self._announced = False
+
+    @property
+    def n_stored(self) -> int:
+        """Physical entries per row, dummies included."""
+        return 0 if self.keys is None else self.keys.shape[-2]
+
+    def announce_all(self, n_seen: int) -> None:
+        """Say that the next `update` brings the `n_seen` new tokens of the sequence; the layer must be dense."""
+        if not self.is_dense:
+            raise ValueError("a layer that has left tokens out needs the positions of every later chunk")
+        self.logical_length += n_seen
+        self._announced = True
+
+    def announce(self, n_seen: int, positions: torch.Tensor, *, has_dummies: bool) -> torch.Tensor:
+        """Say that of `n_seen` new tokens the next `update` brings those at `positions`, shape (batch, present).
+
+        Returns the positions of all that will then be stored.
+        """
+        old = self.positions
+        if old is None:
+            old = torch.arange(self.n_stored, device=positions.device).expand(positions.shape[0], -1)
+        self.positions = torch.cat([old, positions], dim=1)
+        self.is_dense = False
+        self.has_dummies |= has_dummies
+        self.logical_length += n_seen
+        self._announced = True
+        return self.positions
+
+    def skip(self, n_seen: int) -> None:
+        """The model saw `n_seen` tokens, of which this layer stores none."""
+        if self.is_dense and self.keys is not None:
+            self.positions = torch.arange(self.n_stored, device=self.keys.device).expand(self.keys.shape[0], -1)
+        self.is_dense = False
+        self.logical_length += n_seen
+
+    def update(
+        self, key_states: torch.Tensor, value_states: torch.Tensor, *args: Any, **kwargs: Any
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Append the keys and values that were announced."""
+        if not self._announced:
+            raise UnsupportedModelError(
+                f"this cache was filled under the plan {self.plan}: continue it inside apply() with that plan"
+            )
+        self._announced = False
+        return super().update(key_states, value_states, *args, **kwargs)
+
+    def get_seq_length(self) -> int:
+        """Logical length."""
+        return self.logical_length
+
+    def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
+        """Mask columns are logical positions from 0, in sliding layers too."""
+        return self.logical_length + query_length, 0
+
+    def reset(self) -> None:
+        """Forget everything."""
+        super().reset()
+        self.logical_length = 0
+        self.is_dense, self.positions, self.has_dummies, self._announced = True, None, False, False
+
+    def reorder_cache(self, beam_idx: torch.LongTensor) -> None:
+        """Reorder the rows for beam search."""
+        self._take_rows(lambda x: x.index_select(0, beam_idx.to(x.device)))
+
+    def batch_repeat_interleave(self, repeats: int) -> None:
+        """Repeat every row."""
+        self._take_rows(lambda x: x.repeat_interleave(repeats, dim=0))
+
+    def batch_select_indices(self, indices: torch.Tensor) -> None:
+        """Keep some rows."""
+        self._take_rows(lambda x: x[indices.to(x.device)])
+
+    def _take_rows(self, take: Any) -> None:
+        if self.is_initialized:
+            self.keys, self.values = take(self.keys), take(self.values)
+        if self.positions is not None:
+            self.positions = take(self.positions)
+
+    def crop(self, tokens_to_remove: int) -> None:
+        """Forget the last `tokens_to_remove` tokens (a number <= 0, as in transformers) of the sequence."""
+        if tokens_to_remove > 0:
+            raise ValueError(f"need a number <= 0 of tokens to crop, got {tokens_to_remove}")
+        if tokens_to_remove == 0:
+            return
+        length = max(0, self.logical_length + tokens_to_remove)
+        n_stored = self.n_stored
+        if n_stored:
+            if self.positions is None:
+                n_stored = min(n_stored, length)
+            else:
+                # Rows may lose different numbers of entries: the surplus of a row becomes dummies.
+                kept = self.positions.masked_fill(self.positions >= length, DUMMY)
+                used = (kept >= 0).any(dim=0).nonzero()
+                n_stored = int(used[-1]) + 1 if len(used) else 0
+                self.positions = kept[:, :n_stored]
+                self.has_dummies = bool((self.positions < 0).any())
+            keep = slice(0, n_stored)
+            self.keys, self.values = self.keys[..., keep, :], self.values[..., keep, :]  # type: ignore[index]
+        self.logical_length = length
+
+
+def check_cache(cache: Any, plan: Plan) -> None:
+    """Refuse, before anything runs, a cache that cannot hold compact layers.
+
+    Raises
+    ------
+    UnsupportedModelError
+        For a static, quantised, offloaded or encoder-decoder cache, for a layer without keys and values
+        of its own, and for a cache that something else has filled.
+    """
+    if cache is None:
+        return
+    if type(cache) is not DynamicCache:
+        raise UnsupportedModelError(
+            f"skipping needs a DynamicCache, whose layers may differ in length, got a {type(cache).__name__}; "
+            "drop cache_implementation or pass use_cache=False"
+        )
+    if cache.offloading:
+        raise UnsupportedModelError("skipping needs a cache that stays on the device, got an offloaded one")
+    layer: Any
+    for i, layer in enumerate(cache.layers):
+        if isinstance(layer, CompactLayer):
+            if layer.plan != plan:
+                raise UnsupportedModelError(
+                    f"need a fresh cache for the plan {plan}, got one that the plan {layer.plan} has filled"
+                )
+        elif type(layer) not in (DynamicLayer, DynamicSlidingWindowLayer):
+            raise UnsupportedModelError(
+                f"skipping needs softmax attention with a cache of its own in every layer, layer {i} has a "
+                f"{type(layer).__name__}"
+            )
+        elif layer.get_seq_length():
+            raise UnsupportedModelError(
+                f"need a fresh cache for the plan {plan}, got one with {layer.get_seq_length()} tokens of the "
+                "unmodified model"
+            )
+
+
+def adopt(cache: Any, plan: Plan, n_layers: int) -> None:
+    """Turn the empty layers of a checked cache into compact ones, in place."""
+    for i in range(n_layers):
+        if i == len(cache.layers):
+            cache.layers.append(CompactLayer(plan))
+        elif not isinstance(cache.layers[i], CompactLayer):
+            cache.layers[i] = CompactLayer(plan, is_sliding=cache.layers[i].is_sliding)

@@ -1,0 +1,353 @@
+"""Skipping plans: which tokens each decoder layer computes, as small frozen values that compose.
+
+Layers are numbered 0..n-1 by position, a depth d lies after d layers. Absent tokens keep their state:
+``h[i+1][absent] = h[i][absent]``, and a layer stores keys and values only for its present tokens.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+from typing import Any
+
+from redundancy._validate import check_count, check_real
+from redundancy.errors import InvalidInputError, StoreError
+
+__all__ = [
+    "Plan",
+    "Presence",
+    "late_entry",
+    "logit_exit",
+    "parse_plan",
+    "random_keep",
+    "skip_attention",
+    "skip_layers",
+    "skip_mlp",
+    "text_exit",
+    "vision_exit",
+]
+
+SCHEMA = "skip-it/plan/1"
+_LAYER_SETS = ("skip_layers", "skip_attention", "skip_mlp")
+_IDENTITY = "identity"
+
+
+@dataclass(frozen=True, slots=True)
+class Presence:
+    """The tokens that one layer computes; layers with equal presence compute the same tokens.
+
+    Parameters
+    ----------
+    vision : bool
+        Whether vision tokens take part (those that `Plan.keep_vision` left in).
+    text : bool
+        Whether all text tokens take part; False means the last prompt token alone.
+    thinned : bool
+        Whether some vision tokens were removed before layer 0.
+    """
+
+    vision: bool = True
+    text: bool = True
+    thinned: bool = False
+
+    @property
+    def is_full(self) -> bool:
+        """Whether every token is present."""
+        return self.vision and self.text and not self.thinned
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What to leave out of a decoder's computation. The default is the unmodified model.
+
+    Build plans from the functions of this module and join them with ``+``.
+
+    Parameters
+    ----------
+    late_entry : int, default=0
+        l: vision tokens are absent from the first l layers (DeepInsert). 0 is the plain model,
+        n makes the model blind to the image.
+    vision_exit : int, optional
+        e: vision tokens are present in the first e layers only (VTW with K = e); what those layers
+        cached stays visible to them. None or n is the plain model.
+    text_exit : int, optional
+        t: from layer t on, the prompt is computed at its last token only (state drop: later tokens
+        see no other prompt token there).
+    skip_layers, skip_attention, skip_mlp : frozenset of int
+        Layers left out whole, or whose attention or MLP adds nothing.
+    keep_vision : float, optional
+        Share in (0, 1] of vision tokens that enter the model at all, drawn at random: the baseline of equal
+        budget. Of v tokens ``floor(keep_vision * v + 0.5)`` are kept, at least one.
+    seed : int, default=0
+        Seed of that draw; the kept positions depend on the seed and on v alone.
+
+    Raises
+    ------
+    InvalidInputError
+        If a number is out of range, or vision tokens would leave before they enter.
+
+    Examples
+    --------
+    >>> plan = late_entry(4) + vision_exit(24)
+    >>> str(plan)
+    'late_entry(4) + vision_exit(24)'
+    >>> parse_plan(str(plan)) == plan == Plan.from_json(plan.to_json())
+    True
+    >>> plan.vision_layers(32)
+    range(4, 24)
+    """
+
+    late_entry: int = 0
+    vision_exit: int | None = None
+    text_exit: int | None = None
+    skip_layers: frozenset[int] = frozenset()
+    skip_attention: frozenset[int] = frozenset()
+    skip_mlp: frozenset[int] = frozenset()
+    keep_vision: float | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_count(self.late_entry, "late_entry")
+        for name in ("vision_exit", "text_exit"):
+            if getattr(self, name) is not None:
+                check_count(getattr(self, name), name)
+        for name in _LAYER_SETS:
+            layers = frozenset(check_count(i, f"each layer of {name}") for i in getattr(self, name))
+            object.__setattr__(self, name, layers)
+        if self.vision_exit is not None and self.vision_exit < self.late_entry:
+            raise InvalidInputError(
+                f"need vision_exit >= late_entry, got late_entry({self.late_entry}) and "
+                f"vision_exit({self.vision_exit}): vision tokens cannot leave before they enter"
+            )
+        if self.keep_vision is not None:
+            check_real(self.keep_vision, "keep_vision", lower=0.0, upper=1.0)
+            if self.keep_vision == 0.0:
+                raise InvalidInputError("need keep_vision above 0, got 0; a plan without vision is vision_exit(0)")
+        check_count(self.seed, "seed")
+
+    def __add__(self, other: object) -> Plan:
+        """Both plans at once; refused where they disagree."""
+        if not isinstance(other, Plan):
+            return NotImplemented
+        plain = Plan()
+        values: dict[str, Any] = {}
+        for field in fields(Plan):
+            mine, theirs = getattr(self, field.name), getattr(other, field.name)
+            default = getattr(plain, field.name)
+            if field.name in _LAYER_SETS:
+                values[field.name] = mine | theirs
+            elif mine == theirs or theirs == default:
+                values[field.name] = mine
+            elif mine == default:
+                values[field.name] = theirs
+            else:
+                raise InvalidInputError(
+                    f"need plans that agree on {field.name} to join them, got {mine} and {theirs}; keep one"
+                )
+        return Plan(**values)
+
+    def check(self, n_layers: int) -> Plan:
+        """Return the plan if a decoder of `n_layers` layers can run it.
+
+        Raises
+        ------
+        InvalidInputError
+            If the plan names a layer that the decoder has not.
+        """
+        check_count(n_layers, "n_layers", lower=1)
+        for name, depth in (("late_entry", self.late_entry), ("vision_exit", self.vision_exit)):
+            if depth is not None and depth > n_layers:
+                raise InvalidInputError(f"need {name} in 0..{n_layers} for a decoder of {n_layers} layers, got {depth}")
+        if self.text_exit is not None and self.text_exit > n_layers:
+            raise InvalidInputError(
+                f"need text_exit in 0..{n_layers} for a decoder of {n_layers} layers, got {self.text_exit}"
+            )
+        for name in _LAYER_SETS:
+            beyond = sorted(i for i in getattr(self, name) if i >= n_layers)
+            if beyond:
+                raise InvalidInputError(
+                    f"need layers 0..{n_layers - 1} in {name} for a decoder of {n_layers} layers, got {beyond}"
+                )
+        return self
+
+    def is_identity(self, n_layers: int) -> bool:
+        """Whether the plan leaves a decoder of `n_layers` layers as it is."""
+        self.check(n_layers)
+        untouched = not (self.skip_layers or self.skip_attention or self.skip_mlp)
+        return untouched and all(self.presence(i, n_layers).is_full for i in range(n_layers))
+
+    def vision_layers(self, n_layers: int) -> range:
+        """Layers in which vision tokens take part, layer skips aside."""
+        return range(self.late_entry, n_layers if self.vision_exit is None else self.vision_exit)
+
+    def presence(self, layer: int, n_layers: int) -> Presence:
+        """Tokens that `layer` computes."""
+        return Presence(
+            vision=layer in self.vision_layers(n_layers),
+            text=self.text_exit is None or layer < self.text_exit,
+            thinned=self.keep_vision is not None and self.keep_vision < 1.0,
+        )
+
+    def n_kept(self, n_vision: int) -> int:
+        """How many of `n_vision` vision tokens of one sample enter the model."""
+        if self.keep_vision is None or n_vision == 0:
+            return n_vision
+        return max(1, int(self.keep_vision * n_vision + 0.5))
+
+    def __str__(self) -> str:
+        terms = []
+        if self.late_entry:
+            terms.append(f"late_entry({self.late_entry})")
+        if self.vision_exit is not None:
+            terms.append(f"vision_exit({self.vision_exit})")
+        if self.text_exit is not None:
+            terms.append(f"text_exit({self.text_exit})")
+        terms += [f"{name}({_ranges(getattr(self, name))})" for name in _LAYER_SETS if getattr(self, name)]
+        if self.keep_vision is not None:
+            terms.append(f"random_keep({self.keep_vision!r}, seed={self.seed})")
+        return " + ".join(terms) or _IDENTITY
+
+    def __repr__(self) -> str:
+        return f"Plan({self})"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain tree of numbers and lists, for embedding in other JSON."""
+        tree: dict[str, Any] = {"schema": SCHEMA}
+        for field in fields(Plan):
+            value = getattr(self, field.name)
+            tree[field.name] = sorted(value) if field.name in _LAYER_SETS else value
+        return tree
+
+    @classmethod
+    def from_dict(cls, tree: Any) -> Plan:
+        """Inverse of `to_dict`.
+
+        Raises
+        ------
+        StoreError
+            If the tree is of another schema or has other fields.
+        """
+        names = {field.name for field in fields(Plan)}
+        if not isinstance(tree, dict) or tree.get("schema") != SCHEMA:
+            got = tree.get("schema") if isinstance(tree, dict) else type(tree).__name__
+            raise StoreError(f"need a plan of schema {SCHEMA}, got {got!r}")
+        if set(tree) - {"schema"} != names:
+            raise StoreError(f"need a plan with the fields {sorted(names)}, got {sorted(set(tree) - {'schema'})}")
+        values: dict[str, Any] = {k: frozenset(v) if k in _LAYER_SETS else v for k, v in tree.items() if k != "schema"}
+        return cls(**values)
+
+    def to_json(self) -> str:
+        """Exact JSON form."""
+        return json.dumps(self.to_dict())
+
+    @classmethod
+    def from_json(cls, text: str) -> Plan:
+        """Inverse of `to_json`."""
+        try:
+            tree = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise StoreError(f"need JSON of schema {SCHEMA}, got text that does not parse: {error}") from None
+        return cls.from_dict(tree)
+
+
+def late_entry(layer: int) -> Plan:
+    """Vision tokens are absent from the first `layer` layers."""
+    return Plan(late_entry=layer)
+
+
+def vision_exit(layer: int) -> Plan:
+    """Vision tokens are present in the first `layer` layers only."""
+    return Plan(vision_exit=layer)
+
+
+def text_exit(layer: int) -> Plan:
+    """From `layer` on, the prompt is computed at its last token only (state drop)."""
+    return Plan(text_exit=layer)
+
+
+def logit_exit(layer: int, *, n_layers: int) -> Plan:
+    """Stop after `layer` of `n_layers` layers: final norm and head read the state there (logit lens)."""
+    check_count(layer, "layer", upper=check_count(n_layers, "n_layers", lower=1))
+    return Plan(skip_layers=frozenset(range(layer, n_layers)))
+
+
+def skip_layers(*layers: int) -> Plan:
+    """Leave whole layers out (ShortGPT, PruneMe)."""
+    return Plan(skip_layers=frozenset(layers))
+
+
+def skip_attention(*layers: int) -> Plan:
+    """The attention of these layers adds nothing (LLM-Drop); they cache nothing."""
+    return Plan(skip_attention=frozenset(layers))
+
+
+def skip_mlp(*layers: int) -> Plan:
+    """The MLP of these layers adds nothing (LLM-Drop)."""
+    return Plan(skip_mlp=frozenset(layers))
+
+
+def random_keep(share: float, *, seed: int = 0) -> Plan:
+    """Keep a random `share` of the vision tokens from layer 0 on: the baseline of equal budget."""
+    return Plan(keep_vision=share, seed=seed)
+
+
+_DEPTHS = {"late_entry": late_entry, "vision_exit": vision_exit, "text_exit": text_exit}
+
+
+def parse_plan(text: str) -> Plan:
+    """Read the text form of a plan, as ``late_entry(4) + skip_layers(7, 9-11)``.
+
+    Raises
+    ------
+    InvalidInputError
+        If a term is not one of the forms that `str` of a plan writes.
+    """
+    plan = Plan()
+    if text.strip() in ("", _IDENTITY):
+        return plan
+    for term in text.split("+"):
+        plan = plan + _term(term.strip())
+    return plan
+
+
+def _term(term: str) -> Plan:
+    match = re.fullmatch(r"(\w+)\(([^()]*)\)", term)
+    name, body = match.groups() if match else ("", "")
+    try:
+        if name in _DEPTHS:
+            return _DEPTHS[name](int(body))
+        if name in _LAYER_SETS:
+            return Plan(**{name: frozenset(_layers(body))})  # type: ignore[arg-type]
+        if name == "random_keep":
+            share, _, seed = body.partition(",")
+            return random_keep(float(share), seed=int(re.sub(r"^\s*seed\s*=", "", seed) or 0))
+    except InvalidInputError:
+        raise
+    except ValueError:
+        pass  # a number that does not parse: the sentence below names the term
+    raise InvalidInputError(
+        "need terms like late_entry(4), vision_exit(24), text_exit(30), skip_layers(3, 7-9), skip_attention(5), "
+        f"skip_mlp(5) or random_keep(0.5, seed=0) joined by +, got {term!r}"
+    )
+
+
+def _layers(body: str) -> Iterable[int]:
+    for part in body.split(","):
+        first, dash, last = part.partition("-")
+        stop = int(last) if dash else int(first)
+        if stop < int(first):
+            raise InvalidInputError(f"need ranges of layers that rise, got {part.strip()!r}")
+        yield from range(int(first), stop + 1)
+
+
+def _ranges(layers: Iterable[int]) -> str:
+    """Layers as ``3, 7-9``."""
+    runs: list[list[int]] = []
+    for layer in sorted(layers):
+        if runs and layer == runs[-1][1] + 1:
+            runs[-1][1] = layer
+        else:
+            runs.append([layer, layer])
+    return ", ".join(str(a) if a == b else f"{a}-{b}" for a, b in runs)

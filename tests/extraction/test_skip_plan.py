@@ -1,0 +1,131 @@
+"""Plans are values: they compose, round-trip through text and JSON, and refuse what no decoder can run."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from extraction.skip import (
+    Plan,
+    late_entry,
+    logit_exit,
+    parse_plan,
+    random_keep,
+    skip_attention,
+    skip_layers,
+    skip_mlp,
+    text_exit,
+    vision_exit,
+)
+from extraction.skip.plan import Presence
+from redundancy.errors import InvalidInputError, StoreError
+
+layer_sets = st.frozensets(st.integers(0, 20), max_size=6)
+
+
+@st.composite
+def plans(draw):
+    entry = draw(st.integers(0, 8))
+    return Plan(
+        late_entry=entry,
+        vision_exit=draw(st.none() | st.integers(entry, 12)),
+        text_exit=draw(st.none() | st.integers(0, 12)),
+        skip_layers=draw(layer_sets),
+        skip_attention=draw(layer_sets),
+        skip_mlp=draw(layer_sets),
+        keep_vision=(share := draw(st.none() | st.integers(1, 10).map(lambda k: k / 10))),
+        seed=0 if share is None else draw(st.integers(0, 5)),
+    )
+
+
+@given(plan=plans())
+def test_text_and_json_round_trip(plan):
+    assert parse_plan(str(plan)) == plan
+    assert Plan.from_json(plan.to_json()) == plan
+    assert hash(Plan.from_json(plan.to_json())) == hash(plan)
+
+
+@given(plan=plans())
+def test_joining_with_the_identity_and_with_itself_changes_nothing(plan):
+    assert plan + Plan() == Plan() + plan == plan + plan == plan
+
+
+def test_text_forms():
+    plan = late_entry(4) + vision_exit(24) + skip_layers(9, 3, 7, 8) + skip_attention(1) + random_keep(0.5, seed=2)
+    assert str(plan) == (
+        "late_entry(4) + vision_exit(24) + skip_layers(3, 7-9) + skip_attention(1) + random_keep(0.5, seed=2)"
+    )
+    assert repr(late_entry(4)) == "Plan(late_entry(4))"
+    assert str(Plan()) == "identity"
+    assert parse_plan("identity") == parse_plan("") == parse_plan("late_entry(0)") == Plan()
+    assert parse_plan("skip_mlp(2-4,0)+text_exit(3)") == skip_mlp(0, 2, 3, 4) + text_exit(3)
+    assert parse_plan("random_keep(0.25)") == random_keep(0.25)
+    assert vision_exit(12) != Plan()  # equal only on a decoder of 12 layers
+    assert vision_exit(12).is_identity(12)
+    assert not vision_exit(12).is_identity(13)
+
+
+def test_presence_follows_the_definitions():
+    plan = late_entry(1) + vision_exit(3) + text_exit(4)
+    assert [plan.presence(i, 5) for i in range(5)] == [
+        Presence(vision=False),
+        Presence(),
+        Presence(),
+        Presence(vision=False),
+        Presence(vision=False, text=False),
+    ]
+    assert [i for i in range(6) if late_entry(6).presence(i, 6).vision] == []
+    assert logit_exit(2, n_layers=5) == skip_layers(2, 3, 4)
+    assert logit_exit(5, n_layers=5).is_identity(5)
+    assert random_keep(1.0).is_identity(5)
+    assert not random_keep(0.99).is_identity(5)
+    assert not late_entry(1).is_identity(5)
+    assert not skip_mlp(0).is_identity(5)
+    assert [random_keep(0.25).n_kept(v) for v in (0, 1, 2, 9, 10, 100)] == [0, 1, 1, 2, 3, 25]
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: late_entry(-1), "need late_entry in 0"),
+        (lambda: late_entry(1.5), "need an integer for late_entry, got 1.5"),
+        (lambda: late_entry(True), "need an integer"),
+        (lambda: vision_exit(-2), "need vision_exit"),
+        (lambda: skip_layers(1, -1), "each layer of skip_layers"),
+        (
+            lambda: late_entry(5) + vision_exit(3),
+            r"vision_exit >= late_entry, got late_entry\(5\) and vision_exit\(3\)",
+        ),
+        (lambda: late_entry(5) + late_entry(3), "agree on late_entry to join them, got 5 and 3"),
+        (lambda: random_keep(0.0), "keep_vision above 0"),
+        (lambda: random_keep(1.2), r"keep_vision inside \[0, 1\], got 1.2"),
+        (lambda: logit_exit(7, n_layers=5), r"layer in 0\.\.5, got 7"),
+        (lambda: parse_plan("early_entry(4)"), r"got 'early_entry\(4\)'"),
+        (lambda: parse_plan("late_entry(four)"), r"got 'late_entry\(four\)'"),
+        (lambda: parse_plan("late_entry 4"), "got 'late_entry 4'"),
+        (lambda: parse_plan("late_entry(4) +"), "got ''"),
+        (lambda: parse_plan("skip_layers(9-7)"), "ranges of layers that rise, got '9-7'"),
+        (lambda: parse_plan("late_entry(9) + vision_exit(7)"), "cannot leave before they enter"),
+    ],
+)
+def test_bad_plans_are_refused(make, words):
+    with pytest.raises(InvalidInputError, match=words):
+        make()
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("{", "does not parse"),
+        ("[]", "schema skip-it/plan/1, got 'list'"),
+        ('{"schema": "skip-it/plan/2"}', "got 'skip-it/plan/2'"),
+        ('{"schema": "skip-it/plan/1", "late_entry": 3}', "need a plan with the fields"),
+    ],
+)
+def test_foreign_json_is_refused(text, words):
+    with pytest.raises(StoreError, match=words):
+        Plan.from_json(text)
+
+
+def test_a_plan_cannot_be_joined_with_something_else():
+    with pytest.raises(TypeError):
+        late_entry(3) + 1
