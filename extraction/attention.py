@@ -1,0 +1,246 @@
+"""Attention mass on image tokens, read from the running attention function: a few fp32 rows, no eager attention."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import AttentionInterface
+
+from extraction.tokens import TokenGroups
+
+__all__ = ["AttentionMasses", "attention_mass", "tap_attention"]
+
+_ROW_BUDGET = 1 << 24  # entries of the fp32 score block: 64 MiB
+Sink = Callable[[int, "AttentionMasses"], None]
+
+
+class AttentionMasses:
+    """Masses on vision tokens in one layer, each of shape (B, H) and type float32."""
+
+    __slots__ = ("answer", "answer_value", "text_max", "text_mean")
+
+    def __init__(
+        self, answer: torch.Tensor, answer_value: torch.Tensor, text_mean: torch.Tensor, text_max: torch.Tensor
+    ) -> None:
+        self.answer, self.answer_value = answer, answer_value
+        self.text_mean, self.text_max = text_mean, text_max
+
+
+def attention_mass(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    mask: torch.Tensor | None,
+    index: torch.Tensor,
+    weights: torch.Tensor,
+    *,
+    scaling: float | None = None,
+    is_causal: bool = True,
+    sliding_window: int | None = None,
+    softcap: float | None = None,
+    sinks: torch.Tensor | None = None,
+    bias: torch.Tensor | None = None,
+) -> torch.Tensor:
+    r"""Softmax rows of chosen queries times a weight per key: :math:`\sum_j a_{ij} w_j`.
+
+    Parameters
+    ----------
+    query : Tensor of shape (B, H, Q, D)
+        Queries after the rotation.
+    key : Tensor of shape (B, H_kv, K, D)
+        Keys after the rotation, not repeated; H is a multiple of H_kv.
+    mask : Tensor or None
+        The model's own mask: 4-D boolean or additive, 2-D key padding (flash), or None.
+    index : LongTensor of shape (B, M)
+        Positions of the queries.
+    weights : Tensor of shape (B, 1 or H_kv, K, C)
+        C weights of every key.
+    scaling, is_causal, sliding_window, softcap, sinks, bias
+        As the attention function was called with. `is_causal` and `sliding_window` speak only where no 4-D
+        mask does.
+
+    Returns
+    -------
+    Tensor of shape (B, H, M, C)
+        Float32.
+
+    Notes
+    -----
+    Peak memory is one block of at most 2^24 scores, whatever the number of layers.
+    """
+    n_rows, n_heads, n_queries, width = query.shape
+    n_kv, n_keys = key.shape[1], key.shape[2]
+    scale = width**-0.5 if scaling is None else scaling
+    keys = key.float().transpose(2, 3)
+    weights = weights.float()
+    step = max(1, _ROW_BUDGET // (n_rows * n_heads * n_keys))
+    parts = []
+    for part in index.split(step, dim=1):
+        m = part.shape[1]
+        rows = query.gather(2, part[:, None, :, None].expand(-1, n_heads, -1, width)).float()
+        scores = (rows.reshape(n_rows, n_kv, -1, width) @ keys).mul_(scale).reshape(n_rows, n_heads, m, n_keys)
+        if softcap:
+            scores = torch.tanh(scores / softcap) * softcap
+        if bias is not None:
+            scores = scores + _rows_of(bias.expand(n_rows, -1, n_queries, -1), part, n_keys).float()
+        scores = _masked(scores, mask, part, n_keys - n_queries, is_causal, sliding_window)
+        if sinks is not None:
+            extra = sinks.float().reshape(1, n_heads, 1, 1).expand(n_rows, -1, m, -1)
+            shares = torch.cat([scores, extra], dim=-1).softmax(dim=-1)[..., :-1]
+        else:
+            shares = scores.softmax(dim=-1)
+        mass = shares.reshape(n_rows, n_kv, -1, n_keys) @ weights
+        parts.append(mass.reshape(n_rows, n_heads, m, -1))
+    return torch.cat(parts, dim=2)
+
+
+def _rows_of(table: torch.Tensor, index: torch.Tensor, n_keys: int) -> torch.Tensor:
+    """Rows `index` (B, M) of a (B, 1 or H, Q, K) table."""
+    place = index[:, None, :, None].expand(-1, table.shape[1], -1, table.shape[3])
+    return table.gather(2, place)[..., :n_keys]
+
+
+def _masked(
+    scores: torch.Tensor,
+    mask: torch.Tensor | None,
+    index: torch.Tensor,
+    n_past: int,
+    is_causal: bool,
+    sliding_window: int | None,
+) -> torch.Tensor:
+    n_rows, _, _, n_keys = scores.shape
+    if mask is not None and mask.dim() == 4:
+        n_queries = n_keys - n_past
+        rows = _rows_of(mask.expand(n_rows, -1, n_queries, -1), index, n_keys)
+        return scores.masked_fill(~rows, -torch.inf) if rows.dtype == torch.bool else scores + rows.float()
+    positions = torch.arange(n_keys, device=scores.device)
+    own = (index + n_past)[:, None, :, None]
+    if is_causal:
+        scores = scores.masked_fill(positions > own, -torch.inf)
+        if sliding_window is not None:
+            scores = scores.masked_fill(positions <= own - sliding_window, -torch.inf)
+    if mask is not None:
+        scores = scores.masked_fill(~mask[:, None, None, :n_keys].bool(), -torch.inf)
+    return scores
+
+
+@contextmanager
+def tap_attention(attentions: Sequence[nn.Module | None], tokens: TokenGroups, sink: Sink) -> Iterator[None]:
+    """Call ``sink(layer, masses)`` for every layer whose attention runs inside the context.
+
+    The registered attention functions in use are wrapped for the duration, and only calls of the given
+    modules are looked at (a vision tower shares the registry). The functions and their results stay the same:
+    the name of the implementation does not change, so the model takes the very same path. Eager attention is
+    no registered function; there its returned weights are read.
+
+    Parameters
+    ----------
+    attentions : sequence of Module or None
+        Self-attention of each layer.
+    tokens : TokenGroups
+        Groups of the batch.
+    sink : callable
+        Gets layer index and masses, on the layer's device. A layer without softmax attention never calls it.
+    """
+    layer_of = {id(module): i for i, module in enumerate(attentions) if module is not None}
+    moved: dict[torch.device, TokenGroups] = {}
+
+    def on(device: torch.device) -> TokenGroups:
+        if device not in moved:
+            moved[device] = tokens.to(device)
+        return moved[device]
+
+    def wrap(function: Callable[..., Any]) -> Callable[..., Any]:
+        def tapped(
+            module: nn.Module,
+            query: torch.Tensor,
+            key: torch.Tensor,
+            value: torch.Tensor,
+            attention_mask: Any,
+            *args: Any,
+            **kwargs: Any,
+        ) -> Any:
+            layer = layer_of.get(id(module))
+            if layer is not None and _readable(query, key, attention_mask, on(query.device)):
+                sink(layer, _from_states(module, query, key, value, attention_mask, on(query.device), kwargs))
+            return function(module, query, key, value, attention_mask, *args, **kwargs)
+
+        return tapped
+
+    def from_weights(layer: int) -> Callable[..., None]:
+        def hook(module: nn.Module, args: Any, output: Any) -> None:
+            shares = output[1] if isinstance(output, tuple) and len(output) > 1 else None
+            if torch.is_tensor(shares) and shares.dim() == 4:
+                sink(layer, _from_shares(shares, on(shares.device)))
+
+        return hook
+
+    with ExitStack() as stack:
+        names = set()
+        for i, module in enumerate(attentions):
+            if module is None:
+                continue
+            name = getattr(getattr(module, "config", None), "_attn_implementation", None)
+            if name == "eager":
+                stack.callback(module.register_forward_hook(from_weights(i)).remove)
+            elif name is not None:
+                names.add(name)
+        for name in sorted(names):
+            original = AttentionInterface()[name]
+            AttentionInterface.register(name, wrap(original))
+            stack.callback(AttentionInterface.register, name, original)
+        yield
+
+
+def _readable(query: torch.Tensor, key: torch.Tensor, mask: Any, tokens: TokenGroups) -> bool:
+    """Whether keys are this batch's tokens and the mask is of a known kind; otherwise the layer stays undefined."""
+    n_tokens = tokens.groups.shape[1]
+    known = mask is None or (torch.is_tensor(mask) and mask.dim() in (2, 4))
+    return known and query.dim() == 4 and query.shape[2] == n_tokens and key.shape[2] == n_tokens
+
+
+def _from_states(
+    module: nn.Module,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    mask: torch.Tensor | None,
+    tokens: TokenGroups,
+    kwargs: dict[str, Any],
+) -> AttentionMasses:
+    causal = kwargs.get("is_causal")
+    options = {
+        "scaling": kwargs.get("scaling"),
+        "is_causal": bool(getattr(module, "is_causal", True) if causal is None else causal),
+        "sliding_window": kwargs.get("sliding_window"),
+        "softcap": kwargs.get("softcap"),
+        "sinks": kwargs.get("s_aux"),
+        "bias": kwargs.get("position_bias"),
+    }
+    vision = tokens.vision.unsqueeze(1)
+    norms = value.float().norm(dim=-1)
+    weights = torch.stack([vision.expand_as(norms), norms * vision, norms], dim=-1)
+    index = torch.cat([tokens.answer[:, None], tokens.text_index], dim=1)
+    mass = attention_mass(query, key, mask, index, weights, **options)
+    answer, text = mass[:, :, 0], mass[:, :, 1:, 0]
+    return AttentionMasses(answer[..., 0], answer[..., 1] / answer[..., 2], *_over_text(text, tokens.text_valid))
+
+
+def _from_shares(shares: torch.Tensor, tokens: TokenGroups) -> AttentionMasses:
+    mass = shares.float() @ tokens.vision[:, None, :, None].float()
+    rows = mass[..., 0]
+    n_heads = rows.shape[1]
+    answer = rows.gather(2, tokens.answer[:, None, None].expand(-1, n_heads, -1))[..., 0]
+    text = rows.gather(2, tokens.text_index[:, None].expand(-1, n_heads, -1))
+    return AttentionMasses(answer, torch.full_like(answer, torch.nan), *_over_text(text, tokens.text_valid))
+
+
+def _over_text(mass: torch.Tensor, valid: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Mean and maximum over the valid queries; NaN for a row without text."""
+    real = valid[:, None]
+    mean = torch.where(real, mass, 0).sum(dim=-1) / real.sum(dim=-1)
+    largest = torch.where(real, mass, -torch.inf).amax(dim=-1)
+    return mean, torch.where(torch.isneginf(largest), torch.nan, largest)

@@ -1,0 +1,54 @@
+"""Devices and data types: where a model lives, how a batch gets there, what the statistics are told."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import nn
+
+from redundancy.errors import UnsupportedModelError
+
+__all__ = ["check_float64", "default_device", "dtype_name", "input_device", "model_dtype", "to_device"]
+
+
+def default_device() -> torch.device:
+    """CUDA device if there is one, else the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def input_device(model: nn.Module) -> torch.device:
+    """Device that the inputs of `model` belong on: that of its input embeddings."""
+    embeddings: Any = getattr(model, "get_input_embeddings", lambda: None)()
+    weights = next(iter((embeddings or model).parameters()), None)
+    return weights.device if weights is not None else torch.device("cpu")
+
+
+def check_float64(device: torch.device) -> None:
+    """Refuse a device without float64, in which the statistics are accumulated."""
+    if device.type == "mps":
+        raise UnsupportedModelError(
+            "need a device with float64 to accumulate on, mps has none; move the model to the CPU"
+        )
+
+
+def model_dtype(model: nn.Module) -> torch.dtype:
+    """Floating type of the model's weights."""
+    return next((p.dtype for p in model.parameters() if p.is_floating_point()), torch.float32)
+
+
+def dtype_name(model: nn.Module) -> str:
+    """Name of `model_dtype`, such as "bfloat16"."""
+    return str(model_dtype(model)).removeprefix("torch.")
+
+
+def to_device(batch: Mapping[str, Any], device: torch.device, dtype: torch.dtype | None = None) -> dict[str, Any]:
+    """Move the tensors of a batch; floating ones also to `dtype`."""
+    moved = {}
+    for name, value in batch.items():
+        if torch.is_tensor(value):
+            cast = dtype if value.is_floating_point() else None
+            value = value.to(device=device, dtype=cast, non_blocking=True)
+        moved[name] = value
+    return moved
