@@ -1,5 +1,16 @@
 """Skip for real: plans, the engine that runs them, their cost, and the choice of one with a guarantee."""
 
+from extraction.skip.choose import PlanChoice, PlanTest, choose_plan, select_plan
+from extraction.skip.cost import (
+    DecoderShape,
+    cache_bytes,
+    decode_bytes,
+    decode_flops,
+    flop_speedup,
+    kv_share,
+    prefill_flops,
+    tokens_per_layer,
+)
 from extraction.skip.patch import Skipping, apply
 from extraction.skip.plan import (
     Plan,
@@ -13,18 +24,37 @@ from extraction.skip.plan import (
     text_exit,
     vision_exit,
 )
+from extraction.skip.timing import PrefillTiming, measure_prefill
+from extraction.skip.validate import PlanEvaluation, evaluate, sweep
 
 __all__ = [
+    "DecoderShape",
     "Plan",
+    "PlanChoice",
+    "PlanEvaluation",
+    "PlanTest",
+    "PrefillTiming",
     "Skipping",
     "apply",
+    "cache_bytes",
+    "choose_plan",
+    "decode_bytes",
+    "decode_flops",
+    "evaluate",
+    "flop_speedup",
+    "kv_share",
     "late_entry",
     "logit_exit",
+    "measure_prefill",
     "parse_plan",
+    "prefill_flops",
     "random_keep",
+    "select_plan",
     "skip_attention",
     "skip_layers",
     "skip_mlp",
+    "sweep",
     "text_exit",
+    "tokens_per_layer",
     "vision_exit",
 ]
