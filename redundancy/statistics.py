@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
@@ -64,7 +65,7 @@ class HarvestStatistics:
             raise InvalidInputError(f"need arrays out of {sorted(ARRAYS)}, got {unknown}")
         ids = [str(name) for name in sample_ids]
         if len(set(ids)) != len(ids):
-            twice = next(name for name in ids if ids.count(name) > 1)
+            twice = Counter(ids).most_common(1)[0][0]
             raise InvalidInputError(f"need unique sample ids, {twice!r} occurs more than once; rename the samples")
         n_features = given["shift"].shape[-1] if "shift" in given and given["shift"].ndim == 3 else 0
         order = np.array(sorted(range(len(ids)), key=ids.__getitem__), dtype=np.intp)
@@ -103,11 +104,9 @@ class HarvestStatistics:
     def __repr__(self) -> str:
         return f"HarvestStatistics({self.spec.model!r}, n_samples={self.n_samples}, n_layers={self.spec.n_layers})"
 
-    def array(self, name: str) -> npt.NDArray[Any]:
-        """Return a copy of a raw array of the state."""
-        if name not in self._arrays:
-            raise InvalidInputError(f"need the name of an array out of {sorted(ARRAYS)}, got {name!r}")
-        return self._arrays[name].copy()
+    def arrays(self) -> dict[str, npt.NDArray[Any]]:
+        """Return copies of the raw arrays of the state, by the names of the schema."""
+        return {name: array.copy() for name, array in self._arrays.items()}
 
     # ------------------------------------------------------------------ per sample
 
