@@ -1,0 +1,410 @@
+"""The words of the page: what the numbers of a report say, with no more certainty than they carry."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from redundancy.report.findings import Findings, distance_findings
+from redundancy.report.schema import layer_values, plan_rows, profile_groups, profile_rows
+from redundancy.report.tables import DASH
+from redundancy.units import unit_name
+
+__all__ = ["FILTERS", "context", "figure_labels"]
+
+Report = Mapping[str, Any]
+MINUS, TIMES, THIN = "\u2212", "\u00d7", "\u202f"
+
+LABELS = {
+    "P": ("proved", "An identity or inequality, proved and checked by machine."),
+    "C": ("certified", "Holds with the stated confidence over the draw of the sample, whatever the distribution."),
+    "A": ("assumed", "Holds if the named assumptions do; no data can verify them."),
+    "E": ("estimated", "A point estimate or an asymptotic interval; no finite-sample guarantee."),
+    "V": (
+        "vacuous",
+        "No better than the trivial range. It says nothing, and is shown so that nobody reads it as evidence.",
+    ),
+}
+
+CAPTIONS = {
+    "distance": (
+        "Distance per layer",
+        "Mean cosine distance between the input and the output of each layer. Bars are certified upper bounds.",
+    ),
+    "proximity": (
+        "Proximity per layer",
+        "Share of tokens that a layer moves by less than 0.05. Bars are certified lower bounds.",
+    ),
+    "attention": (
+        "Attention on the image",
+        "Visual attention ratio per layer: of the answer token, and of all text queries.",
+    ),
+    "centred_distance": (
+        "Distance without the common vector",
+        "The same after the mean vector of each depth is removed. A large common vector makes raw distances small.",
+    ),
+    "norm": ("Norms", "Mean norm of the stream after each layer. Long vectors turn little for the same change."),
+    "depth_vision": (
+        "Depth by depth, vision",
+        "Mean distance of vision tokens between any two depths. Late entry at l replaces depth l by depth 0.",
+    ),
+    "depth_text": ("Depth by depth, text", "The same for text tokens."),
+    "accuracy": (
+        "Accuracy when layers are really skipped",
+        "Late entry: the first layers run without vision tokens. Vision exit: only the first layers have them.",
+    ),
+    "speedup": ("Prefill speed-up", "Measured on the clock (filled) and predicted from operation counts (hollow)."),
+    "speed_accuracy": ("Speed against accuracy", "Every plan that was run; the chosen one is ringed."),
+}
+
+
+def figure_labels(report: Report) -> dict[str, str]:
+    """Text alternative of each figure, with the ends of its main curves in numbers."""
+    labels = {name: f"{title}. {caption}" for name, (title, caption) in CAPTIONS.items()}
+    for name, field in (("distance", "mean_distance"), ("proximity", "fraction_below_0.05")):
+        for group in ("vision", "text"):
+            labels[name] += _range(f" {group.capitalize()}", _by_layer(profile_rows(report, group), field))
+    labels["attention"] += _range(" Answer token", layer_values(report, "var_mean"))
+    for section, title in (("late_entry", "Late entry"), ("vision_exit", "Vision exit")):
+        rows = plan_rows(report, section)
+        labels["accuracy"] += _range(f" {title}", _by_layer(rows, "accuracy"))
+        labels["speedup"] += _range(f" {title}", _by_layer(rows, "prefill_speedup"))
+    return labels
+
+
+def context(report: Report) -> dict[str, Any]:
+    """Everything the template prints, apart from figures, styles and the data itself."""
+    findings = distance_findings(report)
+    model = report["model"]
+    return {
+        "report": report,
+        "model": model,
+        "facts": _facts(report),
+        "chosen": _chosen(report),
+        "labels": _legend(report),
+        "captions": CAPTIONS,
+        "evidence": _evidence(report),
+        "certificates": _certificates(report),
+        "findings": _finding_sentences(report, findings),
+        "rule": findings,
+        "profile": {group: profile_rows(report, group) for group in profile_groups(report)},
+        "attention": {
+            name: layer_values(report, name) for name in ("var_mean", "var", "var_text_mean", "var_text_max")
+        },
+        "plans": [(s, t, plan_rows(report, s)) for s, t in _SECTIONS if report.get(s)],
+        "other_plans": report.get("other_plans") or [],
+        "families": [f for f in (_families(report, s, t) for s, t in _SECTIONS) if f],
+        "not_claimed": report.get("not_claimed") or [],
+        "provenance": _provenance(report),
+        "dash": DASH,
+    }
+
+
+_SECTIONS = (("late_entry", "Late entry"), ("vision_exit", "Vision exit"))
+
+
+def _facts(report: Report) -> list[tuple[str, str, str]]:
+    """Name, value and a note: the setting in a handful of numbers."""
+    model, blind = report["model"], (report.get("baselines") or {})
+    facts = [("decoder layers", str(model["n_layers"]), model.get("model_type") or "")]
+    if model.get("n_vision_tokens") is not None:
+        facts.append(("vision tokens per image", f"{model['n_vision_tokens']:g}", ""))
+    if model.get("n_parameters"):
+        facts.append(("parameters", _count(model["n_parameters"]), model.get("dtype") or ""))
+    facts.append(("questions measured", f"{report['n_samples']:,}".replace(",", THIN), ""))
+    if report.get("baseline_accuracy") is not None:
+        facts.append(
+            ("accuracy, unmodified", percent(report["baseline_accuracy"]), percents(report.get("baseline_interval")))
+        )
+    without = [blind[name] for name in ("image_removed", "image_shuffled") if blind.get(name) is not None]
+    if without:
+        note = f"majority answer {percent(blind['majority'])}" if blind.get("majority") is not None else ""
+        facts.append(("accuracy without the image", percent(max(without)), note))
+    return facts
+
+
+def _chosen(report: Report) -> dict[str, Any] | None:
+    plan = report.get("chosen_plan")
+    if not plan:
+        return None
+    n_layers = report["model"]["n_layers"]
+    late, leave = plan.get("late_entry"), plan.get("vision_exit")
+    first, last = late or 0, n_layers if leave is None else leave
+    known = late is not None or leave is not None
+    level = plan.get("confidence_level")
+    figures = []
+    if plan.get("prefill_speedup") is not None:
+        figures.append((f"{plan['prefill_speedup']:.2f}{TIMES}", "prefill speed-up", "measured on the clock"))
+    if plan.get("accuracy_change") is not None:
+        ends = plan.get("accuracy_change_interval")
+        note = f"interval {points(ends[0], unit=False)} to {points(ends[1])}" if ends else "no interval given"
+        figures.append((points(plan["accuracy_change"]), "change of accuracy", note))
+    if plan.get("loss_upper") is not None:
+        confidence = f"certified with confidence {level:g}" if level is not None else "certified"
+        figures.append((f"\u2264{THIN}{percent(plan['loss_upper'])}", "risk", confidence))
+    return {
+        "headline": plan.get("text") or plan["plan"],
+        "plan": plan["plan"],
+        "guarantee": plan.get("guarantee") or _guarantee(plan),
+        "figures": figures,
+        "strip": [first < layer <= last for layer in range(1, n_layers + 1)] if known else [],
+        "unchanged": known and first == 0 and last == n_layers,
+        "n_calibration": plan.get("n_calibration"),
+        "n_tested_plans": plan.get("n_tested_plans"),
+    }
+
+
+def _guarantee(plan: Mapping[str, Any]) -> str:
+    risk, level = plan.get("loss_upper", plan.get("risk")), plan.get("confidence_level")
+    if risk is None or level is None:
+        return "The report states no guarantee for this plan; read its accuracy as an estimate."
+    return (
+        f"With confidence at least {level:g} over the draw of the calibration set, the risk is at most {percent(risk)}."
+    )
+
+
+def _legend(report: Report) -> list[tuple[str, str, str, int]]:
+    counts = Counter(_symbol(s) for certificate in report["certificates"] for s in certificate["statements"])
+    return [(symbol, name, text, counts[symbol]) for symbol, (name, text) in LABELS.items()]
+
+
+def _evidence(report: Report) -> list[dict[str, Any]]:
+    """Per group a grid of labels: a row per theorem and quantity, a column per layer."""
+    grids: dict[str, dict[tuple[str, str], dict[int, tuple[str, str]]]] = {}
+    for certificate in report["certificates"]:
+        grid = grids.setdefault(str(certificate.get("group") or "all tokens"), {})
+        for s in certificate["statements"]:
+            cells = grid.setdefault((s["theorem"], s["quantity"]), {})
+            cells.setdefault(certificate.get("layer") or 0, (_symbol(s), bound_text(s)))
+    tables = []
+    for group, grid in grids.items():
+        layers = sorted({layer for cells in grid.values() for layer in cells})
+        rows = [
+            {"theorem": theorem_name(t), "quantity": plain(q), "cells": [cells.get(layer) for layer in layers]}
+            for (t, q), cells in grid.items()
+        ]
+        tables.append({"group": group, "layers": layers, "rows": rows})
+    return tables
+
+
+def _certificates(report: Report) -> list[dict[str, Any]]:
+    shown = []
+    for certificate in report["certificates"]:
+        statements = [
+            {
+                "theorem": theorem_name(s["theorem"]),
+                "quantity": plain(s["quantity"]),
+                "bound": bound_text(s),
+                "symbol": _symbol(s),
+                "evidence": s["evidence"],
+                "confidence_level": s.get("confidence_level"),
+                "vacuous": _symbol(s) == "V",
+                "assumptions": [_assumption(a) for a in s.get("assumptions") or ()],
+            }
+            for s in certificate["statements"]
+        ]
+        counts = Counter(s["symbol"] for s in statements)
+        parts = [f"{counts[k]} {LABELS[k][0]}" for k in LABELS if counts[k]]
+        where = [f"Layer {certificate['layer']}"] if certificate.get("layer") is not None else []
+        where += [str(certificate["group"])] if certificate.get("group") else []
+        title = " · ".join(where) or "All layers"
+        shown.append({"title": title, "summary": ", ".join(parts) or "no statements", "statements": statements})
+    return shown
+
+
+def _finding_sentences(report: Report, f: Findings) -> list[str]:
+    """The disagreement between distances and measured skipping, or that none could be shown."""
+    if not f.checked:
+        return [
+            "No late-entry plan was measured with an interval, so this report cannot say whether distances predict."
+        ]
+    late = {row["layer"]: row for row in plan_rows(report, "late_entry")}
+    said = []
+    if f.misses_of_distance:
+        worst = min(f.misses_of_distance)
+        change = late[worst].get("accuracy_change")
+        loss = f" At depth {worst} the change is already {points(change)}." if change is not None else ""
+        said.append(
+            f"Vision tokens move by at most {f.distance:g} on average in every layer skipped by late entry at "
+            f"{_depths(f.misses_of_distance)}, yet accuracy falls there, with the whole interval below zero.{loss}"
+        )
+    else:
+        said.append(
+            f"No measured late entry through layers of distance at most {f.distance:g} lost accuracy beyond its "
+            "interval. That does not show that small distances make a layer safe."
+        )
+    if f.misses_of_both:
+        depth = min(f.misses_of_both)
+        share = f"{f.attention:.0%}".replace("%", f"{THIN}%")
+        said.append(
+            f"At {_depths(f.misses_of_both)} the attention of the answer token is low as well, at most {share} of its "
+            "maximum over layers: the combined condition says skip, and skipping fails."
+        )
+        answer, text = layer_values(report, "var_mean").get(depth), layer_values(report, "var_text_max").get(depth)
+        if answer is not None and text is not None and text > answer:
+            said.append(
+                f"In layer {depth} the answer token gives {answer:.2f} of its attention to the image, some text query "
+                f"{text:.2f}: VAR of the answer token alone does not see what the other tokens read."
+            )
+    vision = {row["layer"]: row for row in profile_rows(report, "vision")}
+    ratios = [
+        row["centred_distance"] / row["mean_distance"]
+        for row in vision.values()
+        if row.get("centred_distance") is not None and (row.get("mean_distance") or 0) > 0
+    ]
+    if ratios and min(ratios) > 2:
+        said.append(
+            f"Without the mean vector the distances of vision tokens are {min(ratios):.2g} to {max(ratios):.2g} times "
+            "larger: part of their closeness is one vector that all of them share."
+        )
+    if f.free_exits:
+        said.append(
+            f"Vision exit at {_depths(f.free_exits)} loses at most {points(f.tolerance).lstrip('+')} although a later "
+            "layer still attends to the image: low attention is not necessary either."
+        )
+    return said
+
+
+def _families(report: Report, section: str, title: str) -> dict[str, Any] | None:
+    rows = [row for row in plan_rows(report, section) if row.get("family_accuracy")]
+    if not rows:
+        return None
+    names = list(dict.fromkeys(name for row in rows for name in row["family_accuracy"]))
+    base = report.get("baseline_family_accuracy") or {}
+    return {"title": title, "names": names, "base": base, "rows": rows}
+
+
+def _provenance(report: Report) -> list[tuple[str, str]]:
+    model, data = report["model"], report.get("data") or {}
+    families = ", ".join(f"{name} {count}" for name, count in (data.get("families") or {}).items())
+    entries = [
+        ("Model", model["name"]),
+        ("Weights, SHA-256", model.get("sha256")),
+        ("Data", data.get("name")),
+        ("Questions by family", families),
+        ("Command", report.get("command")),
+        ("Created", report.get("created")),
+        ("Skip-It", report.get("version")),
+        ("Run time", f"{report['seconds']:.0f} s" if report.get("seconds") is not None else None),
+        ("Confidence level", f"{report['confidence_level']:g}" if report.get("confidence_level") is not None else None),
+        ("Certificates", report.get("certificate_file")),
+        ("Environment", ", ".join(f"{k} {v}" for k, v in (report.get("environment") or {}).items() if v is not None)),
+        ("Schema", report["schema"]),
+    ]
+    return [(name, str(value)) for name, value in entries if value]
+
+
+def theorem_name(theorem: str) -> str:
+    """Theorem 1, Minkowski form, for thm1.minkowski; other ids are shown as they are, without underscores."""
+    match = re.fullmatch(r"(thm|prop|lemma|def|cor)(\d+)(?:\.(\w+))?", theorem)
+    if not match:
+        return plain(theorem.replace(".", ", "))
+    kind = {"thm": "Theorem", "prop": "Proposition", "lemma": "Lemma", "def": "Definition", "cor": "Corollary"}[
+        match[1]
+    ]
+    form = {None: "", "printed": ", as printed"}.get(match[3], f", {plain(match[3] or '')}")
+    return f"{kind} {match[2]}{form}"
+
+
+def plain(name: str) -> str:
+    """An identifier as words."""
+    return name.replace("_", " ")
+
+
+def bound_text(statement: Mapping[str, Any]) -> str:
+    """The interval of a statement as an inequality where one end says nothing."""
+    lower, upper = statement.get("lower"), statement.get("upper")
+    unit = unit_name(statement["base"]) if statement.get("base") else ""
+    unit = f" {unit}" if unit else ""
+    if lower is None and upper is None:
+        return "no bound"
+    if upper is None:
+        return f"\u2265 {lower:.4g}{unit}"
+    if lower is None or lower == 0:
+        return f"\u2264 {upper:.4g}{unit}"
+    return f"{lower:.4g} to {upper:.4g}{unit}"
+
+
+def percent(value: float | None, digits: int = 1) -> str:
+    """0.965 as 96.5 %."""
+    return DASH if value is None else f"{100 * value:.{digits}f}{THIN}%"
+
+
+def percents(ends: Sequence[float] | None) -> str:
+    """[0.9, 0.95] as 90.0 to 95.0 %."""
+    return "" if ends is None else f"{100 * ends[0]:.1f} to {percent(ends[1])}"
+
+
+def points(value: float | None, *, unit: bool = True) -> str:
+    """A change in [-1, 1] in percentage points, with a true minus."""
+    if value is None:
+        return DASH
+    text = f"{100 * value:+.1f}".replace("-", MINUS)
+    return f"{text}{THIN}pp" if unit else text
+
+
+def change_interval(ends: Sequence[float] | None) -> str:
+    """[-0.02, 0.01] in points."""
+    return DASH if ends is None else f"{points(ends[0], unit=False)} to {points(ends[1], unit=False)}"
+
+
+def fixed(value: float | None, digits: int = 3) -> str:
+    """A number with fixed digits, or a dash."""
+    return DASH if value is None else f"{value:.{digits}f}"
+
+
+def small(value: float | None) -> str:
+    """A distance: three decimals, two significant digits below 0.001."""
+    if value is None:
+        return DASH
+    return f"{value:.2g}" if 0 < value < 0.001 else f"{value:.3f}"
+
+
+FILTERS = {
+    "percent": percent,
+    "percents": percents,
+    "points": points,
+    "change_interval": change_interval,
+    "fixed": fixed,
+    "small": small,
+}
+
+
+def _symbol(statement: Mapping[str, Any]) -> str:
+    if statement.get("vacuous"):
+        return "V"
+    first = statement["evidence"][:1]
+    return first if first in LABELS else "?"
+
+
+def _assumption(value: Any) -> tuple[str, str]:
+    return (value, "") if isinstance(value, str) else (str(value["text"]), str(value.get("status") or ""))
+
+
+def _by_layer(rows: Iterable[Mapping[str, Any]], field: str) -> dict[int, float]:
+    return {row["layer"]: row[field] for row in rows if row.get(field) is not None}
+
+
+def _range(name: str, values: Mapping[int, float]) -> str:
+    if not values:
+        return ""
+    first, last = min(values), max(values)
+    return f"{name}: {values[first]:.3g} at {first}, {values[last]:.3g} at {last}."
+
+
+def _depths(depths: Sequence[int]) -> str:
+    """'depth 3', 'depths 1 to 4', 'depths 1, 2 and 7'."""
+    if len(depths) == 1:
+        return f"depth {depths[0]}"
+    if list(depths) == list(range(depths[0], depths[-1] + 1)) and len(depths) > 2:
+        return f"depths {depths[0]} to {depths[-1]}"
+    return "depths " + ", ".join(map(str, depths[:-1])) + f" and {depths[-1]}"
+
+
+def _count(number: int) -> str:
+    for size, name in ((1e9, "B"), (1e6, "M"), (1e3, "k")):
+        if number >= size:
+            return f"{number / size:.3g}{THIN}{name}"
+    return str(number)

@@ -1,0 +1,199 @@
+"""How every figure looks: widths, colours that colour-blind readers tell apart, deterministic SVG."""
+
+from __future__ import annotations
+
+import importlib
+import io
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any
+
+from redundancy.errors import MissingExtraError
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+__all__ = [
+    "DOUBLE_COLUMN",
+    "INK",
+    "MUTED",
+    "OKABE_ITO",
+    "PAPER",
+    "RULE",
+    "SINGLE_COLUMN",
+    "Series",
+    "new_axes",
+    "polish",
+    "require",
+    "style_context",
+    "to_png",
+    "to_svg",
+]
+
+SINGLE_COLUMN = 3.3  # inches
+DOUBLE_COLUMN = 6.9
+PNG_DPI = 200
+
+OKABE_ITO = {
+    "orange": "#e69f00",
+    "sky": "#56b4e9",
+    "green": "#009e73",
+    "blue": "#0072b2",
+    "vermillion": "#d55e00",
+    "purple": "#cc79a7",
+}
+# Neutral colours. The page replaces each by a variable of its theme, so they must not be used for anything else.
+INK = "#1b1b1b"
+MUTED = "#6a6a6a"
+RULE = "#e2e2e2"
+PAPER = "#fefefe"
+
+_RC: dict[str, Any] = {
+    # Liberation Sans, Arial and Helvetica share their metrics, so text kept as text still fits elsewhere.
+    "font.family": "sans-serif",
+    "font.sans-serif": ["Arial", "Helvetica", "Liberation Sans", "DejaVu Sans"],
+    "font.size": 8.0,
+    "axes.labelsize": 8.0,
+    "axes.titlesize": 8.5,
+    "xtick.labelsize": 7.5,
+    "ytick.labelsize": 7.5,
+    "legend.fontsize": 7.5,
+    "axes.linewidth": 0.7,
+    "lines.linewidth": 1.3,
+    "lines.markersize": 4.5,
+    "text.color": INK,
+    "axes.labelcolor": INK,
+    "axes.edgecolor": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "axes.facecolor": "none",
+    "figure.facecolor": PAPER,
+    "savefig.facecolor": PAPER,
+    "axes.unicode_minus": True,
+    "text.usetex": False,
+    "svg.fonttype": "none",
+    "svg.hashsalt": "skip-it",
+}
+
+
+class Series:
+    """Colour, marker and line of a named series: never told apart by colour alone."""
+
+    def __init__(self, color: str, marker: str, line: str = "-") -> None:
+        self.color, self.marker, self.line = color, marker, line
+
+
+def require(module: str) -> Any:
+    """Import an optional module late.
+
+    Raises
+    ------
+    MissingExtraError
+        Naming the command that installs it.
+    """
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        package = module.partition(".")[0]
+        raise MissingExtraError(f'the report needs {package}: pip install "skip-it[report]"') from error
+
+
+def style_context() -> AbstractContextManager[None]:
+    """The style of the project as a context manager around plotting and saving."""
+    context: AbstractContextManager[None] = require("matplotlib").rc_context(_RC)
+    return context
+
+
+def new_axes(ax: Axes | None, *, width: float = SINGLE_COLUMN, height: float = 2.5) -> Axes:
+    """Return `ax`, or the axes of a new figure of `width` by `height` inches in the project's style."""
+    if ax is not None:
+        return ax
+    figure_class = require("matplotlib.figure").Figure
+    with style_context():
+        figure = figure_class(figsize=(width, height), layout="constrained")
+        made: Axes = figure.add_subplot()
+    return made
+
+
+def polish(ax: Axes, *, grid: bool = True) -> None:
+    """Set what matplotlib would otherwise read from its defaults at drawing time."""
+    ax.tick_params(which="major", length=3.0, width=0.7, labelsize=7.5, colors=INK, pad=2.5)
+    ax.tick_params(which="minor", length=0, width=0)
+    for side in ("top", "right"):
+        ax.spines[side].set_visible(False)
+    if grid:
+        ax.grid(True, axis="y", which="major", color=RULE, linewidth=0.6)
+    ax.set_axisbelow(True)
+
+
+def layer_axis(ax: Axes, layers: Sequence[int], label: str) -> None:
+    """Integer ticks for layers: each one if they fit, else about ten round ones."""
+    ticker = require("matplotlib.ticker")
+    first, last = min(layers), max(layers)
+    ax.set_xlim(first - 0.5, last + 0.5)
+    if last - first <= 12:
+        ax.set_xticks(range(first, last + 1))
+    else:
+        ax.xaxis.set_major_locator(ticker.MaxNLocator(nbins=8, integer=True, steps=[1, 2, 4, 5, 10]))
+    ax.set_xlabel(label)
+
+
+def value_axis(ax: Axes, values: Iterable[float], label: str, *, axis: str = "y") -> None:
+    """A logarithmic axis if the values span more than a factor 30, with numbers written plainly.
+
+    Zeros stay visible: with zeros the axis is linear below the smallest positive value.
+    """
+    ticker = require("matplotlib.ticker")
+    finite = [v for v in values if v >= 0]
+    positive = [v for v in finite if v > 0]
+    setter, the_axis = (ax.set_yscale, ax.yaxis) if axis == "y" else (ax.set_xscale, ax.xaxis)
+    if positive and max(positive) > 30 * min(positive):
+        if len(positive) < len(finite):
+            setter("symlog", linthresh=min(positive), linscale=0.4)
+        else:
+            setter("log")
+        the_axis.set_major_formatter(ticker.FuncFormatter(plain_number))
+        the_axis.set_minor_formatter(ticker.NullFormatter())
+    (ax.set_ylabel if axis == "y" else ax.set_xlabel)(label)
+
+
+def plain_number(value: float, position: int | None = None) -> str:
+    """0.001 as such, 1e-07 with a superscript: no mathtext, so that SVG text stays text."""
+    if value == 0 or 1e-4 <= abs(value) < 1e5:
+        return f"{value:g}"
+    mantissa, _, exponent = f"{value:.0e}".partition("e")
+    power = str(int(exponent)).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
+    return f"10{power}" if mantissa == "1" else f"{mantissa}·10{power}"
+
+
+def legend_above(ax: Axes, *, columns: int = 2) -> None:
+    """A frameless legend above the axes, where it can cover no data."""
+    ax.legend(
+        loc="lower left",
+        bbox_to_anchor=(0.0, 1.0),
+        ncols=columns,
+        frameon=False,
+        borderaxespad=0.2,
+        borderpad=0.1,
+        handlelength=1.9,
+        handletextpad=0.5,
+        columnspacing=1.2,
+        labelspacing=0.25,
+    )
+
+
+def to_svg(figure: Figure) -> str:
+    """The figure as SVG text: text stays text, and the same figure gives the same bytes."""
+    buffer = io.StringIO()
+    with style_context():
+        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": "Skip-It"})
+    return buffer.getvalue()
+
+
+def to_png(figure: Figure) -> bytes:
+    """The figure as PNG at 200 dots per inch."""
+    buffer = io.BytesIO()
+    with style_context():
+        figure.savefig(buffer, format="png", dpi=PNG_DPI, metadata={"Software": None})
+    return buffer.getvalue()
