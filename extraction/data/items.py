@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from redundancy.errors import InvalidInputError
 
 __all__ = ["Sample", "as_sample", "read_jsonl"]
@@ -54,7 +56,12 @@ class Sample:
             if isinstance(self.image, (str, os.PathLike)):
                 with Image.open(self.image) as image:
                     return image.convert("RGB")
-            return Image.fromarray(self.image).convert("RGB")
+            pixels = np.asarray(self.image)
+            if pixels.dtype != np.uint8 or pixels.ndim not in (2, 3):
+                raise ValueError(
+                    f"an array of {pixels.dtype} with {pixels.ndim} axes where uint8 with 2 or 3 is needed"
+                )
+            return Image.fromarray(pixels).convert("RGB")
         except (OSError, UnidentifiedImageError, AttributeError, TypeError, ValueError) as error:
             got = self.image if isinstance(self.image, (str, os.PathLike)) else f"a {type(self.image).__name__}"
             raise InvalidInputError(

@@ -1,0 +1,214 @@
+"""Samples: reading JSONL, prompts and template tokens, scoring; and a harvest from images and questions."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from tokenizers import Tokenizer, models, pre_tokenizers, processors
+from transformers import CLIPImageProcessorPil, LlavaProcessor, PreTrainedTokenizerFast
+
+from extraction.data.items import Sample, as_sample, read_jsonl
+from extraction.data.prompts import DEFAULT_PROMPT, make_batch, render_prompt
+from extraction.data.scoring import answer_token_ids, exact_match, last_prompt_logits, predict_answers
+from extraction.harvest import harvest
+from extraction.tiny import BOS_ID, EOS_ID, FIRST_WORD_ID, IMAGE_ID, PAD_ID, tiny_batch, tiny_llava
+from redundancy.errors import InvalidInputError
+
+WORDS = ["USER:", "ASSISTANT:", "what", "color", "is", "it", "?", "red", "blue", "yes", "no"]
+
+
+@pytest.fixture(scope="module")
+def processor():
+    vocabulary = {"<pad>": PAD_ID, "<s>": BOS_ID, "</s>": EOS_ID, "<image>": IMAGE_ID, "<unk>": 60}
+    vocabulary |= {word: FIRST_WORD_ID + i for i, word in enumerate(WORDS)}
+    backend = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
+    backend.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    backend.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", BOS_ID)])
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=backend,
+        pad_token="<pad>",
+        bos_token="<s>",
+        eos_token="</s>",
+        unk_token="<unk>",
+        extra_special_tokens={"image_token": "<image>"},
+        padding_side="left",
+    )
+    size = {"height": 12, "width": 12}
+    image = CLIPImageProcessorPil(size={"shortest_edge": 12}, crop_size=size)
+    return LlavaProcessor(
+        image, tokenizer, patch_size=4, vision_feature_select_strategy="default", num_additional_image_tokens=1
+    )
+
+
+@pytest.fixture
+def folder(tmp_path):
+    rng = np.random.default_rng(0)
+    for name in ("a", "b"):
+        Image.fromarray(rng.integers(0, 256, (12, 12, 3), dtype=np.uint8)).save(tmp_path / f"{name}.png")
+    return tmp_path
+
+
+def write(folder, *lines):
+    path = folder / "data.jsonl"
+    path.write_text("\n".join(line if isinstance(line, str) else json.dumps(line) for line in lines))
+    return path
+
+
+def row(**changes):
+    return {"image": "a.png", "question": "what color is it ?", "answer": "red", **changes}
+
+
+def test_jsonl_is_read_with_images_relative_to_it(folder):
+    path = write(folder, row(), "", row(image="b.png", id=7, family="color"))
+    first, second = read_jsonl(path)
+    assert (first.sample_id, first.answer, first.image) == ("data:000001", "red", folder / "a.png")
+    assert (second.sample_id, second.family) == ("7", "color")
+    assert first.load_image().size == (12, 12)
+    assert first.load_image().mode == "RGB"
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        ([row(), row(image="none.png")], r"line 2 of .*'none.png', which is missing"),
+        ([row(), "", "{broken"], "line 3 of .* unreadable"),
+        (["[1]"], "line 1 of .* is a list"),
+        ([{"image": "a.png", "question": "q"}], "'answer'.*line 1.*None"),
+        ([row(question=" ")], "'question'.*line 1"),
+        ([row(image=3)], "'image'.*line 1.*3"),
+        ([row(id="x"), row(id="x")], "'x' in lines 1 and 2"),
+        ([], "empty"),
+        (["", "  "], "empty"),
+    ],
+)
+def test_bad_jsonl_is_refused_in_one_sentence(folder, lines, message):
+    with pytest.raises(InvalidInputError, match=message) as caught:
+        read_jsonl(write(folder, *lines))
+    assert "\n" not in str(caught.value)
+
+
+def test_missing_and_undecodable_files_are_refused(folder):
+    with pytest.raises(InvalidInputError, match="No such file"):
+        read_jsonl(folder / "none.jsonl")
+    (folder / "latin.jsonl").write_bytes('{"image": "é"}'.encode("latin-1"))
+    with pytest.raises(InvalidInputError, match="UTF-8"):
+        read_jsonl(folder / "latin.jsonl")
+
+
+def test_unreadable_images_name_the_sample(folder):
+    (folder / "broken.png").write_bytes((folder / "a.png").read_bytes()[:60])
+    for image in (folder / "broken.png", folder / "none.png", object(), np.zeros(3)):
+        with pytest.raises(InvalidInputError, match="sample 'x'"):
+            Sample("x", image, "q").load_image()
+
+
+def test_samples_of_other_shapes_are_understood():
+    pixels = np.zeros((4, 4, 3), dtype=np.uint8)
+    sample = as_sample({"image": pixels, "question": "q", "answer": "a", "id": 3}, 0)
+    assert (sample.sample_id, sample.answer) == ("3", "a")
+    assert as_sample({"image": pixels, "question": "q"}, 5).sample_id == "00000005"
+    assert as_sample(sample, 9) is sample
+    for wrong in ({"question": "q"}, 3, {"image": pixels}):
+        with pytest.raises(InvalidInputError, match="item 2"):
+            as_sample(wrong, 2)
+
+
+def test_prompts(processor):
+    assert render_prompt(processor, "what ?") == "USER: <image>\nwhat ? ASSISTANT:"
+    assert render_prompt(processor, "{image} {x}") == "USER: <image>\n{image} {x} ASSISTANT:"
+    assert render_prompt(processor, "q", "{image} {question}") == "<image> q"
+    with pytest.raises(InvalidInputError, match="exactly once"):
+        render_prompt(processor, "q", "{question}")
+    with pytest.raises(InvalidInputError, match="'x' is empty"):
+        make_batch(processor, [Sample("x", np.zeros((4, 4, 3), np.uint8), " ")])
+
+
+def test_chat_template_is_preferred(processor):
+    class Chatty:
+        chat_template = "given"
+
+        def apply_chat_template(self, turns, **options):
+            assert options == {"add_generation_prompt": True, "tokenize": False}
+            return f"chat {turns[0]['content'][1]['text']}"
+
+    assert render_prompt(Chatty(), "q") == "chat q"
+    assert render_prompt(Chatty(), "q", DEFAULT_PROMPT) == "USER: <image>\nq ASSISTANT:"
+
+
+def test_template_tokens_are_special_and_the_rest_is_the_question(processor, folder):
+    samples = [
+        Sample("a", folder / "a.png", "what color is it ?"),
+        Sample("b", folder / "b.png", "USER: ASSISTANT:"),  # words of the template inside a question
+    ]
+    batch = make_batch(processor, samples, vision_ids=(IMAGE_ID,))
+    assert batch["sample_ids"] == ["a", "b"]
+    words = {v: k for k, v in processor.tokenizer.get_vocab().items()}
+    special = [
+        [words[int(i)] for i in ids[m]] for ids, m in zip(batch["input_ids"], batch["special_mask"], strict=True)
+    ]
+    assert special == [["<s>", "USER:", "ASSISTANT:"]] * 2
+    stats = harvest(tiny_llava(), samples, processor=processor, batch_size=2)
+    assert {g: stats.token_counts(g).tolist() for g in ("vision", "words", "sink", "special")} == {
+        "vision": [9, 9],
+        "words": [5, 2],
+        "sink": [1, 1],
+        "special": [2, 2],
+    }
+
+
+def test_harvest_from_jsonl_equals_harvest_from_tensors(processor, folder):
+    samples = read_jsonl(write(folder, row(), row(image="b.png", question="is it blue ?"), row(question="what ?")))
+    model = tiny_llava()
+    stats = harvest(model, samples, processor=processor, batch_size=2)
+    batches = [make_batch(processor, samples[:2], vision_ids=(IMAGE_ID,)), make_batch(processor, samples[2:])]
+    again = harvest(model, batches, special_ids=(PAD_ID, BOS_ID, EOS_ID, IMAGE_ID, 60))
+    assert stats.sample_ids == ("data:000001", "data:000002", "data:000003")
+    np.testing.assert_array_equal(stats.distance_sums("all"), again.distance_sums("all"))
+    np.testing.assert_array_equal(stats.answer_var(), again.answer_var())
+    stats.validate()
+
+
+@pytest.mark.parametrize("padding", ["left", "right"])
+def test_last_prompt_logits_under_either_padding(padding):
+    model = tiny_llava()
+    batch = tiny_batch(model, 3, [2, 5, 3], padding=padding)
+    with torch.inference_mode():
+        logits = last_prompt_logits(model(**batch).logits, batch["attention_mask"])
+        for i in range(3):
+            keep = batch["attention_mask"][i].bool()
+            alone = model(input_ids=batch["input_ids"][i : i + 1, keep], pixel_values=batch["pixel_values"][i : i + 1])
+            torch.testing.assert_close(logits[i], last_prompt_logits(alone.logits)[0], rtol=1e-4, atol=1e-5)
+    with pytest.raises(InvalidInputError, match="all positions"):
+        last_prompt_logits(torch.zeros(3, 1, 5), batch["attention_mask"])
+
+
+def test_single_token_answers(processor):
+    ids = answer_token_ids(processor.tokenizer, ["red", "blue"], prefix="ASSISTANT:")
+    assert ids.tolist() == [FIRST_WORD_ID + WORDS.index(w) for w in ("red", "blue")]
+    logits = torch.zeros(2, 61)
+    logits[:, 0] = 9
+    logits[1, ids[1]] = 1
+    assert predict_answers(logits).tolist() == [0, 0]
+    assert predict_answers(logits, ids).tolist() == [int(ids[0]), int(ids[1])]
+    for answer in ("unknownword", "red blue", ""):
+        with pytest.raises(InvalidInputError, match="one known token"):
+            answer_token_ids(processor.tokenizer, [answer])
+
+
+@pytest.mark.parametrize(
+    ("prediction", "answer", "same"),
+    [
+        ("The  Red.", "red", True),
+        ("a red one", "red one", True),
+        ("A", "a.", True),
+        ("A", "B", False),
+        ("A", "the", False),
+        ("red", "blue", False),
+        ("", "red", False),
+        ("it's", "its", True),
+    ],
+)
+def test_exact_match(prediction, answer, same):
+    assert exact_match(prediction, answer) is same
