@@ -1,0 +1,1 @@
+"""Finite-sample bounds on means of bounded i.i.d. values."""
