@@ -24,6 +24,7 @@ from extraction.attention import tap_attention
 from extraction.data.items import as_sample
 from extraction.data.prompts import make_batch
 from extraction.device import check_float64, dtype_name, input_device, model_dtype, to_device
+from extraction.generated import append_generated
 from extraction.selfcheck import check_first_batch, pilot_shift
 from extraction.tokens import TokenGroups, token_groups
 from extraction.watch import watch_layers
@@ -33,7 +34,7 @@ from redundancy.statistics import HarvestStatistics, StatisticsSpec, default_edg
 __all__ = ["Harvester", "harvest"]
 
 # Keys of a batch that speak to the harvest and not to the model.
-_OWN_KEYS = ("sample_ids", "special_mask", "vision_mask", "answer_positions")
+_OWN_KEYS = ("sample_ids", "special_mask", "vision_mask", "ignored_mask", "answer_positions")
 _SPECIAL_NAMES = ("bos_token_id", "eos_token_id", "pad_token_id")
 Shift = npt.NDArray[np.float32]
 
@@ -101,6 +102,7 @@ class Harvester:
             special_ids=self.special_ids,
             special_mask=batch.get("special_mask"),
             vision_mask=batch.get("vision_mask"),
+            ignored_mask=batch.get("ignored_mask"),
             answer=batch.get("answer_positions"),
         )
 
@@ -123,6 +125,11 @@ class Harvester:
         ids = list(batch["sample_ids"])
         if len(ids) != len(batch["input_ids"]):
             raise InvalidInputError(f"need a sample id per row, got {len(ids)} for {len(batch['input_ids'])} rows")
+        if ("answer_positions" in batch) != (self.spec.answer_position != "last_prompt"):
+            raise InvalidInputError(
+                f'need "answer_positions" in all batches or in none, this run is for {self.spec.answer_position!r} '
+                "answers; harvest the others apart"
+            )
         with torch.inference_mode(), self.observe(batch) as accumulator:
             output = self.model(**self.model_inputs(batch, full_logits=full_logits))
         with torch.inference_mode():
@@ -151,6 +158,7 @@ def harvest(
     revision: str = "",
     thresholds: tuple[float, ...] = (0.05,),
     pairing: str = "io",
+    answer: str = "last_prompt",
     matrix: bool = True,
     attention: bool = True,
     shift: str | Shift | None = "pilot",
@@ -169,7 +177,8 @@ def harvest(
         In eval mode. Its logits are bit for bit what they are without a harvest.
     data : iterable
         Either model inputs: mappings of tensors with "input_ids", and optionally "sample_ids" (unique texts;
-        running numbers by default), "special_mask", "vision_mask" (rows, tokens) and "answer_positions" (rows,).
+        running numbers by default), "special_mask", "vision_mask", "ignored_mask" (rows, tokens) and
+        "answer_positions" (rows,).
         Or samples with image, question and answer (`Sample`, mappings, objects), which need `processor`.
     processor : ProcessorMixin, optional
         Makes model inputs of samples.
@@ -183,6 +192,9 @@ def harvest(
         Values t of the per-sample tails; each becomes a histogram edge.
     pairing : {"io", "hf"}
         "io": a layer's own input and output. "hf": adjacent ``hidden_states``, the last after the final norm.
+    answer : {"last_prompt", "generated"}
+        The query of the answer's attention mass: the last prompt position, or the token that the model answers
+        with (one more forward pass; the token itself is in no group). "answer_positions" of a batch go before.
     matrix, attention : bool
         Whether to harvest the depth matrix (keeps the states of the batch at hand) and the attention masses.
     shift : "pilot", array or None
@@ -235,7 +247,7 @@ def harvest(
         edges=default_edges(thresholds),
         thresholds=thresholds,
         pairing=pairing,
-        answer_position="given" if "answer_positions" in first else "last_prompt",
+        answer_position="given" if "answer_positions" in first else answer,
         dtype=dtype_name(model),
         revision=revision,
         has_matrix=matrix,
@@ -251,6 +263,8 @@ def harvest(
         harvester = Harvester(model, adapter, spec, special_ids=ids, shift=pilot_shift(harvester, first))
     parts = []
     for batch in _with_progress(itertools.chain([first], batches), data, progress):
+        if spec.answer_position == "generated":
+            batch = append_generated(harvester, batch)
         statistics, output = harvester.step(batch, full_logits=on_batch is not None)
         parts.append(statistics)
         if on_batch is not None:

@@ -22,7 +22,7 @@ class TokenGroups:
     Attributes
     ----------
     groups : LongTensor of shape (B, S)
-        Index into ``BASE_GROUPS``; ``len(BASE_GROUPS)`` for padding.
+        Index into ``BASE_GROUPS``; ``len(BASE_GROUPS)`` for padding and ignored tokens.
     answer : LongTensor of shape (B,)
         Position of the answer query.
     text_index : LongTensor of shape (B, M)
@@ -43,7 +43,7 @@ class TokenGroups:
 
     @property
     def valid(self) -> torch.Tensor:
-        """Tokens that are no padding, shape (B, S)."""
+        """Tokens that are in a group, shape (B, S)."""
         return self.groups < len(BASE_GROUPS)
 
     def to(self, device: torch.device) -> TokenGroups:
@@ -65,6 +65,7 @@ def token_groups(
     special_ids: Collection[int] = (),
     special_mask: torch.Tensor | None = None,
     vision_mask: torch.Tensor | None = None,
+    ignored_mask: torch.Tensor | None = None,
     answer: torch.Tensor | None = None,
 ) -> TokenGroups:
     """Group the tokens of a batch.
@@ -81,6 +82,8 @@ def token_groups(
         Token ids.
     special_mask, vision_mask : BoolTensor of shape (B, S), optional
         Template positions; vision positions that replace the rule by ids.
+    ignored_mask : BoolTensor of shape (B, S), optional
+        Positions in no group, such as a generated answer; they may still be the answer query.
     answer : LongTensor of shape (B,), optional
         Position of the answer query; the last valid one by default.
 
@@ -91,11 +94,8 @@ def token_groups(
     """
     if input_ids.dim() != 2:
         raise InvalidInputError(f"need input_ids of shape (rows, tokens), got {tuple(input_ids.shape)}")
-    for name, tensor in {
-        "attention_mask": attention_mask,
-        "special_mask": special_mask,
-        "vision_mask": vision_mask,
-    }.items():
+    masks = {"attention_mask": attention_mask, "special_mask": special_mask, "vision_mask": vision_mask}
+    for name, tensor in {**masks, "ignored_mask": ignored_mask}.items():
         if tensor is not None and tensor.shape != input_ids.shape:
             raise InvalidInputError(
                 f"need {name} of the shape {tuple(input_ids.shape)} of input_ids, got {tuple(tensor.shape)}"
@@ -112,8 +112,9 @@ def token_groups(
     groups[special] = SPECIAL
     groups[first] = SINK
     groups[vision] = VISION
-    groups[~valid] = len(BASE_GROUPS)
-    text = valid & ~vision
+    grouped = valid if ignored_mask is None else valid & ~ignored_mask.bool()
+    groups[~grouped] = len(BASE_GROUPS)
+    text = grouped & ~vision
     longest = max(1, int(text.sum(dim=1).max()))
     # Stable sort moves the text positions of each row to the front, in order.
     text_index = torch.argsort((~text).to(torch.uint8), dim=1, stable=True)[:, :longest]

@@ -254,6 +254,42 @@ def test_answer_position_can_be_given(model):
     assert (last.spec.answer_position, earlier.spec.answer_position) == ("last_prompt", "given")
 
 
+@pytest.mark.parametrize("padding", ["left", "right"])
+def test_generated_answer_is_the_query_and_in_no_group(model, padding):
+    batch = tiny_batch(model, 3, [5, 2, 4], padding=padding)
+    plain, seen = harvest(model, [batch]), []
+    stats = harvest(model, [batch], answer="generated", on_batch=lambda b, out: seen.append(b))
+    assert stats.spec.answer_position == "generated"
+    for group in ("vision", "words", "sink"):
+        np.testing.assert_array_equal(stats.token_counts(group), plain.token_counts(group))
+        np.testing.assert_allclose(stats.distance_sums(group), plain.distance_sums(group), rtol=1e-5)
+    np.testing.assert_allclose(stats.text_var_mean(), plain.text_var_mean(), atol=1e-6)
+    for row in range(3):  # each row alone, the token appended by hand
+        keep = batch["attention_mask"][row].bool()
+        ids, pixels = batch["input_ids"][row : row + 1, keep], batch["pixel_values"][row : row + 1]
+        with torch.inference_mode():
+            token = model(input_ids=ids, pixel_values=pixels).logits[:, -1].argmax(-1)
+        alone = {"input_ids": torch.cat([ids, token[None]], dim=1), "pixel_values": pixels}
+        expected = harvest(model, [alone]).answer_var()[0]
+        np.testing.assert_allclose(stats.answer_var()[row], expected, atol=1e-5)
+        assert seen[0]["input_ids"][row][seen[0]["ignored_mask"][row]].tolist() == token.tolist()
+    with pytest.raises(UnsupportedModelError, match="token_type_ids"):
+        harvest(
+            model, [{**batch, "token_type_ids": batch["input_ids"]}], answer="generated", self_check=False, shift=None
+        )
+
+
+def test_a_token_exactly_at_a_threshold(model):
+    """It is not below t and not above t, in the histogram and in the tails alike."""
+    batch = tiny_batch(model, 2)
+    t = float(harvest(model, [batch]).max_distance("vision")[0])
+    stats = harvest(model, [batch], thresholds=(0.05, t))
+    stats.validate()
+    assert stats.tail_counts("vision", t, strict=True)[:, 0].sum() == 0
+    assert stats.tail_counts("vision", t, strict=False)[:, 0].sum() == 1
+    assert stats.fraction_below("vision", t)[0] == 17 / 18
+
+
 def test_parts_that_were_left_out_are_refused_not_zero(model):
     stats = harvest(model, [tiny_batch(model, 2)], matrix=False, attention=False, shift=None)
     assert np.isfinite(stats.mean_distance("vision")).all()
@@ -289,6 +325,7 @@ def test_adapter_is_found_and_checked_on_the_first_batch(model):
         ({"data": []}, "at least one sample"),
         ({"data": [{"image": 1, "question": "q"}]}, "processor"),
         ({"pairing": "both"}, "pairing"),
+        ({"answer": "first"}, "answer position"),
         ({"shift": "mean"}, "shift"),
         ({"shift": np.zeros((4, 2, 32))}, "shift of shape"),
         ({"thresholds": (2.5,)}, "edges"),
@@ -316,6 +353,9 @@ def test_wrong_batches_are_refused(model):
             wrong["attention_mask"][0, 0] = 0
         with pytest.raises(InvalidInputError, match=message):
             harvest(model, [wrong], self_check=False)
+    mixed = [{**batch, "answer_positions": torch.tensor([14, 14])}, {**batch, "sample_ids": ["a", "b"]}]
+    with pytest.raises(InvalidInputError, match="in all batches or in none"):
+        harvest(model, mixed)
     spec = StatisticsSpec(model="m", model_type="llava", n_layers=4, n_heads=4)
     with pytest.raises(InvalidInputError, match="eval"):
         Harvester(tiny_llava().train(), adapt(model), spec)

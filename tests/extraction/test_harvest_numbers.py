@@ -220,3 +220,13 @@ def test_pair_distances_in_half_types_do_not_overflow_or_cancel():
     y = x + (x.float() * 0.05 * torch.from_numpy(rng.normal(size=(32, 512)))).half()
     exact = distance(x.double().numpy(), y.double().numpy())
     np.testing.assert_allclose(pair_distances(x, y)[0].numpy(), exact, rtol=1e-5)
+
+
+def test_pair_distances_never_exceed_two():
+    """Opposite directions round to just above 2 without care, and a bound that trusts [0, 2] would break."""
+    rng = np.random.default_rng(0)
+    x = torch.from_numpy(rng.normal(size=(4096, 37)).astype(np.float32))
+    y = -x * torch.from_numpy(rng.uniform(0.1, 10, size=(4096, 1)).astype(np.float32))
+    rho = pair_distances(x, y)[0]
+    assert float(rho.max()) == 2.0
+    assert float(rho.min()) > 2 - 1e-5
