@@ -1,0 +1,215 @@
+"""Commands of the extraction layer: `skip-it demo` and `skip-it profile`. torch is imported when they run."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from redundancy.errors import InvalidInputError, MissingExtraError
+
+if TYPE_CHECKING:
+    from extraction.study import Validation
+
+__all__ = ["demo", "profile"]
+
+Out = Annotated[Path, typer.Option(help="Folder for the report; must not exist yet.")]
+Confidence = Annotated[float, typer.Option(help="Joint confidence level, in (0, 1).")]
+Risk = Annotated[float, typer.Option(help="Tolerated share of inputs on which a plan loses a right answer, in (0, 1).")]
+Batch = Annotated[int, typer.Option(help="Samples per forward pass.", min=1)]
+
+
+def demo(
+    out: Out = Path("report"),
+    questions: Annotated[int, typer.Option(help="Held-out questions to use, 50 or more.", min=50)] = 560,
+    confidence: Confidence = 0.95,
+    risk: Risk = 0.05,
+    batch_size: Batch = 40,
+) -> None:
+    """Run the whole line on the embedded model: harvest, certify, really skip, measure, report.
+
+    Needs no network and no GPU. Example: skip-it demo --out report
+    """
+    _need_extras()
+    with _study_folder(out):
+        from extraction import default_model
+        from extraction.data import as_sample
+        from extraction.study import StudySettings
+
+        samples = [as_sample(sample, i) for i, sample in enumerate(default_model.load_samples(questions))]
+        settings = StudySettings(confidence_level=confidence, risk=risk, batch_size=batch_size)
+        _run(
+            default_model.load_model(),
+            default_model.load_processor(),
+            samples,
+            settings,
+            out=out,
+            name=default_model.NAME,
+            data_name=f"{questions} held-out questions of the embedded model",
+            weights=default_model.PATH / "model.safetensors",
+            with_validation=True,
+        )
+
+
+def profile(
+    model: Annotated[str, typer.Argument(help="Folder of a Hugging Face image-text-to-text model.")],
+    data: Annotated[Path, typer.Option(help="JSONL file of {image, question, answer}; image paths relative to it.")],
+    out: Out,
+    validate: Annotated[
+        bool, typer.Option("--validate/--no-validate", help="Also skip for real (needs one-token answers).")
+    ] = False,
+    confidence: Confidence = 0.95,
+    risk: Risk = 0.05,
+    batch_size: Batch = 8,
+    limit: Annotated[int | None, typer.Option(help="Use the first N samples only.", min=1)] = None,
+    dtype: Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.")] = "auto",
+    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, mps, or auto to spread over all GPUs.")] = "cpu",
+    allow_download: Annotated[bool, typer.Option(help="Let the model come from a hub; off means local only.")] = False,
+    trust_remote_code: Annotated[bool, typer.Option(help="Run code that the model folder brings.")] = False,
+) -> None:
+    """Harvest and certify your own model on your own data; with --validate, skip for real too.
+
+    Example: skip-it profile ./llava-1.5-7b-hf --data vqa.jsonl --out profile --device cuda
+    """
+    _need_extras()
+    if out.exists():
+        raise _folder_exists(out)
+    from extraction.data import read_jsonl
+    from extraction.loading import load_model_and_processor
+    from extraction.study import StudySettings
+
+    samples = read_jsonl(data)[:limit]
+    loaded, processor = load_model_and_processor(
+        model, dtype=dtype, device=device, allow_download=allow_download, trust_remote_code=trust_remote_code
+    )
+    settings = StudySettings(confidence_level=confidence, risk=risk, batch_size=batch_size)
+    with _study_folder(out):
+        _run(
+            loaded,
+            processor,
+            samples,
+            settings,
+            out=out,
+            name=Path(model).name or model,
+            data_name=data.name,
+            weights=None,
+            with_validation=validate,
+        )
+
+
+def _run(
+    model: Any,
+    processor: Any,
+    samples: list[Any],
+    settings: Any,
+    *,
+    out: Path,
+    name: str,
+    data_name: str,
+    weights: Path | None,
+    with_validation: bool,
+) -> None:
+    import hashlib
+
+    from extraction import study
+    from redundancy.report import profile_table, validation_table
+
+    clock = study.Clock()
+    _say(f"Harvesting {len(samples)} samples of {data_name} through {name}.")
+    statistics = study.harvest_samples(model, processor, samples, settings, name=name)
+    statistics.save(out / "statistics.safetensors")
+    certificate = study.certify(statistics, settings)
+    study.write_text(out / "certificates.json", certificate.to_json())
+    report = study.profile_report(
+        model,
+        statistics,
+        certificate,
+        samples,
+        settings,
+        name=name,
+        data_name=data_name,
+        command=" ".join(["skip-it", *sys.argv[1:]]),
+        sha256=None if weights is None else hashlib.sha256(weights.read_bytes()).hexdigest(),
+    )
+    _say("\nProfile (mean distance D, share p of tokens with D < 0.05, certified upper bounds)\n")
+    _say(profile_table(report))
+    _say("\n" + certificate.summary())
+    validation: Validation | None = None
+    if with_validation:
+        _say("\nSkipping for real: late entry and vision exit at every layer.")
+        validation = study.validate(model, processor, samples, settings)
+        report.update(study.validation_report(validation, samples, settings))
+        for section, title in (("late_entry", "Late entry"), ("vision_exit", "Vision exit")):
+            _say(f"\n{title}\n")
+            _say(validation_table(report, section=section))
+        _say_choice(report)
+    report["seconds"] = round(clock.seconds, 1)
+    study.write_study(
+        out,
+        report,
+        statistics=statistics,
+        certificate=certificate,
+        choice=None if validation is None else validation.choice,
+    )
+    _say(f"\nWrote {out / 'report.html'}, report.json, certificates.json and figures in {clock.seconds:.0f} s.")
+
+
+def _say_choice(report: dict[str, Any]) -> None:
+    plan = report["chosen_plan"]
+    change, interval = 100 * plan["accuracy_change"], [100 * x for x in plan["accuracy_change_interval"]]
+    _say(f"\nChosen plan: {plan['plan']}")
+    _say(plan["guarantee"])
+    _say(
+        f"Measured accuracy change {change:+.1f} points [{interval[0]:+.1f}, {interval[1]:+.1f}]; "
+        f"prefill {plan['prefill_speedup']:.2f} times as fast "
+        f"[{plan['prefill_speedup_interval'][0]:.2f}, {plan['prefill_speedup_interval'][1]:.2f}]."
+    )
+
+
+@contextlib.contextmanager
+def _study_folder(out: Path) -> Iterator[None]:
+    """Make the folder, which must be new; say where the finished parts are if the run is interrupted."""
+    try:
+        out.mkdir(parents=True)
+    except FileExistsError:
+        raise _folder_exists(out) from None
+    except OSError as error:
+        raise InvalidInputError(f"need a folder that can be made, {out} gives: {error.strerror}") from error
+    try:
+        yield
+    except KeyboardInterrupt:
+        done = sorted(p.name for p in out.iterdir())
+        _say(f"\nInterrupted. Finished parts in {out}: {', '.join(done) if done else 'none'}.")
+        raise typer.Exit(130) from None
+    finally:
+        # A run that failed before its first file leaves no empty folder in the way of the next.
+        with contextlib.suppress(OSError):
+            out.rmdir()
+
+
+def _folder_exists(out: Path) -> InvalidInputError:
+    return InvalidInputError(f"need an output folder that does not exist yet, {out} does; choose another --out")
+
+
+def _need_extras() -> None:
+    from importlib.util import find_spec
+
+    for module, extra in (
+        ("torch", "extract"),
+        ("transformers", "extract"),
+        ("matplotlib", "report"),
+        ("jinja2", "report"),
+    ):
+        if find_spec(module) is None:
+            raise MissingExtraError(f'this command needs {module}: pip install "skip-it[{extra}]"')
+    # Said before transformers is imported, which reads them once: nothing here may reach for a network.
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+
+
+def _say(text: str) -> None:
+    typer.echo(text)

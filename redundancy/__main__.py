@@ -1,0 +1,5 @@
+"""`python -m redundancy` is `skip-it`."""
+
+from redundancy.cli import main
+
+main()
