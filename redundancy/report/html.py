@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from importlib.resources import files
 from typing import Any
 
-from redundancy.report import story, style
+from redundancy.report import story, style, wording
 from redundancy.report.figures import available_figures
 from redundancy.report.schema import validate_report
 from redundancy.report.svg import inline_svg, point_titles
@@ -50,7 +50,7 @@ def render_html(report: Mapping[str, Any], figures: Mapping[str, str] | None = N
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(story.FILTERS)
+    environment.filters.update(wording.FILTERS)
     script = _resource("report.js")
     page: str = environment.get_template("report.html.j2").render(
         **story.context(report),
@@ -76,10 +76,12 @@ def embed_json(report: Mapping[str, Any]) -> str:
 
 
 def _figures(report: Mapping[str, Any], given: Mapping[str, str] | None) -> dict[str, Any]:
+    documents: dict[str, tuple[str, dict[str, list[str]]]] = {}
     if given is not None:
-        documents = {name: (text, None) for name, text in given.items()}
+        documents = {name: (text, {}) for name, text in given.items()}
     else:
-        documents = {name: (style.to_svg(fig), point_titles(fig)) for name, fig in available_figures(report).items()}
+        for name, figure in available_figures(report).items():
+            documents[name] = (style.to_svg(figure), point_titles(figure))
     labels = story.figure_labels(report)
     return {
         name: _safe(inline_svg(text, prefix=f"fig-{name.replace('_', '-')}", label=labels[name], titles=titles))

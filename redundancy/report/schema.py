@@ -347,7 +347,7 @@ def _fields(value: Mapping[str, Any], kind: str, prefix: str) -> Iterator[str]:
 def _coherence(report: Mapping[str, Any]) -> Iterator[str]:
     """What no single field can show: layers in range and once each, matrices of the right size."""
     model = report.get("model")
-    n_layers = model.get("n_layers") if isinstance(model, Mapping) else None
+    n_layers: Any = model.get("n_layers", 0) if isinstance(model, Mapping) else 0
     if not _is_count(n_layers) or n_layers == 0:
         return
     for name in ("profile", "late_entry", "vision_exit"):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -10,16 +9,16 @@ from typing import Any
 from redundancy.report.findings import Findings, distance_findings
 from redundancy.report.schema import layer_values, plan_rows, profile_groups, profile_rows
 from redundancy.report.tables import DASH
-from redundancy.units import unit_name
+from redundancy.report.wording import bound_text, percent, percents, plain, points, theorem_name
 
-__all__ = ["FILTERS", "context", "figure_labels"]
+__all__ = ["context", "figure_labels"]
 
 Report = Mapping[str, Any]
-MINUS, TIMES, THIN = "\u2212", "\u00d7", "\u202f"
+TIMES, THIN = "\u00d7", "\u202f"
 
 LABELS = {
     "P": ("proved", "An identity or inequality, proved and checked by machine."),
-    "C": ("certified", "Holds with the stated confidence over the draw of the sample, whatever the distribution."),
+    "C": ("certified", "Holds with the stated confidence over an independent sample, whatever the distribution."),
     "A": ("assumed", "Holds if the named assumptions do; no data can verify them."),
     "E": ("estimated", "A point estimate or an asymptotic interval; no finite-sample guarantee."),
     "V": (
@@ -36,6 +35,10 @@ CAPTIONS = {
     "proximity": (
         "Proximity per layer",
         "Share of tokens that a layer moves by less than 0.05. Bars are certified lower bounds.",
+    ),
+    "extremes": (
+        "Extremes",
+        "The 99\u202f% quantile over tokens, and the largest distance of any token. A mean hides the one that matters.",
     ),
     "attention": (
         "Attention on the image",
@@ -110,10 +113,10 @@ def _facts(report: Report) -> list[tuple[str, str, str]]:
     model, blind = report["model"], (report.get("baselines") or {})
     facts = [("decoder layers", str(model["n_layers"]), model.get("model_type") or "")]
     if model.get("n_vision_tokens") is not None:
-        facts.append(("vision tokens per image", f"{model['n_vision_tokens']:g}", ""))
+        facts.append(("vision tokens", f"{model['n_vision_tokens']:g}", ""))
     if model.get("n_parameters"):
         facts.append(("parameters", _count(model["n_parameters"]), model.get("dtype") or ""))
-    facts.append(("questions measured", f"{report['n_samples']:,}".replace(",", THIN), ""))
+    facts.append(("questions", f"{report['n_samples']:,}".replace(",", THIN), ""))
     if report.get("baseline_accuracy") is not None:
         facts.append(
             ("accuracy, unmodified", percent(report["baseline_accuracy"]), percents(report.get("baseline_interval")))
@@ -121,7 +124,7 @@ def _facts(report: Report) -> list[tuple[str, str, str]]:
     without = [blind[name] for name in ("image_removed", "image_shuffled") if blind.get(name) is not None]
     if without:
         note = f"majority answer {percent(blind['majority'])}" if blind.get("majority") is not None else ""
-        facts.append(("accuracy without the image", percent(max(without)), note))
+        facts.append(("accuracy, no image", percent(max(without)), note))
     return facts
 
 
@@ -143,7 +146,7 @@ def _chosen(report: Report) -> dict[str, Any] | None:
         figures.append((points(plan["accuracy_change"]), "change of accuracy", note))
     if plan.get("loss_upper") is not None:
         confidence = f"certified with confidence {level:g}" if level is not None else "certified"
-        figures.append((f"\u2264{THIN}{percent(plan['loss_upper'])}", "risk", confidence))
+        figures.append((f"\u2264{THIN}{percent(plan['loss_upper'])}", "upper bound on the loss", confidence))
     return {
         "headline": plan.get("text") or plan["plan"],
         "plan": plan["plan"],
@@ -294,82 +297,6 @@ def _provenance(report: Report) -> list[tuple[str, str]]:
         ("Schema", report["schema"]),
     ]
     return [(name, str(value)) for name, value in entries if value]
-
-
-def theorem_name(theorem: str) -> str:
-    """Theorem 1, Minkowski form, for thm1.minkowski; other ids are shown as they are, without underscores."""
-    match = re.fullmatch(r"(thm|prop|lemma|def|cor)(\d+)(?:\.(\w+))?", theorem)
-    if not match:
-        return plain(theorem.replace(".", ", "))
-    kind = {"thm": "Theorem", "prop": "Proposition", "lemma": "Lemma", "def": "Definition", "cor": "Corollary"}[
-        match[1]
-    ]
-    form = {None: "", "printed": ", as printed"}.get(match[3], f", {plain(match[3] or '')}")
-    return f"{kind} {match[2]}{form}"
-
-
-def plain(name: str) -> str:
-    """An identifier as words."""
-    return name.replace("_", " ")
-
-
-def bound_text(statement: Mapping[str, Any]) -> str:
-    """The interval of a statement as an inequality where one end says nothing."""
-    lower, upper = statement.get("lower"), statement.get("upper")
-    unit = unit_name(statement["base"]) if statement.get("base") else ""
-    unit = f" {unit}" if unit else ""
-    if lower is None and upper is None:
-        return "no bound"
-    if upper is None:
-        return f"\u2265 {lower:.4g}{unit}"
-    if lower is None or lower == 0:
-        return f"\u2264 {upper:.4g}{unit}"
-    return f"{lower:.4g} to {upper:.4g}{unit}"
-
-
-def percent(value: float | None, digits: int = 1) -> str:
-    """0.965 as 96.5 %."""
-    return DASH if value is None else f"{100 * value:.{digits}f}{THIN}%"
-
-
-def percents(ends: Sequence[float] | None) -> str:
-    """[0.9, 0.95] as 90.0 to 95.0 %."""
-    return "" if ends is None else f"{100 * ends[0]:.1f} to {percent(ends[1])}"
-
-
-def points(value: float | None, *, unit: bool = True) -> str:
-    """A change in [-1, 1] in percentage points, with a true minus."""
-    if value is None:
-        return DASH
-    text = f"{100 * value:+.1f}".replace("-", MINUS)
-    return f"{text}{THIN}pp" if unit else text
-
-
-def change_interval(ends: Sequence[float] | None) -> str:
-    """[-0.02, 0.01] in points."""
-    return DASH if ends is None else f"{points(ends[0], unit=False)} to {points(ends[1], unit=False)}"
-
-
-def fixed(value: float | None, digits: int = 3) -> str:
-    """A number with fixed digits, or a dash."""
-    return DASH if value is None else f"{value:.{digits}f}"
-
-
-def small(value: float | None) -> str:
-    """A distance: three decimals, two significant digits below 0.001."""
-    if value is None:
-        return DASH
-    return f"{value:.2g}" if 0 < value < 0.001 else f"{value:.3f}"
-
-
-FILTERS = {
-    "percent": percent,
-    "percents": percents,
-    "points": points,
-    "change_interval": change_interval,
-    "fixed": fixed,
-    "small": small,
-}
 
 
 def _symbol(statement: Mapping[str, Any]) -> str:

@@ -23,6 +23,7 @@ __all__ = [
     "RULE",
     "SINGLE_COLUMN",
     "Series",
+    "marked_line",
     "new_axes",
     "polish",
     "require",
@@ -153,9 +154,18 @@ def value_axis(ax: Axes, values: Iterable[float], label: str, *, axis: str = "y"
             setter("symlog", linthresh=min(positive), linscale=0.4)
         else:
             setter("log")
+            plain_log_ticks(the_axis, min(positive), max(positive))
         the_axis.set_major_formatter(ticker.FuncFormatter(plain_number))
-        the_axis.set_minor_formatter(ticker.NullFormatter())
     (ax.set_ylabel if axis == "y" else ax.set_xlabel)(label)
+
+
+def plain_log_ticks(axis: Any, lower: float, upper: float) -> None:
+    """Ticks of a logarithmic axis with plain numbers: also at 2 and 5 if there are few decades."""
+    ticker = require("matplotlib.ticker")
+    subs = (1.0, 2.0, 5.0) if upper < 60 * lower else (1.0, 3.0) if upper < 300 * lower else (1.0,)
+    axis.set_major_locator(ticker.LogLocator(subs=subs, numticks=12))
+    axis.set_minor_locator(ticker.NullLocator())
+    axis.set_major_formatter(ticker.FuncFormatter(plain_number))
 
 
 def plain_number(value: float, position: int | None = None) -> str:
@@ -167,20 +177,41 @@ def plain_number(value: float, position: int | None = None) -> str:
     return f"10{power}" if mantissa == "1" else f"{mantissa}·10{power}"
 
 
-def legend_above(ax: Axes, *, columns: int = 2) -> None:
+def legend_above(ax: Axes, *, handles: Sequence[Any] | None = None, columns: int = 2) -> None:
     """A frameless legend above the axes, where it can cover no data."""
     ax.legend(
+        handles=ax.get_legend_handles_labels()[0] if handles is None else handles,
         loc="lower left",
         bbox_to_anchor=(0.0, 1.0),
         ncols=columns,
         frameon=False,
         borderaxespad=0.2,
         borderpad=0.1,
-        handlelength=1.9,
+        handlelength=1.7,
         handletextpad=0.5,
-        columnspacing=1.2,
+        columnspacing=1.0,
         labelspacing=0.25,
     )
+
+
+def marked_line(
+    ax: Axes, x: Sequence[float], y: Sequence[float], label: str, look: Series, *, hollow: bool = False
+) -> Any:
+    """Draw one series with markers and the `gid` by which the page finds its points."""
+    line = ax.plot(
+        x,
+        y,
+        marker=look.marker,
+        linestyle="--" if hollow else look.line,
+        linewidth=0.9 if hollow else 1.3,
+        color=look.color,
+        label=label,
+        markerfacecolor=PAPER if hollow else look.color,
+        markeredgewidth=0.9,
+        zorder=2.4 if hollow else 2.6,
+    )[0]
+    line.set_gid("hover-" + label.replace(" ", "-").replace(",", ""))
+    return line
 
 
 def to_svg(figure: Figure) -> str:

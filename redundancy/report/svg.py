@@ -6,7 +6,7 @@ import math
 import re
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from redundancy.errors import InvalidInputError
 from redundancy.report.style import INK, MUTED, OKABE_ITO, PAPER, RULE
@@ -71,14 +71,15 @@ def inline_svg(text: str, *, prefix: str, label: str, titles: dict[str, list[str
 def point_titles(figure: Figure) -> dict[str, list[str]]:
     """Titles for `inline_svg`: label and values of every finite point of the lines and meshes named "hover-..."."""
     titles: dict[str, list[str]] = {}
-    for ax in figure.axes:
+    axes: list[Any] = list(figure.axes)
+    for ax in axes:
         x_name = (ax.get_xlabel() or "x").split(" (")[0].split("\n")[0]
         if "layers" in x_name:
             x_name = "layer"
         for line in ax.get_lines():
             gid = line.get_gid() or ""
             if gid.startswith("hover-"):
-                points = zip(line.get_xdata(), line.get_ydata(), strict=True)  # type: ignore[arg-type]
+                points = zip(line.get_xdata(), line.get_ydata(), strict=True)
                 finite = [(float(x), float(y)) for x, y in points if math.isfinite(x) and math.isfinite(y)]
                 titles[gid] = [f"{line.get_label()}: {x_name} {x:.4g}, {y:.4g}" for x, y in finite]
         for mesh in ax.collections:

@@ -1,0 +1,113 @@
+"""Numbers and identifiers as a reader wants them: units, true minus signs, dashes for what is undefined."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from redundancy.report.tables import DASH
+from redundancy.units import unit_name
+
+__all__ = [
+    "FILTERS",
+    "bound_text",
+    "change_interval",
+    "fixed",
+    "percent",
+    "percents",
+    "plain",
+    "points",
+    "small",
+    "theorem_name",
+]
+
+MINUS, THIN = "\u2212", "\u202f"
+
+_WORDS = {
+    "tail_prob": "tail probability",
+    "mean.betting_upper": "betting bound on a mean",
+    "mean.betting_lower": "betting bound on a mean",
+    "minkowski": "Minkowski form",
+    "unit_norm": "unit-norm form",
+    "residual": "residual form",
+    "predictor": "predictor form",
+}
+
+
+def theorem_name(theorem: str) -> str:
+    """Theorem 1, Minkowski form, for thm1.minkowski; other ids are shown as they are, without underscores."""
+    if theorem in _WORDS:
+        return _WORDS[theorem]
+    match = re.fullmatch(r"(thm|prop|lemma|def|cor)(\d+)(?:\.(\w+))?", theorem)
+    if not match:
+        return plain(theorem.replace(".", ", "))
+    kind = {"thm": "Theorem", "prop": "Proposition", "lemma": "Lemma", "def": "Definition", "cor": "Corollary"}[
+        match[1]
+    ]
+    form = {None: "", "printed": ", as printed"}.get(match[3], f", {plain(match[3] or '')}")
+    return f"{kind} {match[2]}{form}"
+
+
+def plain(name: str) -> str:
+    """An identifier as words."""
+    return _WORDS.get(name, name.replace("_", " "))
+
+
+def bound_text(statement: Mapping[str, Any]) -> str:
+    """The interval of a statement as an inequality where one end says nothing."""
+    lower, upper = statement.get("lower"), statement.get("upper")
+    unit = unit_name(statement["base"]) if statement.get("base") else ""
+    unit = f" {unit}" if unit else ""
+    if lower is None and upper is None:
+        return "no bound"
+    if upper is None:
+        return f"\u2265 {lower:.4g}{unit}"
+    if lower is None or lower == 0:
+        return f"\u2264 {upper:.4g}{unit}"
+    return f"{lower:.4g} to {upper:.4g}{unit}"
+
+
+def percent(value: float | None, digits: int = 1) -> str:
+    """0.965 as 96.5 %."""
+    return DASH if value is None else f"{100 * value:.{digits}f}{THIN}%"
+
+
+def percents(ends: Sequence[float] | None) -> str:
+    """[0.9, 0.95] as 90.0 to 95.0 %."""
+    return "" if ends is None else f"{100 * ends[0]:.1f} to {percent(ends[1])}"
+
+
+def points(value: float | None, *, unit: bool = True) -> str:
+    """A change in [-1, 1] in percentage points, with a true minus."""
+    if value is None:
+        return DASH
+    text = f"{100 * value:+.1f}".replace("-", MINUS)
+    return f"{text}{THIN}pp" if unit else text
+
+
+def change_interval(ends: Sequence[float] | None) -> str:
+    """[-0.02, 0.01] in points."""
+    return DASH if ends is None else f"{points(ends[0], unit=False)} to {points(ends[1], unit=False)}"
+
+
+def fixed(value: float | None, digits: int = 3) -> str:
+    """A number with fixed digits, or a dash."""
+    return DASH if value is None else f"{value:.{digits}f}"
+
+
+def small(value: float | None) -> str:
+    """A distance: three decimals, two significant digits below 0.001."""
+    if value is None:
+        return DASH
+    return f"{value:.2g}" if 0 < value < 0.001 else f"{value:.3f}"
+
+
+FILTERS = {
+    "percent": percent,
+    "percents": percents,
+    "points": points,
+    "change_interval": change_interval,
+    "fixed": fixed,
+    "small": small,
+}
