@@ -8,7 +8,7 @@ stock layer, scatter its output into a copy of its input.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Any
 from weakref import WeakSet
 
@@ -32,8 +32,8 @@ def apply(
     model: nn.Module,
     plan: Plan,
     *,
-    layers: Sequence[nn.Module] | None = None,
-    vision_token_ids: Sequence[int] | None = None,
+    layers_path: str | None = None,
+    vision_ids: tuple[int, ...] | None = None,
 ) -> Iterator[Skipping]:
     """Skip for as long as the context is open: forward and `generate`, cached or not, padded or not.
 
@@ -46,10 +46,10 @@ def apply(
         A decoder-only vision-language model; vision tokens are told by their ids in `input_ids`.
     plan : Plan
         What to leave out.
-    layers : sequence of Module, optional
-        The decoder layers, where ``model.get_decoder().layers`` is not where they are.
-    vision_token_ids : sequence of int, optional
-        Ids that stand for vision features, where the configuration does not name them.
+    layers_path : str, optional
+        Path of the decoder layers below the model, where the adapters do not find them.
+    vision_ids : tuple of int, optional
+        Token ids that stand for vision features, where the configuration does not name them.
 
     Yields
     ------
@@ -76,7 +76,7 @@ def apply(
     """
     if model in _PATCHED:
         raise InvalidInputError("this model already runs a plan: join plans with + and apply them once")
-    anatomy = dissect(model, plan, layers=layers, vision_token_ids=vision_token_ids)
+    anatomy = dissect(model, plan, layers_path=layers_path, vision_ids=vision_ids)
     skipping = Skipping(model, plan, anatomy)
     with contextlib.ExitStack() as undo:
         if not plan.is_identity(len(anatomy.layers)):
@@ -122,9 +122,9 @@ class Skipping:
         ids = check_call(arguments)
         cache = arguments.get("past_key_values")
         check_cache(cache, self.plan)
-        vision_ids = torch.tensor(self._anatomy.vision_token_ids, dtype=ids.dtype, device=ids.device)
+        markers = torch.tensor(self._anatomy.vision_ids, dtype=ids.dtype, device=ids.device)
         self._chunk = Chunk(
-            self.plan, torch.isin(ids, vision_ids), arguments.get("attention_mask"), is_flash=self._anatomy.is_flash
+            self.plan, torch.isin(ids, markers), arguments.get("attention_mask"), is_flash=self._anatomy.is_flash
         )
         self._computed = [0] * self.n_layers
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,13 +11,13 @@ import transformers
 from torch import nn
 from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS, eager_mask, flash_attention_mask, sdpa_mask
 
+from extraction.adapters.registry import adapt
 from extraction.skip.plan import Plan
 from redundancy.errors import InvalidInputError, UnsupportedModelError
 
 __all__ = ["Anatomy", "argument_names", "check_call", "dissect"]
 
 SUPPORTED = ((5, 20), (5, 24))  # first minor release, and the first beyond: caches and masks move between minors
-_VISION_IDS = ("image_token_id", "image_token_index", "video_token_id", "video_token_index")
 _LAYER_TYPES = {"full_attention", "sliding_attention"}
 _PACKED = ("cu_seq_lens_q", "cu_seq_lens_k")  # several sequences in one row: positions are not columns
 
@@ -31,20 +30,18 @@ class Anatomy:
     ----------
     layers : tuple of Module
         The decoder layers in order.
-    vision_token_ids : tuple of int
+    vision_ids : tuple of int
         Ids in `input_ids` that stand for vision features.
     is_flash : bool
         Whether attention masks are 2-D.
     """
 
     layers: tuple[nn.Module, ...]
-    vision_token_ids: tuple[int, ...]
+    vision_ids: tuple[int, ...]
     is_flash: bool
 
 
-def dissect(
-    model: nn.Module, plan: Plan, *, layers: Sequence[nn.Module] | None, vision_token_ids: Sequence[int] | None
-) -> Anatomy:
+def dissect(model: nn.Module, plan: Plan, *, layers_path: str | None, vision_ids: tuple[int, ...] | None) -> Anatomy:
     """Find what `plan` needs in `model`.
 
     Raises
@@ -56,7 +53,8 @@ def dissect(
     """
     _check_library()
     for module in model.modules():
-        if isinstance(module, torch._dynamo.OptimizedModule) or module._compiled_call_impl is not None:
+        # By name: importing the compiler to ask takes seconds.
+        if type(module).__name__ == "OptimizedModule" or module._compiled_call_impl is not None:
             raise UnsupportedModelError(
                 f"skipping needs a model that is not compiled, {type(module).__name__} is: use the original module"
             )
@@ -74,28 +72,28 @@ def dissect(
                 f"skipping needs vision tokens in the decoder's stream, {config.model_type} reads the image by "
                 "cross-attention"
             )
-    found = tuple(layers) if layers is not None else _find_layers(model, text)
+    adapter = adapt(model, layers_path=layers_path, vision_ids=vision_ids)
+    layers = adapter.layers
     kinds = set(getattr(text, "layer_types", None) or ["full_attention"])
     odd = sorted(kinds - _LAYER_TYPES)
-    if odd or any(not hasattr(layer, "self_attn") for layer in found):
+    if odd or any(not hasattr(layer, "self_attn") for layer in layers):
         raise UnsupportedModelError(
             f"skipping needs softmax attention in every layer (a `self_attn` module), {config.model_type} has "
             f"{', '.join(odd) or 'layers without it'}"
         )
-    plan.check(len(found))
+    plan.check(len(layers))
     for i in sorted(plan.skip_mlp):
-        if not hasattr(found[i], "mlp"):
+        if not hasattr(layers[i], "mlp"):
             raise UnsupportedModelError(
-                f"skip_mlp needs an `mlp` module in layer {i}, {type(found[i]).__name__} has none"
+                f"skip_mlp needs an `mlp` module in layer {i}, {type(layers[i]).__name__} has none"
             )
-    ids = _vision_ids(config) if vision_token_ids is None else tuple(vision_token_ids)
-    needs_vision = any(not p.vision or p.thinned for p in (plan.presence(i, len(found)) for i in range(len(found))))
-    if needs_vision and not ids:
+    needs_vision = any(not p.vision or p.thinned for p in (plan.presence(i, len(layers)) for i in range(len(layers))))
+    if needs_vision and not adapter.vision_ids:
         raise UnsupportedModelError(
             f"the plan {plan} removes vision tokens, but the configuration of {config.model_type} names none; "
-            "pass vision_token_ids"
+            "pass vision_ids"
         )
-    return Anatomy(found, ids, _is_flash(text._attn_implementation))
+    return Anatomy(layers, adapter.vision_ids, _is_flash(text._attn_implementation))
 
 
 def check_call(arguments: dict[str, Any]) -> torch.Tensor:
@@ -132,23 +130,6 @@ def _check_library() -> None:
             f"skipping needs transformers >= {low}, < {high}, whose caches and masks it knows, "
             f"got {transformers.__version__}"
         )
-
-
-def _find_layers(model: Any, text: Any) -> tuple[nn.Module, ...]:
-    decoder = model.get_decoder()
-    for _ in range(2):  # some families wrap the decoder twice
-        layers = getattr(decoder, "layers", None)
-        if isinstance(layers, nn.ModuleList) and len(layers) == text.num_hidden_layers:
-            return tuple(layers)
-        decoder = decoder.get_decoder() if hasattr(decoder, "get_decoder") else decoder
-    raise UnsupportedModelError(
-        f"found no list of {text.num_hidden_layers} decoder layers in {type(model).__name__}; pass layers"
-    )
-
-
-def _vision_ids(config: Any) -> tuple[int, ...]:
-    ids = {getattr(config, name, None) for name in _VISION_IDS}
-    return tuple(sorted(i for i in ids if isinstance(i, int)))
 
 
 def _is_flash(implementation: str) -> bool:

@@ -63,8 +63,18 @@ def ragged_batch(model, padding="left"):
     return {"input_ids": ids, "attention_mask": mask, "pixel_values": pixels}
 
 
+def uneven_batch(model):
+    """Rows of one length with one image and with two: other tokens stay in each, and there is no padding to mask."""
+    words, more = tiny_batch(model, 1, 14, seed=1), tiny_batch(model, 1, 3, seed=2)
+    twice = torch.cat([more["input_ids"], more["input_ids"][:, 2:]], dim=1)
+    ids = torch.cat([words["input_ids"], twice])
+    pixels = torch.cat([words["pixel_values"], more["pixel_values"], more["pixel_values"].flip(-1)])
+    return {"input_ids": ids, "attention_mask": torch.ones_like(ids), "pixel_values": pixels}
+
+
 def batches(model):
     yield "even", tiny_batch(model, 2, 5)
+    yield "uneven", uneven_batch(model)
     yield "left", tiny_batch(model, 3, [2, 6, 4], padding="left")
     yield "right", tiny_batch(model, 3, [2, 6, 4], padding="right")
     yield "ragged left", ragged_batch(model, "left")
