@@ -41,7 +41,7 @@ def pair_distances(x: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, torc
     n, width = x.shape
     step = max(1, (_CHUNK_GPU if x.is_cuda else _CHUNK_CPU) // width)
     if n > step:
-        parts = [pair_distances(*chunk) for chunk in zip(x.split(step), y.split(step), strict=True)]
+        parts = [pair_distances(*chunk) for chunk in zip(torch.split(x, step), torch.split(y, step), strict=True)]
         return tuple(torch.cat(column) for column in zip(*parts, strict=True))  # type: ignore[return-value]
     x, y = x.float(), y.float()
     a2, b2 = x.square().sum(dim=-1), y.square().sum(dim=-1)
@@ -167,7 +167,7 @@ class BatchAccumulator:
         step = max(1, (_CHUNK_GPU if x.is_cuda else _CHUNK_CPU) // x.shape[1])
         parts = [
             pair_distances(xs.float() - means[g, layer - 1], ys.float() - means[g, layer])
-            for xs, ys, g in zip(x.split(step), y.split(step), at["groups"].split(step), strict=True)
+            for xs, ys, g in zip(*(torch.split(t, step) for t in (x, y, at["groups"])), strict=True)
         ]
         rho, short_x, short_y = (torch.cat(column) for column in zip(*parts, strict=True))
         finite = ~rho.isnan()

@@ -78,7 +78,7 @@ def attention_mass(
     weights = weights.float()
     step = max(1, _ROW_BUDGET // (n_rows * n_heads * n_keys))
     parts = []
-    for part in index.split(step, dim=1):
+    for part in torch.split(index, step, dim=1):
         m = part.shape[1]
         rows = query.gather(2, part[:, None, :, None].expand(-1, n_heads, -1, width)).float()
         scores = (rows.reshape(n_rows, n_kv, -1, width) @ keys).mul_(scale).reshape(n_rows, n_heads, m, n_keys)
@@ -180,6 +180,7 @@ def tap_attention(attentions: Sequence[nn.Module | None], tokens: TokenGroups, s
 
     with ExitStack() as stack:
         names = set()
+        registry: Any = AttentionInterface()  # type: ignore[no-untyped-call]
         for i, module in enumerate(attentions):
             if module is None:
                 continue
@@ -189,7 +190,7 @@ def tap_attention(attentions: Sequence[nn.Module | None], tokens: TokenGroups, s
             elif name is not None:
                 names.add(name)
         for name in sorted(names):
-            original = AttentionInterface()[name]
+            original = registry[name]
             AttentionInterface.register(name, wrap(original))
             stack.callback(AttentionInterface.register, name, original)
         yield
@@ -212,7 +213,7 @@ def _from_states(
     kwargs: dict[str, Any],
 ) -> AttentionMasses:
     causal = kwargs.get("is_causal")
-    options = {
+    options: dict[str, Any] = {
         "scaling": kwargs.get("scaling"),
         "is_causal": bool(getattr(module, "is_causal", True) if causal is None else causal),
         "sliding_window": kwargs.get("sliding_window"),

@@ -77,11 +77,10 @@ def tiny_llava(
     config = LlavaConfig(
         vision_config=vision,
         text_config=text,
-        image_token_id=IMAGE_ID,
+        image_token_index=IMAGE_ID,
         vision_feature_layer=-1,
         vision_feature_select_strategy="default",
         image_seq_length=(image_size // patch) ** 2,
-        pad_token_id=PAD_ID,
     )
     with torch.random.fork_rng(devices=[]):
         model = LlavaForConditionalGeneration(config)

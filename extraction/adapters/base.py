@@ -115,8 +115,9 @@ def layer_input(args: tuple[Any, ...], kwargs: dict[str, Any]) -> torch.Tensor:
     if args and torch.is_tensor(args[0]):
         return args[0]
     for name in ("hidden_states", "hidden_state", "x"):
-        if torch.is_tensor(kwargs.get(name)):
-            return kwargs[name]
+        state = kwargs.get(name)
+        if isinstance(state, torch.Tensor):
+            return state
     raise UnsupportedModelError(f"need hidden states among inputs of a layer, got {sorted(kwargs)}; write an adapter")
 
 
@@ -127,8 +128,9 @@ def first_tensor(output: Any) -> torch.Tensor:
     if isinstance(output, (tuple, list)) and output and torch.is_tensor(output[0]):
         return output[0]
     for name in ("hidden_states", "last_hidden_state"):
-        if torch.is_tensor(getattr(output, name, None)):
-            return getattr(output, name)
+        state = getattr(output, name, None)
+        if isinstance(state, torch.Tensor):
+            return state
     raise UnsupportedModelError(f"need hidden states from a layer, got {type(output).__name__}; write an adapter")
 
 
@@ -158,9 +160,9 @@ def _find_layers(model: nn.Module, path: str | None, n_layers: int | None) -> tu
         if not hasattr(decoder, "get_decoder"):
             break
         decoder = decoder.get_decoder()
-        layers = getattr(decoder, "layers", None)
-        if isinstance(layers, nn.ModuleList) and n_layers in (None, len(layers)):
-            return _path_of(model, layers), layers
+        own = getattr(decoder, "layers", None)
+        if isinstance(own, nn.ModuleList) and n_layers in (None, len(own)):
+            return _path_of(model, own), own
     candidates = [
         (name.count("."), -sum(p.numel() for p in module.parameters()), name, module)
         for name, module in model.named_modules()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from torch import nn
 
 from extraction.adapters.base import Adapter, generic_adapter
@@ -13,8 +15,8 @@ _NEWLINE_NOTE = "newline embeddings between rows of patches carry the image plac
 
 def adapter(model: nn.Module) -> Adapter:
     """Record of a LLaVA-style model: layers of its ``language_model``, vision tokens by ``image_token_id``."""
-    config = model.config
-    decoder = model.get_decoder()
+    whole: Any = model
+    config, decoder = whole.config, whole.get_decoder()
     path = next(name for name, module in model.named_modules() if module is decoder.layers)
     ids = [config.image_token_id, getattr(config, "video_token_id", None)]
     note = _NEWLINE_NOTE if config.model_type in ("llava_next", "llava_onevision") else ""

@@ -95,6 +95,36 @@ def test_generic_recipe_sees_the_right_states_and_attention(make):
     stats.validate()
 
 
+def test_cross_attention_models_have_no_vision_tokens():
+    """Mllama's placeholder is one token of the prompt, not an image feature: vision is undefined, not 0."""
+    from transformers import MllamaConfig, MllamaForConditionalGeneration
+
+    vision = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_global_layers": 1}
+    vision |= {"attention_heads": 2, "image_size": 16, "patch_size": 8, "vision_output_dim": 32, "max_num_tiles": 1}
+    vision |= {"intermediate_layers_indices": [0], "supported_aspect_ratios": [[1, 1]]}
+    text = {**TEXT, "cross_attention_layers": [1], "rope_parameters": {"rope_type": "default", "rope_theta": 1e4}}
+    config = MllamaConfig(vision_config=vision, text_config=text, image_token_index=IMAGE)
+    model = randomise(MllamaForConditionalGeneration(config), 0).eval()
+    ids = torch.tensor([[1, IMAGE, 20, 21, 22]])
+    batch = {
+        "input_ids": ids,
+        "attention_mask": torch.ones_like(ids),
+        "pixel_values": torch.randn(1, 1, 1, 3, 16, 16, generator=torch.Generator().manual_seed(0)),
+        "aspect_ratio_ids": torch.ones(1, 1, dtype=torch.long),
+        "aspect_ratio_mask": torch.ones(1, 1, 1, dtype=torch.long),
+        "cross_attention_mask": torch.ones(1, 5, 1, 1, dtype=torch.long),
+    }
+    stats = harvest(model, [batch], special_ids=(IMAGE,))
+    assert np.isnan(stats.mean_distance("vision")).all()
+    assert np.isnan(stats.answer_var()).all()
+    assert np.isfinite(stats.mean_distance("words")).all()
+    assert {g: int(stats.token_counts(g)[0]) for g in ("sink", "special", "words")} == {
+        "sink": 1,
+        "special": 1,
+        "words": 3,
+    }
+
+
 def test_model_without_recognisable_layers_is_refused():
     class Odd(torch.nn.Module):
         config = type("Config", (), {"model_type": "odd", "num_hidden_layers": 3})()

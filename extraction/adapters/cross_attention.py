@@ -1,0 +1,19 @@
+"""Families whose language stream holds no image tokens: images enter through cross-attention layers."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from extraction.adapters.base import Adapter, generic_adapter
+
+__all__ = ["adapter"]
+
+
+def adapter(model: nn.Module) -> Adapter:
+    """Record without vision ids: distances and attention masses of vision are undefined (NaN), not 0."""
+    return generic_adapter(
+        model,
+        vision_ids=(),
+        family="cross_attention",
+        note="images enter by cross-attention: the stream has no vision tokens, and the placeholder is a special token",
+    )
