@@ -1,1 +1,1 @@
-"""The theorems of the paper, as printed and sharpened, each a function that returns a certificate."""
+"""Bounds: every theorem of the paper as printed and as sharpened, one idea per file."""

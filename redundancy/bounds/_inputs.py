@@ -1,0 +1,85 @@
+"""What the bound functions share: reading inputs as intervals, caps, and rounding slack."""
+
+from __future__ import annotations
+
+import math
+import sys
+
+from redundancy.certificate import Assumption, Bound, BoundCertificate, Evidence, as_interval
+from redundancy.errors import InvalidInputError
+from redundancy.interval import Interval, round_up
+from redundancy.units import to_nats
+
+__all__ = [
+    "NONNEGATIVE",
+    "PROBABILITY",
+    "gap_bound",
+    "nats",
+    "nonnegative",
+    "probability",
+    "product",
+    "rounding_slack",
+    "upper_of",
+]
+
+NONNEGATIVE = Interval(0.0, math.inf)
+PROBABILITY = Interval(0.0, 1.0)
+
+
+def nonnegative(value: Evidence, name: str) -> Interval:
+    """Evidence on a quantity in [0, inf]."""
+    return as_interval(value, name=name, within=NONNEGATIVE)
+
+
+def upper_of(value: Evidence, name: str) -> float:
+    """The upper end of evidence on a quantity in [0, inf]."""
+    return nonnegative(value, name).upper
+
+
+def probability(value: Evidence, name: str) -> Interval:
+    """Evidence on a quantity in [0, 1]."""
+    return as_interval(value, name=name, within=PROBABILITY)
+
+
+def nats(value: Evidence, name: str, base: float) -> Interval:
+    """Evidence on an amount of information, in nats; a certificate brings its own base, else `base` holds."""
+    interval = nonnegative(value, name)
+    if isinstance(value, BoundCertificate) and value.base is not None:
+        base = value.base
+    return Interval(to_nats(interval.lower, base), to_nats(interval.upper, base))
+
+
+def product(*factors: float) -> float:
+    """Product of non-negative numbers with 0 * inf = 0: a factor of zero kills an unbounded one."""
+    return 0.0 if 0.0 in factors else math.prod(factors)
+
+
+def rounding_slack(*terms: float) -> float:
+    """Absolute rounding allowance for a sum of `terms` that may cancel."""
+    return 16.0 * sys.float_info.epsilon * math.fsum(abs(t) for t in terms if math.isfinite(t))
+
+
+def gap_bound(
+    upper: float,
+    *,
+    cap: Evidence | None,
+    assumptions: tuple[Assumption, ...],
+    evidence: str,
+    lower: float = 0.0,
+    quantity: str = "functional_gap",
+) -> Bound:
+    """An upper bound on a squared gap, capped by `cap` (Var Z or R^2) where one is given."""
+    ceiling = math.inf if cap is None else upper_of(cap, "task_cap")
+    top = min(round_up(upper), ceiling)
+    if lower > top:
+        raise InvalidInputError(
+            f"need inputs that agree, got a lower bound {lower:.6g} on {quantity} above its upper bound {top:.6g}; "
+            "one of the inputs is wrong"
+        )
+    return Bound(
+        quantity=quantity,
+        interval=Interval(lower, top),
+        trivial=Interval(0.0, ceiling),
+        assumptions=assumptions,
+        evidence=evidence,
+    )
