@@ -82,6 +82,7 @@ class BatchAccumulator:
         self._depths: list[torch.Tensor | None] = [None] * (spec.n_layers + 1)
         self._masses: list[AttentionMasses | None] = [None] * spec.n_layers
         self._states: list[torch.Tensor] = []
+        self._on(tokens.groups.device)  # copies to the device now, since they would wait inside the forward pass
 
     # ------------------------------------------------------------------ inside the forward pass
 

@@ -5,9 +5,12 @@ import pytest
 import torch
 from transformers import AttentionInterface
 
+from extraction.accumulate import BatchAccumulator
 from extraction.adapters import adapt, generic_adapter
+from extraction.attention import attention_mass
 from extraction.harvest import Harvester, harvest
-from extraction.tiny import tiny_batch, tiny_llava
+from extraction.tiny import IMAGE_ID, tiny_batch, tiny_llava
+from extraction.tokens import token_groups
 from redundancy.errors import InvalidInputError, UnsupportedModelError
 from redundancy.statistics import StatisticsSpec
 
@@ -16,9 +19,16 @@ METHODS = ["distance_sums", "entry_sums", "exit_sums"]
 MASSES = ["answer_var", "answer_value_var", "text_var_mean", "text_var_max"]
 
 
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture(scope="module")
 def model():
-    torch.set_num_threads(1)
     return tiny_llava()
 
 
@@ -359,3 +369,24 @@ def test_wrong_batches_are_refused(model):
     spec = StatisticsSpec(model="m", model_type="llava", n_layers=4, n_heads=4)
     with pytest.raises(InvalidInputError, match="eval"):
         Harvester(tiny_llava().train(), adapt(model), spec)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_accumulating_never_waits_for_the_device(dtype):
+    """CUDA itself raises at any wait in what the hooks do."""
+    batch = {name: tensor.cuda() for name, tensor in tiny_batch(tiny_llava(), 2, [3, 5]).items()}
+    tokens = token_groups(batch["input_ids"], batch["attention_mask"], vision_ids=(IMAGE_ID,))
+    spec = StatisticsSpec(model="m", model_type="llava", n_layers=1, n_heads=4)
+    shift = torch.zeros(4, 2, 32, device="cuda")
+    x, y = torch.randn(2, 2, 15, 32, device="cuda", dtype=dtype)
+    query, key = torch.randn(2, 2, 4, 15, 8, device="cuda", dtype=dtype)
+    for mode in ("default", "error"):  # the first round loads the kernels
+        accumulator = BatchAccumulator(spec, tokens, shift)
+        torch.cuda.set_sync_debug_mode(mode)
+        try:
+            accumulator.pair(1, x, y)
+            attention_mass(query, key[:, :2], None, tokens.text_index, tokens.vision[:, None, :, None])
+        finally:
+            torch.cuda.set_sync_debug_mode("default")
+    accumulator.finish(["a", "b"]).validate()
