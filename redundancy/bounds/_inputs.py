@@ -13,6 +13,7 @@ from redundancy.units import to_nats
 __all__ = [
     "NONNEGATIVE",
     "PROBABILITY",
+    "binary_terms",
     "gap_bound",
     "nats",
     "nonnegative",
@@ -52,6 +53,12 @@ def nats(value: Evidence, name: str, base: float) -> Interval:
 def product(*factors: float) -> float:
     """Product of non-negative numbers with 0 * inf = 0: a factor of zero kills an unbounded one."""
     return 0.0 if 0.0 in factors else math.prod(factors)
+
+
+def binary_terms(p: float) -> tuple[float, float]:
+    """``-p ln p`` and ``-(1-p) ln(1-p)``, the two non-negative terms of the binary entropy."""
+    first = -p * math.log(p) if p > 0.0 else 0.0
+    return first, (-(1.0 - p) * math.log1p(-p) if p < 1.0 else 0.0)
 
 
 def rounding_slack(*terms: float) -> float:

@@ -139,4 +139,4 @@ def _gram(values: Array) -> Array:
 
 def _slack(values: Array) -> float:
     extent = 2.0 * float(np.abs(values).max())
-    return 8.0 * sys.float_info.epsilon * (values.shape[1] + 16) * extent**2
+    return float(8.0 * sys.float_info.epsilon * (values.shape[1] + 16) * extent**2)
