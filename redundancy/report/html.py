@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import functools
 import hashlib
 import json
 from collections.abc import Mapping
@@ -42,23 +43,18 @@ def render_html(report: Mapping[str, Any], figures: Mapping[str, str] | None = N
         If jinja2, or matplotlib when figures must be drawn, is absent.
     """
     validate_report(report)
-    jinja2 = style.require("jinja2")
-    environment = jinja2.Environment(
-        loader=jinja2.FunctionLoader(_resource),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(wording.FILTERS)
     script = _resource("report.js")
-    page: str = environment.get_template("report.html.j2").render(
-        **story.context(report),
-        figures=_figures(report, figures),
-        css=_safe(_resource("report.css")),
-        script=_safe(script),
-        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
-        data=_safe(embed_json(report)),
+    page: str = (
+        _environment()
+        .get_template("report.html.j2")
+        .render(
+            **story.context(report),
+            figures=_figures(report, figures),
+            css=_safe(_resource("report.css")),
+            script=_safe(script),
+            script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+            data=_safe(embed_json(report)),
+        )
     )
     return page
 
@@ -73,6 +69,20 @@ def embed_json(report: Mapping[str, Any]) -> str:
     """
     text = json.dumps(report, allow_nan=False, ensure_ascii=True, separators=(",", ":"))
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+@functools.lru_cache(maxsize=1)
+def _environment() -> Any:
+    jinja2 = style.require("jinja2")
+    environment = jinja2.Environment(
+        loader=jinja2.FunctionLoader(_resource),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(wording.FILTERS)
+    return environment
 
 
 def _figures(report: Mapping[str, Any], given: Mapping[str, str] | None) -> dict[str, Any]:

@@ -353,11 +353,13 @@ def _coherence(report: Mapping[str, Any]) -> Iterator[str]:
     for name in ("profile", "late_entry", "vision_exit"):
         seen: set[Any] = set()
         for index, row in _objects(report.get(name)):
-            layer = row.get("layer")
-            if _is_count(layer) and layer > n_layers:
+            layer, group = row.get("layer"), row.get("group")
+            if not _is_count(layer):
+                continue  # already reported, or a report without layers
+            if layer > n_layers:
                 yield f"need {name}[{index}].layer at most {n_layers} (model.n_layers), got {layer}"
-            key = (layer, row.get("group")) if name == "profile" else layer
-            if isinstance(layer, int) and key in seen:
+            key = (layer, str(group)) if name == "profile" else layer
+            if key in seen:
                 yield f"need every layer once in {name}, {key} comes again at {name}[{index}]"
             seen.add(key)
     matrices = report.get("distance_matrix")

@@ -74,8 +74,7 @@ def point_titles(figure: Figure) -> dict[str, list[str]]:
     axes: list[Any] = list(figure.axes)
     for ax in axes:
         x_name = (ax.get_xlabel() or "x").split(" (")[0].split("\n")[0]
-        if "layers" in x_name:
-            x_name = "layer"
+        x_name = "depth" if x_name.startswith("depth") else x_name
         for line in ax.get_lines():
             gid = line.get_gid() or ""
             if gid.startswith("hover-"):
