@@ -114,8 +114,9 @@ class StatisticsSpec:
     def from_json(cls, text: str) -> StatisticsSpec:
         """Inverse of `to_json`; `InvalidInputError` for unknown, missing or wrong fields."""
         try:
-            record = json.loads(text)
-            return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in record.items()})
+            record: dict[str, Any] = json.loads(text)
+            values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in record.items()}
+            return cls(**values)
         except (TypeError, ValueError, AttributeError) as error:
             names = ", ".join(f.name for f in fields(cls))
             raise InvalidInputError(f"need the JSON of a statistics declaration ({names}), got: {error}") from error

@@ -85,7 +85,7 @@ def save_tensors(
             "shape": list(little.shape),
             "data_offsets": [offset, offset + little.nbytes],
         }
-        chunks.append(memoryview(little.reshape(-1).view(np.uint8)))
+        chunks.append(little.reshape(-1).view(np.uint8).data)
         offset += little.nbytes
     digest = hashlib.sha256(_canonical(header))
     for chunk in chunks:
