@@ -16,12 +16,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from redundancy.profile import ProfileCertificate
 from tqdm.auto import tqdm
 
 from extraction.adapters import adapt
-from extraction.data import Sample, answer_token_ids, make_batch
-from extraction.harvest import harvest
+from extraction.data import Sample, make_batch
+from extraction.data.scoring import answer_token_ids
+from extraction.harvesting import harvest
 from extraction.skip import (
     Plan,
     PlanChoice,
@@ -38,6 +38,7 @@ from extraction.skip import (
 )
 from redundancy import __version__
 from redundancy.errors import InvalidInputError
+from redundancy.profile import ProfileCertificate
 from redundancy.statistics import HarvestStatistics
 
 __all__ = ["GROUPS", "StudySettings", "Validation", "certify", "profile_report", "validate", "write_study"]
@@ -310,7 +311,8 @@ def _labelled(model: Any, processor: Any, samples: Sequence[Sample]) -> dict[str
     unanswered = [s.sample_id for s in samples if not s.answer]
     if unanswered:
         raise InvalidInputError(
-            f"need an answer for every sample to measure accuracy, {unanswered[0]!r} has none; add it or do not validate"
+            f"need an answer for every sample to measure accuracy, {unanswered[0]!r} has none; add it, or skip the "
+            "validation"
         )
     batch = make_batch(processor, samples, vision_ids=adapt(model).vision_ids)
     batch["answers"] = answer_token_ids(processor.tokenizer, [s.answer for s in samples])

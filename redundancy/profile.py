@@ -59,6 +59,7 @@ class ProfileCertificate:
         t: float = 0.05,
         alpha: float = 1.0,
         beta: float = 1.0,
+        task_cap: float = 1.0,
         confidence_level: float = 0.95,
         population: str = "the population that the harvested samples were drawn from",
     ) -> ProfileCertificate:
@@ -74,6 +75,8 @@ class ProfileCertificate:
             A harvested threshold for the tail probability.
         alpha, beta : float, default=1
             Declared Lipschitz constants for Theorem 1, whose conclusions carry the label A.
+        task_cap : float, default=1
+            An upper bound on the variance of the task variable, which no functional gap exceeds; 1 for one-hot.
         confidence_level : float, default=0.95
             Joint level of all statements.
 
@@ -108,8 +111,8 @@ class ProfileCertificate:
                 p = betting_upper(values=tails[:, layer - 1], quantity="tail_prob", confidence_level=level)
                 derived = (
                     sandwich_upper(tail_prob=p, t=t, rho_max=2.0),
-                    printed_upper(mean_distance=e, alpha=alpha, beta=beta),
-                    unit_norm_upper(mean_distance=e, alpha=alpha, beta=beta),
+                    printed_upper(mean_distance=e, alpha=alpha, beta=beta, task_cap=task_cap),
+                    unit_norm_upper(mean_distance=e, alpha=alpha, beta=beta, task_cap=task_cap),
                 )
                 pairs.append(
                     LayerPairCertificate(

@@ -1,11 +1,13 @@
 """Train the default model from scratch: about an hour on 2 CPU cores.
 
     torchrun --nproc-per-node 2 examples/default_model/train.py --out runs/default_model
+    python examples/default_model/export.py runs/default_model/fp32
 
 Two ordinary stages, as LLaVA has them. *Alignment* stands for CLIP's pretraining: every projected
-patch names what its cell shows, through the tied word embeddings. *Instruction* trains everything
-end to end with cross-entropy on the answer word. Eight questions share one image: a block mask lets
-each see the image and itself alone, so a packed sequence equals eight single prompts.
+patch names what its cell shows, through the tied word embeddings. *Instruction* freezes the tower and
+trains projector and decoder with cross-entropy on the answer word, first on images at a quarter of the
+resolution (2 x 2 patches pooled), then at full resolution. Eight questions share one image: a block mask
+lets each see the image and itself alone, so a packed sequence equals eight single prompts.
 
 Nothing here knows of skipping: all tokens are in all layers at every step.
 """
@@ -31,7 +33,7 @@ from transformers import AttentionInterface, LlavaForConditionalGeneration
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
 
-from build import N_VISION_TOKENS, PATCH, PIXEL_MEAN, PIXEL_STD, make_config, make_processor
+from build import N_VISION_TOKENS, PATCH, PIXEL_MEAN, PIXEL_STD, make_config
 from extraction.default_model.questions import FAMILIES, VOCABULARY, sample_questions
 from extraction.default_model.scenes import (
     CELL,
@@ -115,15 +117,33 @@ def vision_tokens(model: LlavaForConditionalGeneration, pixels: torch.Tensor) ->
     return model.model.multi_modal_projector(model.model.vision_tower(pixels).last_hidden_state[:, 1:])
 
 
-def answer_logits(model: LlavaForConditionalGeneration, batch: Packed) -> torch.Tensor:
+def pool_two_by_two(tokens: torch.Tensor) -> torch.Tensor:
+    """Mean of each 2 x 2 block of patches: (B, 144, d) -> (B, 36, d)."""
+    side = IMAGE_SIZE // PATCH
+    return tokens.unflatten(1, (side // 2, 2, side // 2, 2)).mean(dim=(2, 4)).flatten(1, 2)
+
+
+# Sequence positions that the pooled tokens stand for, so that the words keep theirs in both resolutions.
+POOLED = len(PREFIX) + torch.arange(N_VISION_TOKENS).view(IMAGE_SIZE // PATCH, -1)[::2, ::2].flatten()
+COARSE = torch.cat([torch.arange(len(PREFIX)), POOLED, torch.arange(N_PREFIX, N_PREFIX + TEXT_SLOTS)])
+
+
+def answer_logits(model: LlavaForConditionalGeneration, batch: Packed, *, coarse: bool = False) -> torch.Tensor:
+    """Logits at the answer positions; `coarse` reads the image through 36 pooled tokens instead of 144."""
     embed = model.model.language_model.embed_tokens
     n = len(batch.words)
     prefix = embed(torch.tensor([WORD[w] for w in PREFIX])).expand(n, -1, -1)
-    stream = torch.cat([prefix, vision_tokens(model, batch.pixels).float(), embed(batch.words)], 1)
+    image = vision_tokens(model, batch.pixels).float()
+    mask, positions, read_at = batch.mask, batch.positions, batch.read_at
+    if coarse:
+        image = pool_two_by_two(image)
+        mask, positions = mask[:, :, COARSE][..., COARSE], positions[:, COARSE]
+        read_at = (read_at - (N_VISION_TOKENS - len(POOLED))).clamp(min=0)
+    stream = torch.cat([prefix, image, embed(batch.words)], 1)
     hidden = model.model.language_model(
-        inputs_embeds=stream, attention_mask=batch.mask, position_ids=batch.positions, use_cache=False
+        inputs_embeds=stream, attention_mask=mask, position_ids=positions, use_cache=False
     ).last_hidden_state
-    at_answers = hidden.gather(1, batch.read_at[..., None].expand(-1, -1, hidden.shape[-1]))
+    at_answers = hidden.gather(1, read_at[..., None].expand(-1, -1, hidden.shape[-1]))
     return model.lm_head(at_answers).float()
 
 
@@ -203,11 +223,11 @@ def align(model: LlavaForConditionalGeneration, args: argparse.Namespace, rank: 
 
 
 @torch.no_grad()
-def evaluate(model: LlavaForConditionalGeneration, batches: list[Packed]) -> dict[str, float]:
+def evaluate(model: LlavaForConditionalGeneration, batches: list[Packed], *, coarse: bool) -> dict[str, float]:
     right, total = np.zeros(len(FAMILIES)), np.zeros(len(FAMILIES))
     for batch in batches:
         with torch.autocast("cpu", torch.bfloat16):
-            guess = answer_logits(model, batch).argmax(-1)
+            guess = answer_logits(model, batch, coarse=coarse).argmax(-1)
         asked = batch.answers >= 0
         np.add.at(right, batch.family[asked].numpy(), (guess == batch.answers)[asked].numpy())
         np.add.at(total, batch.family[asked].numpy(), 1)
@@ -217,19 +237,21 @@ def evaluate(model: LlavaForConditionalGeneration, batches: list[Packed]) -> dic
 def instruct(
     model: LlavaForConditionalGeneration, args: argparse.Namespace, rank: int, log: Callable[..., None]
 ) -> None:
-    """Muon on the layers' matrices, AdamW on the rest; single-attribute questions come first."""
-    named = [(n, p) for n, p in model.named_parameters() if "post_layernorm" not in n]
+    """Muon on the decoder's matrices, AdamW on the rest; single-attribute questions come first."""
+    model.model.vision_tower.requires_grad_(False)
+    named = [(n, p) for n, p in model.named_parameters() if p.requires_grad]
     matrices = [p for n, p in named if p.ndim == 2 and ".layers." in n]
     taken = {id(p) for p in matrices}
-    projector = [p for n, p in named if "projector" in n and p.ndim == 2]
+    projector = [p for n, p in named if "projector" in n]
     taken |= {id(p) for p in projector}
     rest = [p for _, p in named if id(p) not in taken]
     parameters = matrices + projector + rest
     optimizers: list[torch.optim.Optimizer] = [
         torch.optim.Muon(matrices, lr=args.lr, weight_decay=0.05, momentum=0.95, adjust_lr_fn="match_rms_adamw"),
         torch.optim.AdamW(
-            [{"params": projector, "weight_decay": 0.1}, {"params": rest, "weight_decay": 0.0}],
+            [{"params": projector, "scale": 0.1}, {"params": rest}],
             lr=args.lr,
+            weight_decay=0.0,
             betas=(0.9, 0.98),
             fused=True,
         ),
@@ -251,10 +273,10 @@ def instruct(
         scale = trapezoid(step, args.steps, warm=80, flat_until=0.6, floor=0.02)
         for optimizer in optimizers:
             for group in optimizer.param_groups:
-                group["lr"] = args.lr * scale
+                group["lr"] = args.lr * scale * group.get("scale", 1.0)
         batch = batches.get()
         with torch.autocast("cpu", torch.bfloat16):
-            logits = answer_logits(model, batch)
+            logits = answer_logits(model, batch, coarse=step < args.coarse_steps)
         loss = cross_entropy(logits.flatten(0, 1), batch.answers.flatten())
         model.zero_grad(set_to_none=True)
         loss.backward()
@@ -267,7 +289,8 @@ def instruct(
             with torch.no_grad():
                 norm = vision_tokens(model, batch.pixels[:2]).norm(dim=-1).mean().item()
             seconds = time.time() - started
-            log(stage="instruct", step=step + 1, seconds=seconds, loss=smooth, norm=norm, **evaluate(model, evaluation))
+            scores = evaluate(model, evaluation, coarse=step < args.coarse_steps)
+            log(stage="instruct", step=step + 1, seconds=seconds, loss=smooth, norm=norm, **scores)
             save(model, args.out)
 
 
@@ -291,6 +314,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=2400)
     parser.add_argument("--first-step", type=int, default=0)
     parser.add_argument("--easy-steps", type=int, default=350)
+    parser.add_argument("--coarse-steps", type=int, default=1500)
     parser.add_argument("--images", type=int, default=10)
     parser.add_argument("--lr", type=float, default=2e-3)
     parser.add_argument("--seed", type=int, default=0)
@@ -324,9 +348,7 @@ def main() -> None:
             model.save_pretrained(args.out / "aligned")
     instruct(model, args, rank, log)
     if rank == 0:
-        model.set_attn_implementation("sdpa")
-        model.half().save_pretrained(args.out / "model")
-        make_processor().save_pretrained(args.out / "model")
+        save(model, args.out)
 
 
 if __name__ == "__main__":

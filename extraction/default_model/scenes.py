@@ -168,9 +168,7 @@ def render(scene: Scene) -> npt.NDArray[np.uint8]:
     image = np.float32(scene.background) + np.float32(_NOISE_AMPLITUDE / 147.8) * noise.astype(np.float32)
     for item in scene.objects:
         mask = (
-            _shape_mask(item.kind, item.size)
-            if item.digit_index is None
-            else _digit_mask(item.digit_index, item.size)
+            _shape_mask(item.kind, item.size) if item.digit_index is None else _digit_mask(item.digit_index, item.size)
         )
         top = item.row * CELL + (CELL - item.size) // 2 + item.shift[0]
         left = item.column * CELL + (CELL - item.size) // 2 + item.shift[1]

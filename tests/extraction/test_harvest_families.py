@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from extraction.adapters import adapt
-from extraction.harvest import harvest
+from extraction.harvesting import harvest
 from extraction.tiny import randomise
 from redundancy.errors import UnsupportedModelError
 

@@ -490,6 +490,12 @@ def test_unsupported_models_are_refused_with_the_reason(sdpa_model):
     )
     with pytest.raises(UnsupportedModelError, match="linear_attention"), apply(linear, skip_layers(1)):
         pass
+    from transformers import MllamaForCausalLM
+    from transformers.models.mllama.configuration_mllama import MllamaTextConfig
+
+    crossed = MllamaForCausalLM(MllamaTextConfig(**small, cross_attention_layers=[1]))
+    with pytest.raises(UnsupportedModelError, match="cross-attention"), apply(crossed, skip_layers(0)):
+        pass
     compiled = copy.deepcopy(sdpa_model)
     compiled.compile()
     with pytest.raises(UnsupportedModelError, match="not compiled"), apply(compiled, late_entry(1)):

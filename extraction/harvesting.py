@@ -5,8 +5,6 @@ from __future__ import annotations
 import hashlib
 import inspect
 import itertools
-import sys
-import types
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -37,16 +35,6 @@ __all__ = ["Harvester", "harvest"]
 _OWN_KEYS = ("sample_ids", "special_mask", "vision_mask", "ignored_mask", "answer_positions")
 _SPECIAL_NAMES = ("bos_token_id", "eos_token_id", "pad_token_id")
 Shift = npt.NDArray[np.float32]
-
-
-class _CallableModule(types.ModuleType):
-    """Makes ``extraction.harvest(...)`` work beside ``from extraction.harvest import harvest``."""
-
-    def __call__(self, *args: Any, **kwargs: Any) -> HarvestStatistics:
-        return harvest(*args, **kwargs)
-
-
-sys.modules[__name__].__class__ = _CallableModule
 
 
 class Harvester:

@@ -1,0 +1,202 @@
+"""The main job, run as a user runs it: the demo writes a whole, sound and re-checkable study."""
+
+import json
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from redundancy.profile import ProfileCertificate
+
+from extraction.skip import PlanChoice
+from redundancy.report import load_report
+from redundancy.statistics import HarvestStatistics
+
+QUESTIONS = 84
+
+
+def skip_it(*arguments, **options):
+    command = [sys.executable, "-m", "redundancy", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, **options)
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    out = tmp_path_factory.mktemp("demo") / "report"
+    done = skip_it("demo", "--out", out, "--questions", QUESTIONS, "--risk", "0.2")
+    assert done.returncode == 0, done.stderr
+    return out, done.stdout
+
+
+@pytest.fixture(scope="module")
+def report(study):
+    return load_report(study[0] / "report.json")
+
+
+def test_prints_profile_certificates_plan_and_measurements(study, report):
+    text = study[1]
+    assert "Profile" in text
+    assert report["chosen_plan"]["guarantee"] in text
+    assert re.search(r"Measured accuracy change [+-]\d+\.\d points \[.*\]; prefill \d+\.\d\d times as fast", text)
+
+
+def test_unmodified_rows_equal_the_unmodified_model(report):
+    """Late entry at 0 and vision exit at L are the model as it came, evaluated by plain transformers."""
+    import torch
+
+    from extraction.default_model import load_model, load_processor, load_samples
+
+    model, processor, samples = load_model(), load_processor(), load_samples(QUESTIONS)
+    text = [f"USER: <image> {s.question} ASSISTANT:" for s in samples]
+    inputs = processor(text=text, images=[s.image for s in samples], padding=True, return_tensors="pt")
+    with torch.no_grad():
+        guesses = model(**inputs).logits[:, -1].argmax(-1)
+    words = processor.tokenizer.convert_ids_to_tokens(guesses.tolist())
+    accuracy = float(np.mean([w == s.answer for w, s in zip(words, samples, strict=True)]))
+    assert report["baseline_accuracy"] == accuracy
+    n_layers = report["model"]["n_layers"]
+    for section, plain in (("late_entry", 0), ("vision_exit", n_layers)):
+        rows = {row["layer"]: row for row in report[section]}
+        assert set(rows) == set(range(n_layers + 1))
+        assert rows[plain]["accuracy"] == accuracy
+        assert rows[plain]["agreement"] == 1.0
+        assert rows[n_layers - plain]["accuracy"] < accuracy - 0.2  # without vision it must be near the prior
+
+
+def test_report_has_every_field_that_is_promised(report):
+    assert report["n_samples"] == QUESTIONS
+    profile = report["profile"]
+    groups = {row["group"] for row in profile}
+    assert {"vision", "text"} <= groups
+    assert len(profile) == report["model"]["n_layers"] * len(groups)
+    needed = {"layer", "group", "mean_distance", "fraction_below_0.05", "var"}
+    assert all(needed <= set(row) for row in profile)
+    assert report["certificates"]
+    assert report["chosen_plan"]["n_calibration"] == QUESTIONS
+
+
+def test_profile_is_that_of_the_saved_statistics(study, report):
+    statistics = HarvestStatistics.load(study[0] / "statistics.safetensors")
+    for row in report["profile"]:
+        column = row["layer"] - 1
+        assert row["mean_distance"] == statistics.mean_distance(row["group"])[column]
+        assert row["fraction_below_0.05"] == statistics.fraction_below(row["group"], 0.05)[column]
+        assert row["var"] == pytest.approx(statistics.answer_var().sum(2).mean(0)[column])
+        if row["distance_upper"] is not None:
+            assert row["image_mean_distance"] <= row["distance_upper"]
+
+
+def test_certificates_recheck_and_an_altered_one_does_not(study, tmp_path):
+    path = study[0] / "certificates.json"
+    certificate = ProfileCertificate.from_json(path.read_text())
+    assert certificate.recheck().ok
+    assert PlanChoice.from_json((study[0] / "choice.json").read_text()).recheck().ok
+    assert skip_it("recheck", path).returncode == 0
+    altered = tmp_path / "altered.json"
+    number = re.search(r"0\.\d{6,}", path.read_text()).group()
+    altered.write_text(path.read_text().replace(number, number[:-1] + str((int(number[-1]) + 1) % 10), 1))
+    done = skip_it("recheck", altered)
+    assert done.returncode != 0
+    assert "altered" in done.stderr + done.stdout
+
+
+def test_files_are_whole_and_self_contained(study):
+    out = study[0]
+    page = (out / "report.html").read_text()
+    assert page.count("<svg") >= 5
+    assert not re.search(r"""(?:src|href)=["']https?://""", page)
+    for kind in ("svg", "png"):
+        assert len(list((out / "figures").glob(f"*.{kind}"))) >= 5
+    assert not list(out.rglob("*.tmp"))
+
+
+def test_existing_folder_is_one_sentence_and_nothing_is_touched(study):
+    out = study[0]
+    before = {p: p.stat().st_mtime_ns for p in out.rglob("*")}
+    done = skip_it("demo", "--out", out)
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    assert len(done.stderr.strip().splitlines()) <= 3
+    assert {p: p.stat().st_mtime_ns for p in out.rglob("*")} == before
+
+
+@pytest.fixture(scope="module")
+def own_data(tmp_path_factory):
+    """The embedded model as a user's folder, with a JSONL of images on disk."""
+    from extraction.default_model import load_samples
+
+    folder = tmp_path_factory.mktemp("own")
+    lines = []
+    for sample in load_samples(24):
+        sample.image.save(folder / f"{sample.sample_id}.png")
+        row = {"image": f"{sample.sample_id}.png", "question": sample.question, "answer": sample.answer}
+        lines.append(json.dumps(row))
+    (folder / "data.jsonl").write_text("\n".join(lines))
+    return folder
+
+
+def test_profile_of_an_own_model_equals_the_demo_harvest(own_data, tmp_path):
+    from extraction.harvesting import harvest
+
+    from extraction.data import as_sample
+    from extraction.default_model import PATH, load_model, load_processor, load_samples
+
+    out = tmp_path / "profile"
+    done = skip_it(
+        "profile", PATH, "--data", own_data / "data.jsonl", "--out", out, "--dtype", "float32", "--batch-size", 12
+    )
+    assert done.returncode == 0, done.stderr
+    report = load_report(out / "report.json")
+    samples = [as_sample(s, i) for i, s in enumerate(load_samples(24))]
+    direct = harvest(load_model(), samples, processor=load_processor(), batch_size=12)
+    for group in ("vision", "text"):
+        rows = [row["mean_distance"] for row in report["profile"] if row["group"] == group]
+        np.testing.assert_allclose(rows, direct.mean_distance(group), rtol=1e-6)
+    assert report["late_entry"] == []
+    assert report["chosen_plan"] is None
+
+
+def _bad_image(folder):
+    (folder / "bad.jsonl").write_text('{"image": "missing.png", "question": "what ?", "answer": "red"}\n')
+    return ["bad.jsonl"], "missing.png"
+
+
+def _bad_line(folder):
+    (folder / "bad.jsonl").write_text('{"image": "q0000.png", "question"\n')
+    return ["bad.jsonl"], "line 1"
+
+
+def _no_file(folder):
+    return ["absent.jsonl"], "absent.jsonl"
+
+
+@pytest.mark.parametrize("fault", [_bad_image, _bad_line, _no_file])
+def test_bad_data_is_one_sentence_and_leaves_nothing(fault, own_data, tmp_path):
+    from extraction.default_model import PATH
+
+    (name,), expected = fault(own_data)
+    out = tmp_path / "out"
+    done = skip_it("profile", PATH, "--data", own_data / name, "--out", out)
+    assert done.returncode == 2
+    assert expected in done.stderr.replace("\n", "")
+    assert "Traceback" not in done.stderr
+    assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("config", "expected"),
+    [
+        ('{"model_type": "no_such_model"}', "no_such_model"),
+        ('{"model_type": "llama"}', "image-text-to-text"),
+        ("{", "config"),
+    ],
+)
+def test_unknown_model_is_one_sentence(config, expected, own_data, tmp_path):
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "config.json").write_text(config)
+    done = skip_it("profile", tmp_path / "model", "--data", own_data / "data.jsonl", "--out", tmp_path / "out")
+    assert done.returncode == 2
+    assert expected in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "out").exists()
