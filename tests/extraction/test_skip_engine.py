@@ -493,7 +493,9 @@ def test_unsupported_models_are_refused_with_the_reason(sdpa_model):
     from transformers import MllamaForCausalLM
     from transformers.models.mllama.configuration_mllama import MllamaTextConfig
 
-    crossed = MllamaForCausalLM(MllamaTextConfig(**small, cross_attention_layers=[1]))
+    crossed = MllamaForCausalLM(
+        MllamaTextConfig(**small, cross_attention_layers=[1], pad_token_id=0, bos_token_id=1, eos_token_id=2)
+    )
     with pytest.raises(UnsupportedModelError, match="cross-attention"), apply(crossed, skip_layers(0)):
         pass
     compiled = copy.deepcopy(sdpa_model)
