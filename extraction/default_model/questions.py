@@ -26,26 +26,8 @@ VOCABULARY = (
     *COLUMNS,
     *(str(i) for i in range(10)),
     *_LETTERS,
-    *[
-        "digit",
-        "what",
-        "color",
-        "shape",
-        "object",
-        "objects",
-        "is",
-        "are",
-        "the",
-        "there",
-        "a",
-        "how",
-        "many",
-        "at",
-        "above",
-        "below",
-        "left-of",
-        "right-of",
-    ],
+    *("digit", "what", "color", "shape", "object", "objects", "is", "are", "the", "there"),
+    *("a", "how", "many", "at", "above", "below", "left-of", "right-of"),
 )
 
 
