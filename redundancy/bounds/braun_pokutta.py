@@ -25,9 +25,9 @@ from redundancy.units import check_base
 __all__ = [
     "best_radius_lower",
     "binary_lower",
-    "braun_pokutta_printed",
     "distance_laws",
     "law_lower",
+    "printed_lower",
     "variational_lower",
 ]
 
@@ -35,7 +35,7 @@ _WIDTH = Interval(-math.inf, math.inf)
 
 
 @bound("thm4.printed")
-def braun_pokutta_printed(
+def printed_lower(
     *,
     tail_prob: Evidence,
     ball_prob_min: Evidence,
@@ -77,7 +77,7 @@ def braun_pokutta_printed(
     diag(3/5, 2/5) at t = 0, a case that the printed condition excludes:
 
     >>> import math
-    >>> bound = braun_pokutta_printed(tail_prob=0.0, ball_prob_min=0.4, ball_prob_max=0.6, base=math.e)
+    >>> bound = printed_lower(tail_prob=0.0, ball_prob_min=0.4, ball_prob_max=0.6, base=math.e)
     >>> round(bound.interval.lower, 6)
     0.510826
     """

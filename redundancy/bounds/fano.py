@@ -24,9 +24,9 @@ __all__ = [
     "ball_upper",
     "best_radius_upper",
     "best_shells_upper",
-    "fano_printed",
     "list_upper",
     "predictor_upper",
+    "printed_upper",
     "shells_upper",
     "sized_lists_upper",
 ]
@@ -37,7 +37,7 @@ _MOST_LEVELS = 1024  # the search over shells is quadratic in the number of dist
 
 
 @bound("thm3.printed")
-def fano_printed(*, tail_prob: Evidence, support_size: int, ball_min: int, ball_max: int, base: float = 2.0) -> Bound:
+def printed_upper(*, tail_prob: Evidence, support_size: int, ball_min: int, ball_max: int, base: float = 2.0) -> Bound:
     r"""Theorem 3 as printed, and never above log K: H <= H2(P) + P log((K - N_min)/N_max) + log N_max.
 
     Parameters
@@ -69,7 +69,7 @@ def fano_printed(*, tail_prob: Evidence, support_size: int, ball_min: int, ball_
     --------
     Four symbols, wrong with probability 1/2 and then uniform: nothing better than 1 + (1/2) log2 3 bits.
 
-    >>> round(fano_printed(tail_prob=0.5, support_size=4, ball_min=1, ball_max=1).interval.upper, 6)
+    >>> round(printed_upper(tail_prob=0.5, support_size=4, ball_min=1, ball_max=1).interval.upper, 6)
     1.792481
     """
     size = check_count(support_size, "support_size", lower=1)

@@ -21,13 +21,13 @@ from redundancy.interval import Interval
 __all__ = [
     "CHAINS",
     "chain_upper",
-    "lipschitz_minkowski",
-    "lipschitz_printed",
-    "lipschitz_unit_norm",
+    "minkowski_upper",
+    "printed_upper",
     "probe_errors_cap",
     "proximal_upper",
     "residual_upper",
     "truncated_upper",
+    "unit_norm_upper",
     "variance_cap",
 ]
 
@@ -45,7 +45,7 @@ _DISTANCE_RANGE = Interval(0.0, 2.0)
 
 
 @bound("thm1.printed")
-def lipschitz_printed(
+def printed_upper(
     *, mean_distance: Evidence, alpha: Evidence, beta: Evidence, task_cap: Evidence | None = None
 ) -> Bound:
     """Theorem 1 as printed, with <=: F <= 4 (alpha^2 + beta^2) E[rho].
@@ -78,7 +78,7 @@ def lipschitz_printed(
 
 
 @bound("thm1.minkowski")
-def lipschitz_minkowski(
+def minkowski_upper(
     *, squared_distance: Evidence, alpha: Evidence, beta: Evidence, task_cap: Evidence | None = None
 ) -> Bound:
     """F <= (alpha + beta)^2 E|X - Y|^2: smaller than the printed bound by (alpha - beta)^2 E|X - Y|^2, any norms.
@@ -90,11 +90,11 @@ def lipschitz_minkowski(
     ----------
     squared_distance : Evidence
         E|X - Y|^2, for instance from ``lemma2`` (unit norms) or ``lemma2.norms``.
-    alpha, beta, task_cap : as in `lipschitz_printed`
+    alpha, beta, task_cap : as in `printed_upper`
 
     Examples
     --------
-    >>> round(lipschitz_minkowski(squared_distance=0.04, alpha=1, beta=1).interval.upper, 9)
+    >>> round(minkowski_upper(squared_distance=0.04, alpha=1, beta=1).interval.upper, 9)
     0.16
     """
     a, b = upper_of(alpha, "alpha"), upper_of(beta, "beta")
@@ -103,7 +103,7 @@ def lipschitz_minkowski(
 
 
 @bound("thm1.unit_norm")
-def lipschitz_unit_norm(
+def unit_norm_upper(
     *, mean_distance: Evidence, alpha: Evidence, beta: Evidence, task_cap: Evidence | None = None
 ) -> Bound:
     """F <= (alpha + beta)^2 e (2 - e) for unit norms and e = E[rho] <= 1; factor 1 beyond (monotone envelope).
@@ -115,7 +115,7 @@ def lipschitz_unit_norm(
     --------
     A sign flipped with probability 1/100 and h = x + y has F = 0.156816:
 
-    >>> round(lipschitz_unit_norm(mean_distance=0.02, alpha=1, beta=1).interval.upper, 9)
+    >>> round(unit_norm_upper(mean_distance=0.02, alpha=1, beta=1).interval.upper, 9)
     0.1584
     """
     a, b = upper_of(alpha, "alpha"), upper_of(beta, "beta")
@@ -143,7 +143,7 @@ def residual_upper(
         rescales costs nothing.
     residual_prev : Evidence
         ``E|Y - g(X)|^2``, the other direction.
-    alpha, beta, task_cap : as in `lipschitz_printed`
+    alpha, beta, task_cap : as in `printed_upper`
         alpha goes with `residual_next`, beta with `residual_prev`: mind the order. They may be *average*
         constants: ``beta^2 = E|h(X,Y) - h(X,Y')|^2 / E|Y - Y'|^2`` with Y' an independent copy of Y given X.
     """

@@ -26,14 +26,14 @@ __all__ = [
     "free_information_upper",
     "guessing_upper",
     "performance_gap_upper",
-    "pinsker_printed",
+    "printed_upper",
 ]
 
 _DISCRETE = Assumption("discrete_states", "both layers are discrete (finite codes)")
 
 
 @bound("thm5.printed")
-def pinsker_printed(*, conditional_entropy: Evidence, norm_bound: float, base: float = 2.0) -> Bound:
+def printed_upper(*, conditional_entropy: Evidence, norm_bound: float, base: float = 2.0) -> Bound:
     """Theorem 5 as printed: F <= 2 B^2 H(x_next | x_prev), H in nats, under previous - next - task.
 
     Parameters
@@ -58,7 +58,7 @@ def pinsker_printed(*, conditional_entropy: Evidence, norm_bound: float, base: f
     --------
     One bit is ln 2 nats: 2 ln 2 = 1.386, above the cap 1.
 
-    >>> pinsker_printed(conditional_entropy=1.0, norm_bound=1.0).is_vacuous
+    >>> printed_upper(conditional_entropy=1.0, norm_bound=1.0).is_vacuous
     True
     """
     size = check_real(norm_bound, "norm_bound", lower=0.0)

@@ -13,13 +13,13 @@ from redundancy.bounds.lemmas import UNIT_NORM
 from redundancy.certificate import Assumption, Bound, Evidence, as_interval, bound
 from redundancy.interval import Interval, round_down
 
-__all__ = ["functional_gap_of_probes", "plug_in_function", "plug_in_minkowski", "plug_in_printed", "probe_lipschitz"]
+__all__ = ["function_upper", "inverse_bounds", "minkowski_bounds", "printed_upper", "probe_lipschitz_upper"]
 
 _FRESH = Assumption("fresh_probes", "both probes were fitted on data independent of the evaluation law")
 
 
 @bound("thm2.printed")
-def plug_in_printed(
+def printed_upper(
     *, error_next: Evidence, error_prev: Evidence, mean_distance: Evidence, alpha: Evidence, beta: Evidence
 ) -> Bound:
     """Theorem 2 as printed, with <=: G <= 3 eta_next + 3 eta_prev + 12 (alpha^2 + beta^2) E[rho].
@@ -51,7 +51,7 @@ def plug_in_printed(
 
 
 @bound("thm2.minkowski")
-def plug_in_minkowski(*, functional_gap: Evidence, error_next: Evidence, error_prev: Evidence) -> Bound:
+def minkowski_bounds(*, functional_gap: Evidence, error_next: Evidence, error_prev: Evidence) -> Bound:
     """|sqrt(G) - sqrt(F)| <= sqrt(eta_next) + sqrt(eta_prev): bounds the probes' gap G from F, on both sides.
 
     Its upper end is the best of all weighted forms of Theorem 2, so never above
@@ -59,14 +59,14 @@ def plug_in_minkowski(*, functional_gap: Evidence, error_next: Evidence, error_p
 
     Examples
     --------
-    >>> round(plug_in_minkowski(functional_gap=1.0, error_next=1.0, error_prev=1.0).interval.upper, 9)
+    >>> round(minkowski_bounds(functional_gap=1.0, error_next=1.0, error_prev=1.0).interval.upper, 9)
     9.0
     """
     return _annulus(nonnegative(functional_gap, "functional_gap"), error_next, error_prev, None, "probe_gap")
 
 
 @bound("thm2.inverse")
-def functional_gap_of_probes(
+def inverse_bounds(
     *, probe_gap: Evidence, error_next: Evidence, error_prev: Evidence, task_cap: Evidence | None = None
 ) -> Bound:
     """|sqrt(F) - sqrt(G)| <= sqrt(eta_next) + sqrt(eta_prev): bounds the ideal gap F from measurements.
@@ -89,7 +89,7 @@ def functional_gap_of_probes(
 
 
 @bound("thm2.function")
-def plug_in_function(*, functional_gap: Evidence, error_next: Evidence, error_prev: Evidence) -> Bound:
+def function_upper(*, functional_gap: Evidence, error_next: Evidence, error_prev: Evidence) -> Bound:
     """G <= (sqrt(eta_prev) + sqrt(eta_next + F))^2 if the next state is a function of the previous one.
 
     The gap ``f_next - f_prev`` is then orthogonal to everything that the next state determines.
@@ -101,7 +101,7 @@ def plug_in_function(*, functional_gap: Evidence, error_next: Evidence, error_pr
 
 
 @bound("thm2.probe_lipschitz")
-def probe_lipschitz(*, squared_distance: Evidence, lipschitz: Evidence) -> Bound:
+def probe_lipschitz_upper(*, squared_distance: Evidence, lipschitz: Evidence) -> Bound:
     """One probe f on both layers: E|f(X) - f(Y)|^2 <= L^2 E|X - Y|^2, with L of the *probe*, known exactly.
 
     For a linear probe L is its spectral norm. This speaks of the probe, not of the ideal predictor.

@@ -18,11 +18,13 @@ from redundancy.errors import InvalidInputError
 from redundancy.interval import Interval, outward, round_down, round_up
 
 __all__ = [
-    "proposition1_upper",
+    "closed_tail_lower",
+    "printed_upper",
     "sandwich_consistency",
     "sandwich_grid",
     "sandwich_lower",
     "sandwich_upper",
+    "strict_tail_upper",
     "tail_closed_upper",
     "tail_lower",
     "tail_threshold",
@@ -34,7 +36,7 @@ def _range_assumption(rho_max: float) -> tuple[Assumption, ...]:
 
 
 @bound("prop1.printed")
-def proposition1_upper(*, tail_prob: Evidence, t: float, rho_max: float = 1.0) -> Bound:
+def printed_upper(*, tail_prob: Evidence, t: float, rho_max: float = 1.0) -> Bound:
     """Upper bound on E[rho] by Proposition 1 as printed, which assumes distances at most 1.
 
     The proposition says that ``P(rho > t) < (eps - t)/(1 - t)`` implies ``E rho < eps``; the smallest such
@@ -185,6 +187,20 @@ def tail_lower(*, mean_distance: Evidence, t: float, rho_max: float = 2.0) -> Bo
         trivial=PROBABILITY,
         assumptions=_range_assumption(rho_max),
     )
+
+
+@bound("def2.strict")
+def strict_tail_upper(*, tail_prob_closed: Evidence) -> Bound:
+    """P(rho > t) <= P(rho >= t): the closed tail bounds the strict one from above, and only from above."""
+    closed = probability(tail_prob_closed, "tail_prob_closed").upper
+    return Bound(quantity="tail_prob", interval=Interval(0.0, closed), trivial=PROBABILITY)
+
+
+@bound("def2.closed")
+def closed_tail_lower(*, tail_prob: Evidence) -> Bound:
+    """P(rho >= t) >= P(rho > t): the strict tail bounds the closed one from below, and only from below."""
+    strict = probability(tail_prob, "tail_prob").lower
+    return Bound(quantity="tail_prob_closed", interval=Interval(strict, 1.0), trivial=PROBABILITY)
 
 
 def tail_threshold(*, epsilon: float, t: float, rho_max: float = 2.0) -> float:
