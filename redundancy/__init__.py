@@ -30,7 +30,7 @@ _HOMES = {
     "total_variation": "redundancy.info",
 }
 
-__all__ = [*_HOMES, "__version__"]  # noqa: PLE0604
+__all__ = [*_HOMES, "__version__"]
 
 
 def __getattr__(name: str) -> Any:

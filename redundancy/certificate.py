@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import importlib
 import inspect
 import json
 import math
+import pkgutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, ParamSpec, TypeAlias
@@ -20,7 +22,7 @@ from typing import Any, ParamSpec, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from redundancy.errors import InvalidInputError, StoreError
+from redundancy.errors import InvalidInputError, SkipItError, StoreError
 from redundancy.interval import Interval
 from redundancy.units import unit_name
 
@@ -40,6 +42,7 @@ SCHEMA = "skip-it/bound-certificate/1"
 _STATUSES = ("checked", "declared", "estimated")
 _STRENGTH = ("P", "C", "A", "E")  # from proved to estimated: a conclusion is as weak as its weakest input
 _P = ParamSpec("_P")
+_HOMES = ("redundancy.bounds", "redundancy.concentration")  # packages that register bounds
 _REGISTRY: dict[str, Callable[..., BoundCertificate]] = {}
 
 
@@ -183,14 +186,14 @@ class BoundCertificate:
         """Recompute the bound, and those it rests on, from the stored inputs."""
         problems: list[str] = []
         for name, value in self.inputs.items():
-            if isinstance(value, BoundCertificate):
-                problems += [f"{name}: {p}" for p in value.recheck().problems]
-        function = _REGISTRY.get(self.theorem)
+            for parent in _certificates([value]):
+                problems += [f"{name}: {p}" for p in parent.recheck().problems]
+        function = _function(self.theorem)
         if function is None:
             return RecheckReport(theorem=self.theorem, problems=(f"no bound is registered as {self.theorem!r}",))
         try:
             again = function(**self.inputs)
-        except (InvalidInputError, TypeError) as error:
+        except (SkipItError, TypeError) as error:
             return RecheckReport(theorem=self.theorem, problems=(*problems, f"recomputation refused: {error}"))
         for name in ("quantity", "interval", "trivial", "base", "assumptions", "evidence", "failures"):
             stored, new = getattr(self, name), getattr(again, name)
@@ -317,7 +320,22 @@ def bound(theorem: str) -> Callable[[Callable[_P, Bound]], Callable[_P, BoundCer
 
 def registered() -> Mapping[str, Callable[..., BoundCertificate]]:
     """All bound functions by theorem id."""
+    _register_all()
     return dict(_REGISTRY)
+
+
+def _function(theorem: str) -> Callable[..., BoundCertificate] | None:
+    if theorem not in _REGISTRY:
+        _register_all()
+    return _REGISTRY.get(theorem)
+
+
+def _register_all() -> None:
+    """Import the packages whose functions register themselves; a certificate may be read before they are."""
+    for package in _HOMES:
+        module = importlib.import_module(package)
+        for info in pkgutil.iter_modules(module.__path__, f"{package}."):
+            importlib.import_module(info.name)
 
 
 def seal(body: dict[str, Any]) -> str:
