@@ -34,9 +34,7 @@ def answers(model: Any, processor: Any, samples: list[HeldOutSample], images: li
             inputs = processor.tokenizer(text, padding=True, return_tensors="pt", return_token_type_ids=False)
         else:
             text = [f"USER: <image> {s.question} ASSISTANT:" for s in chunk]
-            inputs = processor(
-                text=text, images=images[start : start + 32], padding=True, return_tensors="pt"
-            )
+            inputs = processor(text=text, images=images[start : start + 32], padding=True, return_tensors="pt")
         logits = model(**inputs).logits[:, -1]
         found += [words[i] for i in logits.argmax(-1).tolist()]
     return found
@@ -59,22 +57,27 @@ def majority_prior(samples: list[HeldOutSample]) -> dict[str, float]:
     return {**prior, "overall": sum(c.most_common(1)[0][1] for c in by_family.values()) / len(samples)}
 
 
-def training_record(log: Path) -> dict[str, Any]:
-    """What the training log tells: seed, steps, seconds of each stage."""
-    entries = [json.loads(line) for line in log.read_text().splitlines()]
-    last = {e["stage"]: e for e in entries if "stage" in e}
+def training_record(logs: list[Path]) -> dict[str, Any]:
+    """What the training logs tell, in the order of the runs: seed, and steps and minutes of each stage."""
+    stages: list[dict[str, Any]] = []
+    for log in logs:
+        header, *entries = (json.loads(line) for line in log.read_text().splitlines())
+        last = {entry["stage"]: entry for entry in entries}
+        for stage, entry in last.items():
+            first = header["arguments"]["first_step"] if stage == "instruct" else 0
+            minutes = round(entry["seconds"] / 60, 1)
+            stages.append({"stage": stage, "first_step": first, "last_step": entry["step"], "minutes": minutes})
     return {
-        "seed": entries[0]["seed"],
-        "parameters": entries[0]["parameters"],
-        "align_steps": last["align"]["step"],
-        "instruct_steps": last["instruct"]["step"],
-        "minutes": round(sum(e["seconds"] for e in last.values()) / 60, 1),
+        "seed": header["arguments"]["seed"],
+        "parameters": header["parameters"],
+        "stages": stages,
+        "minutes": round(sum(s["minutes"] for s in stages), 1),
     }
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--log", type=Path, required=True, help="log.jsonl of the training run")
+    parser.add_argument("--log", type=Path, nargs="+", required=True, help="log.jsonl of each training run, in order")
     args = parser.parse_args()
     model, processor, samples = load_model(), load_processor(), load_samples()
     images = [s.image for s in samples]
@@ -104,6 +107,9 @@ def main() -> None:
 
 def render(card: dict[str, Any]) -> str:
     training, table = card["training"], card["accuracy"]
+    stages = ", then ".join(
+        f"{s['stage']} steps {s['first_step']} to {s['last_step']} ({s['minutes']} min)" for s in training["stages"]
+    )
     families = [f for f in table["held-out"] if f != "overall"]
     rows = [
         "| condition | overall | " + " | ".join(families) + " |",
@@ -131,10 +137,10 @@ with plain transformers in float32 by `examples/default_model/evaluate.py`.
 
 ## Training
 
-`examples/default_model/train.py`, seed {training["seed"]}, scene generator version {card["generator_version"]}:
-{training["align_steps"]} steps of alignment and {training["instruct_steps"]} steps of instruction tuning on freshly
-generated scenes, {training["minutes"]} minutes on 2 CPU cores (shared with other work). Ordinary training: all tokens
-are in all layers at every step, nothing is aware of skipping.
+`examples/default_model/train.py`, seed {training["seed"]}, scene generator version {card["generator_version"]}, on freshly
+generated scenes: {stages}. In all {training["minutes"]} minutes on 2 CPU cores that other work shared. Where a later run
+starts above the last step of the one before, it resumes the schedule further on its decay. Ordinary training:
+all tokens are in all layers at every step, nothing is aware of skipping.
 
 ## Data
 

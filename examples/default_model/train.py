@@ -201,7 +201,9 @@ def align(model: LlavaForConditionalGeneration, args: argparse.Namespace, rank: 
     embed = model.model.language_model.embed_tokens.weight
     modules = (model.model.vision_tower, model.model.multi_modal_projector)
     parameters = [p for m in modules for p in m.parameters() if p.requires_grad] + [embed]
-    parameters = [p for n, p in model.named_parameters() if any(p is q for q in parameters) and "post_layernorm" not in n]
+    parameters = [
+        p for n, p in model.named_parameters() if any(p is q for q in parameters) and "post_layernorm" not in n
+    ]
     optimizer = torch.optim.AdamW(parameters, lr=1e-3, weight_decay=0.05, betas=(0.9, 0.98), fused=True)
     rng = np.random.default_rng([args.seed, 1, rank])
     started = time.time()
@@ -337,11 +339,14 @@ def main() -> None:
 
     def log(**entry: Any) -> None:
         if rank == 0:
-            print(" ".join(f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}" for k, v in entry.items()), flush=True)
+            print(
+                " ".join(f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}" for k, v in entry.items()), flush=True
+            )
             with (args.out / "log.jsonl").open("a") as file:
                 file.write(json.dumps(entry) + "\n")
 
-    log(generator=GENERATOR_VERSION, seed=args.seed, parameters=sum(p.numel() for p in model.parameters()))
+    arguments = {k: v if isinstance(v, (int, float)) else str(v) for k, v in vars(args).items()}
+    log(generator=GENERATOR_VERSION, parameters=sum(p.numel() for p in model.parameters()), arguments=arguments)
     if not args.init:
         align(model, args, rank, log)
         if rank == 0:
