@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -117,10 +118,12 @@ def attention_per_layer(report: Report, *, ax: Axes | None = None) -> Axes:
     if not lines:
         raise InvalidInputError("need profile rows with var or var_mean to draw attention, got none; harvest with VAR")
     ax = style.new_axes(ax)
+    layers = range(1, report["model"]["n_layers"] + 1)
     with style.style_context():
         for values, name, look in lines:
-            marked_line(ax, list(values), list(values.values()), name, look)
-        style.layer_axis(ax, [*range(1, report["model"]["n_layers"] + 1)], "layer")
+            # A layer without a value leaves a gap: nothing is drawn across it.
+            marked_line(ax, layers, [values.get(layer, math.nan) for layer in layers], name, look)
+        style.layer_axis(ax, layers, "layer")
         ax.set_ylabel(label)
         ax.set_ylim(bottom=0.0)
         style.polish(ax)

@@ -65,7 +65,7 @@ CAPTIONS = {
 
 def figure_labels(report: Report) -> dict[str, str]:
     """Text alternative of each figure, with the ends of its main curves in numbers."""
-    labels = {name: f"{title}. {caption}" for name, (title, caption) in CAPTIONS.items()}
+    labels = {name: f"{title}. {caption}" for name, (title, caption) in _captions(report).items()}
     for name, field in (("distance", "mean_distance"), ("proximity", "fraction_below_0.05")):
         for group in ("vision", "text"):
             labels[name] += _range(f" {group.capitalize()}", _by_layer(profile_rows(report, group), field))
@@ -75,6 +75,18 @@ def figure_labels(report: Report) -> dict[str, str]:
         labels["accuracy"] += _range(f" {title}", _by_layer(rows, "accuracy"))
         labels["speedup"] += _range(f" {title}", _by_layer(rows, "prefill_speedup"))
     return labels
+
+
+def _captions(report: Report) -> dict[str, tuple[str, str]]:
+    """Captions without the sentences about what this report does not hold."""
+    captions = dict(CAPTIONS)
+    for name, field in (("distance", "distance_upper"), ("proximity", "tail_upper")):
+        if not any(row.get(field) is not None for row in report["profile"]):
+            title, text = captions[name]
+            captions[name] = (title, text.split(" Bars")[0])
+    if not layer_values(report, "var_text_mean") and not layer_values(report, "var_text_max"):
+        captions["attention"] = ("Attention on the image", "Visual attention ratio of the answer token, per layer.")
+    return captions
 
 
 def context(report: Report) -> dict[str, Any]:
@@ -87,7 +99,7 @@ def context(report: Report) -> dict[str, Any]:
         "facts": _facts(report),
         "chosen": _chosen(report),
         "labels": _legend(report),
-        "captions": CAPTIONS,
+        "captions": _captions(report),
         "evidence": _evidence(report),
         "certificates": _certificates(report),
         "findings": _finding_sentences(report, findings),

@@ -206,6 +206,7 @@ def marked_line(
         linewidth=0.9 if hollow else 1.3,
         color=look.color,
         label=label,
+        markersize=4.5 if len(x) <= 24 else 3.2,
         markerfacecolor=PAPER if hollow else look.color,
         markeredgewidth=0.9,
         zorder=2.4 if hollow else 2.6,

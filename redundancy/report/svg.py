@@ -87,7 +87,8 @@ def point_titles(figure: Figure) -> dict[str, list[str]]:
             if gid.startswith("hover-") and values is not None:
                 cells = values.reshape(-1)
                 side = math.isqrt(cells.size)
-                text = ["0" if cell is None else f"{cell:.3g}" for cell in cells.tolist()]
+                text = ["undefined" if cell is None else f"{cell:.3g}" for cell in cells.tolist()]
+                text[:: side + 1] = ["0"] * side  # the diagonal is not drawn, and is zero
                 titles[gid] = [f"depths {k // side} and {k % side}: {value}" for k, value in enumerate(text)]
     return titles
 

@@ -139,7 +139,8 @@ def interval(p: float, n: int = N) -> list[float]:
 
 def plan_row(section: str, layer: int, accuracy: float) -> dict[str, Any]:
     """One measured plan; speed follows the share of vision work that is left."""
-    present = (10 - layer) / 10 if section == "late_entry" else layer / 10
+    n_layers = len(CURVES)
+    present = (n_layers - layer if section == "late_entry" else layer) / n_layers
     flops = 1.0 / (0.22 + 0.78 * present)
     change, half = accuracy - BASELINE, 0.004 + 0.45 * math.sqrt(max(BASELINE - accuracy, 0.0) / N + 1e-6)
     agreement = min(1.0, max(0.0, 1.0 - 1.05 * abs(change)))

@@ -47,11 +47,13 @@ def test_proximity_shows_the_lower_bound_of_the_share() -> None:
     assert ax.get_yscale() == "linear"
 
 
-def test_attention_leaves_out_layers_where_it_is_undefined() -> None:
+def test_attention_leaves_a_gap_at_layers_where_it_is_undefined() -> None:
     ax = figures.attention_per_layer(FACTORY.make_hostile_report())
     layers, values = line(ax, "answer-token")
-    assert layers == [layer for layer in LAYERS if layer != 3]
-    assert values == [v for v, layer in zip(CURVES[:, 4], LAYERS, strict=True) if layer != 3]
+    expected = CURVES[:, 4].copy()
+    expected[2] = np.nan  # a gap, not a line across it
+    assert layers == LAYERS
+    np.testing.assert_array_equal(values, expected)
     assert line(ax, "text-maximum")[1][0] == 0.86
     bare = figures.attention_per_layer(FACTORY.make_bare_report())  # only the sum over heads is known
     assert line(bare, "answer-token-sum-over-heads")[1] == pytest.approx(4 * CURVES[:, 4])
@@ -165,9 +167,14 @@ def test_every_point_gets_its_own_title() -> None:
 def test_titles_name_the_value_they_sit_on() -> None:
     titles = point_titles(figures.FIGURES["accuracy"](FACTORY.make_report()).figure)
     assert titles["hover-late-entry"][1] == "late entry: depth 1, 0.787"
-    matrix = point_titles(figures.FIGURES["depth_vision"](FACTORY.make_report()).figure)["hover-vision"]
-    assert len(matrix) == 121 - 11
-    assert matrix[0].startswith("depths 0 and 1: 0.00")
+    report = FACTORY.make_report()
+    report["distance_matrix"]["vision"][0][2] = None
+    matrix = point_titles(figures.FIGURES["depth_vision"](report).figure)["hover-vision"]
+    assert len(matrix) == 121
+    assert matrix[0] == "depths 0 and 0: 0"
+    assert matrix[1] == f"depths 0 and 1: {report['distance_matrix']['vision'][0][1]:.3g}"
+    assert matrix[2] == "depths 0 and 2: undefined"
+    assert matrix[120] == "depths 10 and 10: 0"
 
 
 def test_inlined_svg_drops_what_could_run_or_call_out() -> None:

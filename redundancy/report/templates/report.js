@@ -56,10 +56,10 @@
     svg.addEventListener("pointerleave", clear);
   }
 
-  // Printing shows what is folded away.
+  // Printing unfolds the tables; of the certificates, of which there may be a hundred, only those left open.
   let closed = [];
   addEventListener("beforeprint", () => {
-    closed = [...document.querySelectorAll("details:not([open])")];
+    closed = [...document.querySelectorAll("details:not([open])")].filter((item) => !item.closest("#certificates"));
     for (const item of closed) item.open = true;
   });
   addEventListener("afterprint", () => { for (const item of closed) item.open = false; });
