@@ -5,7 +5,10 @@ from __future__ import annotations
 import math
 from typing import Any
 
-HOSTILE = "</script><script>alert('x')</script> \"quoted\" & 'single' <img src=x onerror=alert(1)> " + "long" * 40
+HOSTILE = (
+    "</script ><!--<script ></script><script>alert('x')</script> \"quoted\" & 'single' <img src=x onerror=alert(1)> "
+    + "long" * 40
+)
 
 # layer: D vision, P vision, D text, VAR, late entry at l, vision exit after l (a trained model's curves)
 CURVES = [
