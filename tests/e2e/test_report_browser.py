@@ -160,6 +160,8 @@ def test_the_page_opens_without_errors_or_requests(browser: Chromium, pages: dic
     assert all(width > 250 and height > 150 for width, height in sizes)
     assert browser.evaluate("document.documentElement.scrollWidth <= innerWidth")
     assert browser.evaluate("document.querySelector('img') === null")
+    data = browser.evaluate("document.getElementById('report-data').textContent")
+    assert json.loads(data) == getattr(FACTORY, f"make_{name}")()
     assert complaints(browser) == []
     assert [url for url in requests(browser) if url not in (pages[name], "data:,")] == []
 
