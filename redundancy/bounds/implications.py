@@ -279,7 +279,7 @@ def derive(
     ----------
     known : mapping of str to Evidence
         Keys of `QUANTITIES`; numbers and intervals count as declared, certificates bring their evidence.
-        Amounts of information are in units of `base` unless a certificate brings its own.
+        Amounts of information are in units of `base`, certificates included.
     chain : {"prev-next-task", "next-prev-task"}, optional
         The Markov chain that is assumed, if one is. Arrows that need the other chain stay closed.
     base : float, default=2
@@ -316,6 +316,8 @@ def derive(
         if isinstance(value, BoundCertificate):
             if value.quantity != quantity:
                 raise InvalidInputError(f"need a certificate on {quantity}, got one on {value.quantity}")
+            if value.base is not None and value.base != base:
+                raise InvalidInputError(f"need {quantity} in base {base:g}, got a certificate in base {value.base:g}")
             statements[quantity] = [value]
         else:
             statements[quantity] = [given(quantity=quantity, value=value, base=base if quantity in _IN_BASE else None)]

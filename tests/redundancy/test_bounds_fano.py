@@ -79,7 +79,9 @@ def test_classical_fano_is_attained(k, percent):
     truth = sum(-v * math.log2(v) for v in (1 - p, *[p / (k - 1)] * (k - 1)) if v > 0)
     upper = fano.list_upper(miss_prob=p, list_size=1, support_size=k).interval.upper
     assert upper == pytest.approx(truth, abs=1e-9)
-    assert fano.printed_upper(tail_prob=p, support_size=k, ball_min=1, ball_max=1).interval.upper == pytest.approx(upper)
+    assert fano.printed_upper(tail_prob=p, support_size=k, ball_min=1, ball_max=1).interval.upper == pytest.approx(
+        upper
+    )
 
 
 @pytest.mark.parametrize(("k", "n"), [(4, 2), (6, 3), (5, 5)])
@@ -133,8 +135,9 @@ def test_best_shells_is_the_minimum_over_all_partitions():
         rho += rho.T
         inner = np.unique(rho)[:-1]
         brute = min(
-            fano.shells_upper(joint=joint, distances=rho, edges=inner[[bool(bits >> i & 1) for i in range(len(inner))]])
-            .interval.upper
+            fano.shells_upper(
+                joint=joint, distances=rho, edges=inner[[bool(bits >> i & 1) for i in range(len(inner))]]
+            ).interval.upper
             for bits in range(2 ** len(inner))
         )
         found = fano.best_shells_upper(joint=joint, distances=rho).interval.upper

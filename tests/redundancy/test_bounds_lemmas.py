@@ -78,9 +78,11 @@ def test_lemma_2_needs_unit_norm():
 @L.QUICK
 def test_lemma_2_for_any_norms_holds(data, pair):
     scales = st.sampled_from([Fraction(1, 2), Fraction(1), Fraction(3)])
+
     def draw(n):
         chosen = [(data.draw(scales), data.draw(st.sampled_from(L.UNIT))) for _ in range(n)]
         return chosen, [tuple(s * v for v in u) for s, u in chosen]
+
     (nx, xs), (ny, ys) = draw(pair.shape[0]), draw(pair.shape[1])
     cells = [(pair[i, j], nx[i], ny[j]) for i in range(len(nx)) for j in range(len(ny))]
     rho = sum((p * (1 - L.dot(u, v)) for p, (_, u), (_, v) in cells), Fraction(0))

@@ -48,9 +48,7 @@ def forms(law, values, xs, ys, a2, b2, unit):
     ]  # fmt: skip
     found = {
         "minkowski": lipschitz.minkowski_upper(squared_distance=float(d), alpha=a, beta=b),
-        "residual": lipschitz.residual_upper(
-            residual_next=float(v_next), residual_prev=float(v_prev), alpha=a, beta=b
-        ),
+        "residual": lipschitz.residual_upper(residual_next=float(v_next), residual_prev=float(v_prev), alpha=a, beta=b),
         "truncated": lipschitz.truncated_upper(
             truncated_next=float(truncated[0]) * (1 + 1e-15),
             truncated_prev=float(truncated[1]) * (1 + 1e-15),
@@ -143,7 +141,9 @@ def test_numbers_of_the_flip_at_one_percent():
     law, values, states = L.flipped_sign(Fraction(1, 100), lambda x, y: x + y)
     assert L.functional_gap(law, values) == Fraction(156816, 10**6)
     e = 0.02
-    assert lipschitz.unit_norm_upper(mean_distance=e, alpha=1, beta=1).interval.upper == pytest.approx(0.1584, abs=1e-12)
+    assert lipschitz.unit_norm_upper(mean_distance=e, alpha=1, beta=1).interval.upper == pytest.approx(
+        0.1584, abs=1e-12
+    )
     assert lipschitz.printed_upper(mean_distance=e, alpha=1, beta=1).interval.upper == pytest.approx(0.16, abs=1e-12)
     # M8: each of these tempting constants would be below the truth.
     for wrong in (2 * 0.04, 4 * 0.02):
@@ -180,7 +180,9 @@ def test_truncated_and_proximal_forms_are_attained_by_a_rare_jump():
     near = lipschitz.proximal_upper(tail_prob=0.0, t=0.1, alpha=0.0, beta=1.0, diameter=9.0)
     assert near.interval.upper == pytest.approx(0.2, abs=1e-12)
     # Delta truncates the far term
-    assert lipschitz.proximal_upper(tail_prob=0.1, t=0.0, alpha=5, beta=0, diameter=1).interval.upper == pytest.approx(0.1)
+    assert lipschitz.proximal_upper(tail_prob=0.1, t=0.0, alpha=5, beta=0, diameter=1).interval.upper == pytest.approx(
+        0.1
+    )
 
 
 def test_unit_norm_is_necessary():
@@ -217,7 +219,12 @@ def test_tempting_correlation_form_is_false():
 
 
 @given(
-    e=st.floats(0, 2), more=st.floats(0, 2), a=st.floats(0, 3), b=st.floats(0, 3), da=st.floats(0, 1), db=st.floats(0, 1)
+    e=st.floats(0, 2),
+    more=st.floats(0, 2),
+    a=st.floats(0, 3),
+    b=st.floats(0, 3),
+    da=st.floats(0, 1),
+    db=st.floats(0, 1),
 )
 @L.QUICK
 def test_wider_evidence_never_gives_a_smaller_bound(e, more, a, b, da, db):
@@ -255,7 +262,9 @@ def test_caps_make_a_large_bound_vacuous():
 
 def test_infinite_evidence_with_a_zero_constant_is_zero_not_nan():
     assert lipschitz.minkowski_upper(squared_distance=Interval(0, mpmath.inf), alpha=0, beta=0).interval.upper == 0.0
-    assert lipschitz.minkowski_upper(squared_distance=Interval(0, mpmath.inf), alpha=1, beta=0).interval.upper == float("inf")
+    assert lipschitz.minkowski_upper(squared_distance=Interval(0, mpmath.inf), alpha=1, beta=0).interval.upper == float(
+        "inf"
+    )
 
 
 @pytest.mark.parametrize(

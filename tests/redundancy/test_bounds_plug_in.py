@@ -23,8 +23,10 @@ L = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("theory_laws.p
 def probes(draw, law, values):
     """Any two probes, and G, eta_next, eta_prev, mse_next, mse_prev of them (exact)."""
     dims = values.shape[1]
+
     def predictions(n):
         return [[Fraction(draw(st.integers(-6, 6)), 2) for _ in range(dims)] for _ in range(n)]
+
     f, g = predictions(law.shape[0]), predictions(law.shape[1])
     pair = law.sum(axis=2)
     gap = sum((pair[x, y] * L.square(L.minus(f[x], g[y])) for x in range(len(f)) for y in range(len(g))), Fraction(0))
@@ -106,7 +108,9 @@ def test_function_form_holds_for_a_deterministic_layer(data):
 
 def test_equal_terms_attain_the_constant_three():
     """M13: F = eta = eta gives 9 = 3 (1 + 1 + 1); constants 1 and 2.9 would be below."""
-    assert plug_in.minkowski_bounds(functional_gap=1.0, error_next=1.0, error_prev=1.0).interval.upper == pytest.approx(9.0)
+    assert plug_in.minkowski_bounds(functional_gap=1.0, error_next=1.0, error_prev=1.0).interval.upper == pytest.approx(
+        9.0
+    )
     assert plug_in.printed_upper(
         error_next=1.0, error_prev=1.0, mean_distance=0.25, alpha=1.0, beta=0.0
     ).interval.upper == pytest.approx(3 + 3 + 3, abs=1e-12)

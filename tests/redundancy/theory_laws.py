@@ -201,7 +201,9 @@ def at_least(upper, truth):
 
 
 def at_most(lower, truth):
-    return Fraction(lower) <= truth if isinstance(truth, Fraction) else mpmath.mpf(lower) <= truth + mpmath.mpf(10) ** -40
+    return (
+        Fraction(lower) <= truth if isinstance(truth, Fraction) else mpmath.mpf(lower) <= truth + mpmath.mpf(10) ** -40
+    )
 
 
 # ------------------------------------------------------- near-extremal families
