@@ -1,0 +1,280 @@
+"""Primal-dual interior point on the dual, slack in log form: one driver, two linear algebras.
+
+Variables: multipliers theta = (lam, mu), cell weights s > 0, slacks z = -log S > 0. The Newton system is
+reduced to theta. `DenseKernel` (below) assembles it whole and serves small tables; `SchurKernel`
+(schur.py) eliminates the larger side and serves the rest. Both get the same step rules.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+from scipy.linalg.lapack import dpotrf, dpotrs
+
+from redundancy.pid.dual import dual_bound, primal_bound
+from redundancy.pid.problem import UNIT_ROUNDOFF
+
+__all__ = ["DenseKernel", "Kernel", "SolverState", "interior_point"]
+
+Array = npt.NDArray[np.float64]
+REGULARISATION = (1e-12, 1e-9, 1e-6)  # after Jacobi scaling; theta has T gauge nulls per connected component
+_CAP = 8.0  # largest move of a multiplier in one step
+_REFINE_BELOW = 1e-4  # complementarity (nats) from which the Newton steps are refined
+_STALL = 8  # certificates in a row without progress
+
+
+@dataclass(slots=True)
+class SolverState:
+    """The best ends of the interval so far, and the states that prove them."""
+
+    lower: float = -math.inf
+    upper: float = math.inf
+    multipliers: tuple[Array, Array] | None = None  # proves `lower`
+    primal: tuple[Array, Array, Array] | None = None  # (s, lam, mu), proves `upper`
+    iterations: int = 0
+    status: str = "iteration limit"
+    trace: list[float] = field(default_factory=list)
+
+    @property
+    def width(self) -> float:
+        """Width of the interval on min f, nats."""
+        return self.upper - self.lower
+
+    def offer(self, a: Array, b: Array, s: Array, lam: Array, mu: Array, relative_error: float) -> bool:
+        """Certify one iterate and keep what is better; whether the width shrank by a tenth."""
+        before = self.width
+        lower = float(dual_bound(a, b, lam, mu, relative_error=relative_error)[0])
+        upper = float(primal_bound(a, b, s, lam, mu, relative_error=relative_error)[0])
+        if lower > self.lower:
+            self.lower, self.multipliers = lower, (lam, mu)
+        if upper < self.upper:
+            self.upper, self.primal = upper, (s, lam, mu)
+        self.trace.append(self.width)
+        return self.width < 0.9 * before
+
+
+class Kernel(Protocol):
+    """The linear algebra behind the driver; vectors over active cells (N,) and over multipliers (n,)."""
+
+    c: Array
+    weights: Array
+
+    def start(self) -> tuple[Array, Array]:
+        """First multipliers (n,) and s0 = sum_t a b / p_t (N,)."""
+
+    def set_point(self, theta: Array) -> Array:
+        """Move to theta; log S of the active cells."""
+
+    def shift(self, theta: Array, by: float) -> Array:
+        """Theta with log S lowered by `by` everywhere."""
+
+    def apply(self, v: Array) -> Array:
+        """R v."""
+
+    def adjoint(self, d: Array) -> Array:
+        """R' d, the change of log S."""
+
+    def factor(self, s: Array, z: Array, regularisation: float) -> bool:
+        """Factor the Newton matrix at (s, z); False if it is not numerically positive definite."""
+
+    def backsolve(self, rhs: Array) -> Array:
+        """Solve with the last factor."""
+
+    def multiply(self, d: Array, s: Array, z: Array) -> Array:
+        """The Newton matrix without regularisation, times d."""
+
+    def unpack(self, theta: Array, s: Array) -> tuple[Array, Array, Array]:
+        """(s on the grid, lam, mu) in the orientation of the caller."""
+
+
+class DenseKernel:
+    """Newton matrix T(X+Y) square, assembled with one matrix product: few numpy calls, for small tables."""
+
+    def __init__(self, a: Array, b: Array) -> None:
+        t, x = a.shape
+        y = b.shape[1]
+        m = x + y
+        self.a, self.b, self.grid = a, b, (x, y)
+        on = ((a.T > 0.0).astype(np.float64) @ (b > 0.0)) > 0.0
+        self.cells = np.flatnonzero(on)
+        cx, cy = np.divmod(self.cells, y)
+        n_cells = len(self.cells)
+        incidence = np.zeros((m, n_cells))
+        columns = np.arange(n_cells)
+        incidence[cx, columns] = 1.0
+        incidence[x + cy, columns] = 1.0
+        self.incidence, self.t, self.m = incidence, t, m
+        table = np.concatenate([a, b], axis=1)
+        self.on = table > 0.0
+        self.all_on = bool(self.on.all())
+        self.mask = None if self.all_on else (self.on[:, cx] & self.on[:, x + cy]).astype(np.float64)
+        self.table = table
+        self.c = table.ravel()
+        self.p_t, self.p_x, self.p_y = a.sum(1), a.sum(0), b.sum(0)
+        self.weights = (self.p_x[:, None] * self.p_y).ravel()[self.cells]
+        n = t * m
+        rows = np.arange(t)[:, None] * m
+        self.cross = ((rows + x + cy) * n + rows + cx).ravel()  # lower triangle: (t, y) below (t, x)
+        self.diagonal = slice(None, None, n + 1)
+        self.n = n
+
+    def start(self) -> tuple[Array, Array]:
+        x = self.grid[0]
+        theta = np.log(np.where(self.on, self.table, 1.0))
+        theta[:, :x] -= np.log(self.p_x)
+        theta[:, x:] -= np.log(self.p_y) + np.log(self.p_t)[:, None]
+        theta[~self.on] = 0.0
+        theta = theta.ravel()
+        return theta, self.weights * np.exp(self.set_point(theta))
+
+    def shift(self, theta: Array, by: float) -> Array:
+        shifted = theta.reshape(self.t, self.m).copy()
+        shifted[:, : self.grid[0]] -= by
+        return shifted.ravel()
+
+    def set_point(self, theta: Array) -> Array:
+        e = np.exp(theta.reshape(self.t, self.m) @ self.incidence)
+        if self.mask is not None:
+            e *= self.mask
+        total = e.sum(0)
+        self.r = e / total
+        self.jacobian = (self.incidence * self.r[:, None]).reshape(self.n, -1)
+        return np.asarray(np.log(total))
+
+    def apply(self, v: Array) -> Array:
+        return np.asarray(self.jacobian @ v)
+
+    def adjoint(self, d: Array) -> Array:
+        return np.asarray(d @ self.jacobian)
+
+    def factor(self, s: Array, z: Array, regularisation: float) -> bool:
+        h = (self.jacobian * (s / z - s)) @ self.jacobian.T
+        flat = h.reshape(-1)
+        flat[self.diagonal] += self.jacobian @ s
+        flat[self.cross] += (self.r * s).ravel()
+        d = flat[self.diagonal]
+        self.scale = 1.0 / np.sqrt(np.where(d > 0.0, d, 1.0))
+        h *= self.scale
+        h *= self.scale[:, None]
+        flat[self.diagonal] += regularisation
+        self.factored, info = dpotrf(h.T, lower=0, clean=0, overwrite_a=1)
+        return bool(info == 0)
+
+    def backsolve(self, rhs: Array) -> Array:
+        return np.asarray(dpotrs(self.factored, rhs * self.scale, lower=0)[0] * self.scale)
+
+    def multiply(self, d: Array, s: Array, z: Array) -> Array:
+        spread = d.reshape(self.t, self.m) @ self.incidence
+        diagonal = ((self.r * s) * spread) @ self.incidence.T
+        return np.asarray(diagonal.ravel() + self.jacobian @ ((s / z - s) * (d @ self.jacobian)))
+
+    def unpack(self, theta: Array, s: Array) -> tuple[Array, Array, Array]:
+        x, y = self.grid
+        grid = np.zeros(x * y)
+        grid[self.cells] = s
+        table = theta.reshape(self.t, self.m)
+        return grid.reshape(x, y), table[:, :x].copy(), table[:, x:].copy()
+
+
+def interior_point(
+    kernel: Kernel,
+    a: Array,
+    b: Array,
+    *,
+    tolerance: float,
+    max_iterations: int,
+    deadline: float,
+    floor: float = 0.1,
+    relative_error: float = 8.0 * UNIT_ROUNDOFF,
+) -> SolverState:
+    """Mehrotra predictor-corrector until the certificate of (a, b) is narrower than `tolerance` nats.
+
+    Parameters
+    ----------
+    floor : float, default=0.1
+        Smallest starting s as a share of p_x p_y; 1 is slower and sturdier on spread masses.
+
+    Notes
+    -----
+    There is no line search on a merit function: the log form makes full steps safe once each multiplier
+    moves by at most 8 at a time. Iterates need not be feasible; the certificate repairs both ends itself.
+    """
+    state = SolverState()
+    weights, c = kernel.weights, kernel.c
+    theta, s = kernel.start()
+    log_s = kernel.set_point(theta)
+    s = np.maximum(s, floor * weights)
+    top = float(log_s.max()) + 0.5
+    theta = kernel.shift(theta, top)
+    log_s = log_s - top
+    kernel.set_point(theta)
+    z = -log_s
+    total_weight = float(weights.sum())
+    stalled, checked_at = 0, math.inf
+    for iteration in range(max_iterations + 1):
+        state.iterations = iteration
+        gap = float(s @ z)
+        late = time.perf_counter() > deadline
+        ready = gap < 0.7 * tolerance and gap < 0.5 * checked_at
+        last = iteration == max_iterations or late
+        if ready or last or not math.isfinite(gap) or (iteration >= 25 and iteration % 5 == 0):
+            if not math.isfinite(gap):
+                state.status = "stalled"
+                break
+            checked_at = min(gap, checked_at)
+            better = state.offer(a, b, *kernel.unpack(theta, s), relative_error)
+            stalled = 0 if better else stalled + 1
+            if state.width < tolerance:
+                state.status = "converged"
+                break
+            if stalled >= _STALL or gap < 1e-6 * tolerance:
+                state.status = "stalled"
+                break
+        if last:
+            state.status = "time limit" if late else "iteration limit"
+            break
+        residual, slack_residual = c - kernel.apply(s), -log_s - z
+        sz, zi = s * z, 1.0 / z
+        if not any(kernel.factor(s, z, reg) for reg in REGULARISATION):
+            state.offer(a, b, *kernel.unpack(theta, s), relative_error)
+            state.status = "stalled"
+            break
+        base = residual + kernel.apply(s * slack_residual * zi)
+
+        # Predictor: the plain Newton direction, which tells how much centring the step needs.
+        d = kernel.backsolve(base + kernel.apply(s))
+        dz = slack_residual - kernel.adjoint(d)
+        ds = -s - s * dz * zi
+        primal = min(1.0, -1.0 / min(float((ds / s).min()), -1.0))
+        dual = min(1.0, -1.0 / min(float((dz * zi).min()), -1.0))
+        affine = float((s + primal * ds) @ (z + dual * dz))
+        sigma = min(max((affine / gap) ** 3, 1e-4), 0.9)
+
+        target = (sigma * gap / total_weight) * weights - sz - ds * dz
+        rhs = base - kernel.apply(target * zi)
+        d = kernel.backsolve(rhs)
+        if gap < _REFINE_BELOW:
+            # The regularisation biases the step by about its own size; refinement takes that out.
+            for _ in range(2):
+                d = d + kernel.backsolve(rhs - kernel.multiply(d, s, z))
+        dz = slack_residual - kernel.adjoint(d)
+        ds = (target - s * dz) * zi
+        step = 0.99 * min(1.0, -1.0 / min(float((ds / s).min()), float((dz * zi).min()), -0.99))
+        largest = float(np.abs(d).max())
+        if not math.isfinite(largest):
+            state.offer(a, b, *kernel.unpack(theta, s), relative_error)
+            state.status = "stalled"
+            break
+        step = min(step, _CAP / largest) if step * largest > _CAP else step
+        theta = theta + step * d
+        s = s + step * ds
+        z = z + step * dz
+        log_s = kernel.set_point(theta)
+    if state.primal is None:  # the rare run that ends before its first certificate: the start is always valid
+        state.offer(a, b, *kernel.unpack(*kernel.start()), relative_error)
+    return state

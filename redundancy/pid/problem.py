@@ -1,0 +1,231 @@
+"""The BROJA problem: pair marginals of a checked table, lossless presolve, and the way back to full size.
+
+Axes are (t, x, y) everywhere: target first. Only the pair marginals a = P(t, x) and b = P(t, y) enter
+the optimisation. Errors of rounding are carried along: `PairMarginals.relative_error` bounds the
+relative error of every entry against the exactly normalised table of the caller.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from redundancy.errors import InvalidInputError
+
+__all__ = [
+    "MASS_TOLERANCE",
+    "PairMarginals",
+    "ReducedProblem",
+    "marginals_of_joint",
+    "marginals_of_pairs",
+    "memory_estimate",
+    "presolve",
+]
+
+Array = npt.NDArray[np.float64]
+Index = npt.NDArray[np.intp]
+
+UNIT_ROUNDOFF = 2.0**-53
+EXTENDED_EPS = float(np.finfo(np.longdouble).eps)  # 2^-63 on x86, 2^-52 where long double is double
+MASS_TOLERANCE = 1e-9
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PairMarginals:
+    """The two pair laws of a problem.
+
+    Parameters
+    ----------
+    a, b : ndarray of shape (T, X) and (T, Y)
+        P(t, x) and P(t, y).
+    p_t, p_x, p_y : ndarray of shape (T,), (X,), (Y,)
+        Their marginals.
+    relative_error : float
+        Every entry of the five arrays is within this relative distance of the exact value.
+    """
+
+    a: Array
+    b: Array
+    p_t: Array
+    p_x: Array
+    p_y: Array
+    relative_error: float
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(T, X, Y)."""
+        return (self.a.shape[0], self.a.shape[1], self.b.shape[1])
+
+
+def long_sum(values: Array, axis: int | tuple[int, ...] | None = None) -> Array:
+    """Sum in extended precision, rounded once; error n * EXTENDED_EPS before that rounding."""
+    return np.asarray(np.add.reduce(values, axis=axis, dtype=np.longdouble), dtype=np.float64)
+
+
+def _check_masses(table: Array, name: str) -> float:
+    if table.size == 0:
+        raise InvalidInputError(f"need a non-empty {name}, got shape {table.shape}")
+    # One pass decides: the minimum is NaN if an entry is, and the sum is infinite if one is.
+    smallest, total = float(table.min()), float(long_sum(table, None))
+    if not (math.isfinite(smallest) and math.isfinite(total)):
+        bad = int(np.count_nonzero(~np.isfinite(table)))
+        raise InvalidInputError(f"need finite masses in {name}, got {bad} NaN or infinite entries")
+    if smallest < 0.0:
+        raise InvalidInputError(f"need masses >= 0 in {name}, got a minimum of {smallest:.6g}")
+    if abs(total - 1.0) > MASS_TOLERANCE:
+        raise InvalidInputError(
+            f"need masses of {name} that sum to 1, got a sum of {total:.12g}; divide counts by their total first"
+        )
+    return total
+
+
+def marginals_of_joint(joint: npt.ArrayLike) -> tuple[PairMarginals, Array]:
+    """Check a table with axes (t, x, y) and return its pair marginals and the normalised table.
+
+    Raises
+    ------
+    InvalidInputError
+        For another number of axes, an empty table, NaN, negative mass, or a sum away from 1.
+    """
+    table = np.asarray(joint, dtype=np.float64)
+    if table.ndim != 3:
+        raise InvalidInputError(f"need joint with 3 axes (t, x, y), got shape {table.shape}; the target is the first")
+    total = _check_masses(table, "joint")
+    if total != 1.0:
+        table = table / total
+    a, b = long_sum(table, 2), long_sum(table, 1)
+    return _pairs(a, b, table.size), table
+
+
+def marginals_of_pairs(p_tx: npt.ArrayLike, p_ty: npt.ArrayLike) -> PairMarginals:
+    """Check two pair laws with the target on the first axis; their target marginals must agree.
+
+    The smaller disagreements of rounding (1e-9 relative) are removed by scaling the rows of `p_ty`.
+
+    Raises
+    ------
+    InvalidInputError
+        If one is not a law, or they disagree about P(t).
+    """
+    a, b = np.asarray(p_tx, dtype=np.float64), np.asarray(p_ty, dtype=np.float64)
+    if a.ndim != 2 or b.ndim != 2 or len(a) != len(b):
+        raise InvalidInputError(f"need p_tx (T, X) and p_ty (T, Y) with one T, got shapes {a.shape} and {b.shape}")
+    a, b = a / _check_masses(a, "p_tx"), b / _check_masses(b, "p_ty")
+    ta, tb = long_sum(a, 1), long_sum(b, 1)
+    if (np.abs(ta - tb) > MASS_TOLERANCE * np.maximum(ta, tb)).any():
+        t = int(np.abs(ta - tb).argmax())
+        raise InvalidInputError(
+            f"need p_tx and p_ty with the same target marginal, got {ta[t]:.12g} and {tb[t]:.12g} at t={t}; "
+            "compute both from one joint table"
+        )
+    with np.errstate(invalid="ignore", divide="ignore"):
+        b = b * np.where(tb > 0.0, ta / np.where(tb > 0.0, tb, 1.0), 1.0)[:, None]
+    return _pairs(a, b, a.size + b.size)
+
+
+def _pairs(a: Array, b: Array, n_terms: int) -> PairMarginals:
+    # Normalisation: 2 roundings; sums: one rounding and n_terms * EXTENDED_EPS; second sums again: 8 covers it.
+    return PairMarginals(
+        a=a,
+        b=b,
+        p_t=long_sum(a, 1),
+        p_x=long_sum(a, 0),
+        p_y=long_sum(b, 0),
+        relative_error=8.0 * UNIT_ROUNDOFF + 3.0 * n_terms * EXTENDED_EPS,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReducedProblem:
+    """What is left to solve after presolve; `columns_*` map every symbol to its column, -1 for dropped ones."""
+
+    a: Array
+    b: Array
+    columns_x: Index
+    columns_y: Index
+    rows: Index
+    untouched: bool
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(T, X, Y) after the presolve."""
+        return (self.a.shape[0], self.a.shape[1], self.b.shape[1])
+
+
+def presolve(problem: PairMarginals, *, tolerance: float) -> ReducedProblem:
+    """Drop what cannot matter and merge columns that carry the same posterior of t.
+
+    Merging columns with proportional P(t | x) is lossless (they are one symbol for t). Cells whose total
+    effect is below 1e-5 of `tolerance` are dropped; the certificate is evaluated on the full problem
+    afterwards, so neither step can make an interval wrong, only wider.
+    """
+    floor = 1e-5 * min(tolerance, 1e-6) / (problem.a.size + problem.b.size)
+    a, keep_a = _trim(problem.a, floor)
+    b, keep_b = _trim(problem.b, floor)
+    untouched = keep_a and keep_b
+    columns_x, ax = _merge(a)
+    columns_y, by = _merge(b)
+    untouched = untouched and ax.shape == a.shape and by.shape == b.shape
+    rows = np.flatnonzero((ax.sum(1) > 0.0) & (by.sum(1) > 0.0))
+    if len(rows) < len(ax):
+        ax, by, untouched = ax[rows], by[rows], False
+    if untouched:
+        ax, by = problem.a, problem.b
+    return ReducedProblem(a=ax, b=by, columns_x=columns_x, columns_y=columns_y, rows=rows, untouched=untouched)
+
+
+def _trim(law: Array, floor: float) -> tuple[Array, bool]:
+    small = (law < floor) & (law > 0.0)
+    if not small.any():
+        return law, True
+    return np.where(small, 0.0, law), False
+
+
+def _merge(law: Array) -> tuple[Index, Array]:
+    """Columns grouped by their direction; the sum of each group; all-zero columns get -1."""
+    n = law.shape[1]
+    totals = law.sum(0)
+    alive = totals > 0.0
+    # Posteriors that differ by rounding only land in one bucket; neighbours split by a bucket edge are
+    # merely not merged, which costs time and no accuracy.
+    with np.errstate(invalid="ignore", divide="ignore"):
+        posterior = np.where(alive, law / np.where(alive, totals, 1.0), -1.0)
+    scaled = np.rint(posterior * 2.0**46).astype(np.int64)
+    # Columns with different zero patterns stay apart, or a mass below the bucket size would vanish.
+    key = np.where((law > 0.0) & (scaled == 0), 1, 2 * scaled)
+    weights = _MIX[: len(key) % len(_MIX) + 1]
+    hashes = (key * np.resize(weights, len(key))[:, None]).sum(0)
+    if len(np.unique(hashes)) == n and alive.all():
+        return np.arange(n, dtype=np.intp), law
+    _, inverse = np.unique(key.T, axis=0, return_inverse=True)
+    inverse = inverse.reshape(-1)
+    columns = np.full(n, -1, dtype=np.intp)
+    used, columns[alive] = np.unique(inverse[alive], return_inverse=True)
+    merged = np.zeros((law.shape[0], len(used)))
+    np.add.at(merged.T, columns[alive], law[:, alive].T)
+    return columns, merged
+
+
+# Odd multipliers for the quick test that no two columns agree; a collision only costs the exact test.
+_MIX = np.random.default_rng(0).integers(1, 2**62, size=64, dtype=np.int64) | 1
+
+
+def memory_estimate(shape: tuple[int, int, int], method: str) -> int:
+    """Peak bytes that `method` needs for a problem of `shape` after presolve, without the input table."""
+    t, x, y = shape
+    small, large = min(x, y), max(x, y)
+    cells, grid = t * x * y, x * y
+    chunk = 6 * max(min(cells, 4_000_000), grid)  # rounding works on blocks of targets
+    if method == "closed_form":
+        doubles = 24 * t * (x + y)
+    elif method == "first_order":
+        doubles = 12 * grid + chunk
+    elif method == "dense":
+        n = t * (x + y)
+        doubles = 3 * n * n + 3 * n * grid + 3 * cells + chunk
+    else:
+        doubles = 3 * (t * small) ** 2 + 3 * t * cells + 4 * large * t * t + 20 * grid + chunk
+    return 8 * int(doubles)
