@@ -26,7 +26,7 @@ Batch = Annotated[int, typer.Option(help="Samples per forward pass.", min=1)]
 
 def demo(
     out: Out = Path("report"),
-    questions: Annotated[int, typer.Option(help="Held-out questions to use, 50 or more.", min=50)] = 560,
+    questions: Annotated[int, typer.Option(help="Held-out questions to use, 50 to 1120.", min=50, max=1120)] = 420,
     confidence: Confidence = 0.95,
     risk: Risk = 0.05,
     batch_size: Batch = 40,

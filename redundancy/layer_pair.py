@@ -52,8 +52,8 @@ class LayerPairCertificate:
 
     @property
     def tail_upper(self) -> float | None:
-        """Certified upper bound on the tail probability."""
-        return self.best_upper("tail_prob")
+        """Certified upper bound on P[rho >= t], the share of tokens that are not t-proximal."""
+        return self.best_upper("tail_prob_closed")
 
     def recheck(self) -> RecheckReport:
         """Recompute every statement from the stored inputs."""

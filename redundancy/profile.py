@@ -103,12 +103,13 @@ class ProfileCertificate:
                 )
             # Rounding may carry a mean of distances past the end of their range by an ulp.
             distances = np.clip(statistics.sample_distances(group), 0.0, 2.0)
-            tails = statistics.tail_counts(group, t) / counts
+            # The closed tail P[rho >= t] is what Definition 2 asks for, and bounds the open one of Prop. 1.
+            tails = statistics.tail_counts(group, t, strict=False) / counts
             for layer in range(1, n_layers + 1):
                 e = betting_upper(
                     values=distances[:, layer - 1], quantity="mean_distance", scale=2.0, confidence_level=level
                 )
-                p = betting_upper(values=tails[:, layer - 1], quantity="tail_prob", confidence_level=level)
+                p = betting_upper(values=tails[:, layer - 1], quantity="tail_prob_closed", confidence_level=level)
                 derived = (
                     sandwich_upper(tail_prob=p, t=t, rho_max=2.0),
                     printed_upper(mean_distance=e, alpha=alpha, beta=beta, task_cap=task_cap),

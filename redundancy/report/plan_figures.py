@@ -60,13 +60,20 @@ def accuracy_per_layer(report: Report, *, ax: Axes | None = None) -> Axes:
 
 
 def speedup_per_layer(report: Report, *, ax: Axes | None = None) -> Axes:
-    """Prefill speed-up against depth: measured (filled) and predicted from FLOPs (hollow, dashed)."""
+    """Speed-up against depth: measured (filled) and predicted from FLOPs (hollow, dashed).
+
+    Operation counts are those of the decoder, so they stand beside its measured time where every row has one,
+    and beside the whole prefill otherwise. The axis is logarithmic: blind plans are many times as fast.
+    """
     ax_given, drawn = ax, False
     ax = style.new_axes(ax_given)
+    every = [row for name in ("late_entry", "vision_exit") for row in plan_rows(report, name)]
+    of_decoder = bool(every) and all(row.get("decoder_speedup") is not None for row in every)
+    measured = "decoder_speedup" if of_decoder else "prefill_speedup"
     with style.style_context():
         for name in ("late_entry", "vision_exit"):
             look, rows = PLAN_SERIES[name], plan_rows(report, name)
-            for field, kind in (("prefill_speedup", "measured"), ("flop_speedup", "from FLOPs")):
+            for field, kind in ((measured, "measured"), ("flop_speedup", "from FLOPs")):
                 points = [(row["layer"], row[field]) for row in rows if row.get(field) is not None]
                 if points:
                     drawn = True
@@ -83,7 +90,9 @@ def speedup_per_layer(report: Report, *, ax: Axes | None = None) -> Axes:
             raise InvalidInputError("need prefill_speedup or flop_speedup in some row, got none; time the plans first")
         ax.axhline(1.0, color=MUTED, linewidth=0.8, zorder=1)
         _depth_axis(ax, report["model"]["n_layers"])
-        ax.set_ylabel("prefill speed-up (\u00d7)")
+        ax.set_yscale("log", base=2)
+        ax.yaxis.set_major_formatter(style.plain_number)
+        ax.set_ylabel(f"{'decoder' if of_decoder else 'prefill'} speed-up (\u00d7)")
         style.polish(ax)
         style.legend_above(ax)
     return ax

@@ -58,7 +58,7 @@ CAPTIONS = {
         "Accuracy when layers are really skipped",
         "Late entry: the first layers run without vision tokens. Vision exit: only the first layers have them.",
     ),
-    "speedup": ("Prefill speed-up", "Measured on the clock (filled) and predicted from operation counts (hollow)."),
+    "speedup": ("Speed-up", "Measured on the clock (filled) and predicted from operation counts (hollow)."),
     "speed_accuracy": ("Speed against accuracy", "Every plan that was run; the chosen one is ringed."),
 }
 
@@ -136,7 +136,7 @@ def _facts(report: Report) -> list[tuple[str, str, str]]:
     without = [blind[name] for name in ("image_removed", "image_shuffled") if blind.get(name) is not None]
     if without:
         note = f"majority answer {percent(blind['majority'])}" if blind.get("majority") is not None else ""
-        facts.append(("accuracy, no image", percent(max(without)), note))
+        facts.append(("accuracy, wrong or no image", percent(max(without)), note))
     return facts
 
 
