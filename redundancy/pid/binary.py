@@ -20,7 +20,8 @@ from redundancy.pid.problem import EXTENDED_EPS, UNIT_ROUNDOFF, PairMarginals
 __all__ = ["binary_bounds", "lorenz_curve"]
 
 Array = npt.NDArray[np.float64]
-_PASSES = 40
+Index = npt.NDArray[np.intp]
+_PASSES = 6  # vectorised passes before the plain loop
 
 
 def lorenz_curve(law: Array) -> Array:
@@ -38,7 +39,8 @@ def binary_bounds(problem: PairMarginals) -> tuple[float, float]:
     first, second = lorenz_curve(problem.a), lorenz_curve(problem.b)
     points = np.concatenate([first, second])
     points = points[np.argsort(points.sum(1), kind="stable")]
-    hull = _upper_hull(points)
+    vertices = _upper_hull(points)
+    hull = points[vertices]
     steps = np.maximum(np.diff(hull, axis=0), 0.0)
     mass = steps.sum(1)
     steps, mass = steps[mass > 0.0], mass[mass > 0.0]
@@ -49,7 +51,7 @@ def binary_bounds(problem: PairMarginals) -> tuple[float, float]:
     # What the points themselves are off by: rounding of the masses, the sums, and swaps among equal posteriors.
     n = len(points)
     delta = 2.0 * problem.relative_error + 12.0 * UNIT_ROUNDOFF + 4.0 * n * EXTENDED_EPS
-    delta += 2.0 * (_height_above(hull, points) + _disorder(steps, mass))
+    delta += 2.0 * (_height_above(hull, points, vertices) + _disorder(steps, mass))
     slack = 2.0 * delta * (1.0 + math.log(1.0 / delta)) + 4.0 * UNIT_ROUNDOFF * (abs(value) + 1.0)
     return value - slack, min(value + slack, 0.0)
 
@@ -59,47 +61,70 @@ def _turns(points: Array) -> Array:
     return np.asarray(d[:-1, 0] * d[1:, 1] - d[:-1, 1] * d[1:, 0])
 
 
-def _upper_hull(points: Array) -> Array:
-    """Concave chain over points sorted along the diagonal; a point on or below a chord of two others is no vertex."""
+def _upper_hull(points: Array) -> Index:
+    """Vertices of the concave chain over points sorted along the diagonal.
+
+    A point on or below a chord of two others is no vertex, so all such points can go at once.
+    """
+    index = np.arange(len(points), dtype=np.intp)
     for _ in range(_PASSES):
-        if len(points) < 3:
-            return points
-        keep = np.ones(len(points), dtype=bool)
-        keep[1:-1] = _turns(points) < 0.0
-        # Neighbours removed together could be twins of one vertex: let only every second of a pair go.
-        twins = ~keep[1:] & ~keep[:-1] & (np.abs(np.diff(points, axis=0)).sum(1) == 0.0)
-        keep[1:][twins] = True
+        if len(index) < 3:
+            return index
+        current = points[index]
+        keep = np.ones(len(index), dtype=bool)
+        keep[1:-1] = _turns(current) < 0.0
+        # Twins lie on each other's chords: of equal points the last stays.
+        keep[1:] |= ~keep[:-1] & (current[1:] == current[:-1]).all(1)
         if keep.all():
-            return points
-        removed = len(keep) - int(keep.sum())
-        points = points[keep]
-        if removed < 0.01 * len(keep):
-            break
-    return _monotone_chain(points)
+            return index
+        index = index[keep]
+    repaired = _repair(points[index])
+    return index[_monotone_chain(points[index]) if repaired is None else repaired]
 
 
-def _monotone_chain(points: Array) -> Array:
+def _repair(points: Array) -> Index | None:
+    """Finish a chain that is concave but for a few places; None if they turn out to be many."""
+    n = len(points)
+    before, after = np.arange(-1, n - 1), np.arange(1, n + 1)
+    alive = np.ones(n, dtype=bool)
+    todo = (np.flatnonzero(_turns(points) >= 0.0) + 1).tolist()
+    for _ in range(1000 + n // 50):
+        if not todo:
+            return np.flatnonzero(alive)
+        i = todo.pop()
+        left, right = int(before[i]), int(after[i])
+        if not alive[i] or left < 0 or right >= n:
+            continue
+        d, e = points[i] - points[left], points[right] - points[i]
+        if d[0] * e[1] - d[1] * e[0] >= 0.0:
+            alive[i] = False
+            after[left], before[right] = right, left
+            todo += [left, right]
+    return None
+
+
+def _monotone_chain(points: Array) -> Index:
     xs, ys = points[:, 0].tolist(), points[:, 1].tolist()
-    hx: list[float] = []
-    hy: list[float] = []
-    for x, y in zip(xs, ys, strict=True):
-        while len(hx) >= 2:
-            ax, ay = hx[-2], hy[-2]
-            if (hx[-1] - ax) * (y - ay) - (hy[-1] - ay) * (x - ax) < 0.0:
+    chain: list[int] = []
+    for i, (x, y) in enumerate(zip(xs, ys, strict=True)):
+        while len(chain) >= 2:
+            ax, ay, middle = xs[chain[-2]], ys[chain[-2]], chain[-1]
+            if (xs[middle] - ax) * (y - ay) - (ys[middle] - ay) * (x - ax) < 0.0:
                 break
-            hx.pop()
-            hy.pop()
-        hx.append(x)
-        hy.append(y)
-    return np.column_stack([hx, hy])
+            chain.pop()
+        chain.append(i)
+    return np.array(chain, dtype=np.intp)
 
 
-def _height_above(hull: Array, points: Array) -> float:
+def _height_above(hull: Array, points: Array, vertices: Index) -> float:
     """How far any point lies above the chain, in the measure of the error analysis, rounding included."""
-    position, stations = points.sum(1), hull.sum(1)
-    segment = np.clip(np.searchsorted(stations, position, side="right") - 1, 0, len(hull) - 2)
-    start, end = hull[segment], hull[segment + 1]
-    d, e = end - start, points - start
+    dropped = np.ones(len(points), dtype=bool)
+    dropped[vertices] = False
+    if not dropped.any():
+        return 8.0 * UNIT_ROUNDOFF
+    segment = np.clip(np.cumsum(~dropped)[dropped] - 1, 0, len(hull) - 2)
+    start = hull[segment]
+    d, e = hull[segment + 1] - start, points[dropped] - start
     length = d.sum(1)
     cross = d[:, 0] * e[:, 1] - d[:, 1] * e[:, 0]
     height = np.divide(cross, length, out=np.abs(e).sum(1), where=length > 0.0)
