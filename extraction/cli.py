@@ -36,13 +36,14 @@ def demo(
     Needs no network and no GPU. Example: skip-it demo --out report
     """
     _need_extras()
-    with _study_folder(out):
-        from extraction import default_model
-        from extraction.data import as_sample
-        from extraction.study import StudySettings
+    _refuse_existing(out)
+    from extraction import default_model
+    from extraction.data import as_sample
+    from extraction.study import StudySettings
 
-        samples = [as_sample(sample, i) for i, sample in enumerate(default_model.load_samples(questions))]
-        settings = StudySettings(confidence_level=confidence, risk=risk, batch_size=batch_size)
+    settings = StudySettings(confidence_level=confidence, risk=risk, batch_size=batch_size)
+    samples = [as_sample(sample, i) for i, sample in enumerate(default_model.load_samples(questions))]
+    with _study_folder(out):
         _run(
             default_model.load_model(),
             default_model.load_processor(),
@@ -77,17 +78,20 @@ def profile(
     Example: skip-it profile ./llava-1.5-7b-hf --data vqa.jsonl --out profile --device cuda
     """
     _need_extras()
-    if out.exists():
-        raise _folder_exists(out)
+    _refuse_existing(out)
     from extraction.data import read_jsonl
     from extraction.loading import load_model_and_processor
     from extraction.study import StudySettings
 
+    settings = StudySettings(confidence_level=confidence, risk=risk, batch_size=batch_size)
     samples = read_jsonl(data)[:limit]
+    if len(samples) < 2:
+        raise InvalidInputError(
+            f"need at least 2 samples, the i.i.d. units of a certificate, {data} gives {len(samples)}"
+        )
     loaded, processor = load_model_and_processor(
         model, dtype=dtype, device=device, allow_download=allow_download, trust_remote_code=trust_remote_code
     )
-    settings = StudySettings(confidence_level=confidence, risk=risk, batch_size=batch_size)
     with _study_folder(out):
         _run(
             loaded,
@@ -177,7 +181,7 @@ def _study_folder(out: Path) -> Iterator[None]:
     try:
         out.mkdir(parents=True)
     except FileExistsError:
-        raise _folder_exists(out) from None
+        _refuse_existing(out)
     except OSError as error:
         raise InvalidInputError(f"need a folder that can be made, {out} gives: {error.strerror}") from error
     try:
@@ -192,8 +196,9 @@ def _study_folder(out: Path) -> Iterator[None]:
             out.rmdir()
 
 
-def _folder_exists(out: Path) -> InvalidInputError:
-    return InvalidInputError(f"need an output folder that does not exist yet, {out} does; choose another --out")
+def _refuse_existing(out: Path) -> None:
+    if out.exists():
+        raise InvalidInputError(f"need an output folder that does not exist yet, {out} does; choose another --out")
 
 
 def _need_extras() -> None:

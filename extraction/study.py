@@ -37,6 +37,7 @@ from extraction.skip import (
     vision_exit,
 )
 from redundancy import __version__
+from redundancy._validate import check_real
 from redundancy.errors import InvalidInputError
 from redundancy.profile import ProfileCertificate
 from redundancy.statistics import HarvestStatistics
@@ -76,6 +77,10 @@ class StudySettings:
     batch_size: int = 32
     timing_batch: int = 8
     timing_rounds: int = 9
+
+    def __post_init__(self) -> None:
+        check_real(self.confidence_level, "confidence_level", lower=0.0, upper=1.0, open_ends=True)
+        check_real(self.risk, "risk", lower=0.0, upper=1.0, open_ends=True)
 
 
 @dataclass(frozen=True, kw_only=True)
