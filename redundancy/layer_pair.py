@@ -4,27 +4,51 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from html import escape
 from typing import Any
 
-from redundancy.certificate import BoundCertificate, RecheckReport
+import numpy as np
+import numpy.typing as npt
 
-__all__ = ["LayerPairCertificate"]
+from redundancy.certificate import ArrayInput, BoundCertificate, RecheckReport, seal, unseal
+from redundancy.concentration.betting import rechecking
+from redundancy.errors import StoreError
+from redundancy.units import unit_name
+
+__all__ = ["SCHEMA", "LayerPairCertificate"]
+
+SCHEMA = "skip-it/layer-pair-certificate/1"
+SILENT = "raw-state entropy, other populations, or the network with a layer removed"
+_SYMBOLS = {
+    "mean_distance": "mean distance",
+    "tail_prob": "P(distance > t)",
+    "tail_prob_closed": "P(distance >= t)",
+    "functional_gap": "functional gap",
+    "mutual_information": "mutual information",
+    "conditional_entropy": "H(next code | previous code)",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LayerPairCertificate:
     """Statements about layer `layer`, the pair (h_{layer-1}, h_layer), for the tokens of one group.
 
+    Made by `from_statistics`, `from_arrays`, `from_codes` or `from_law`.
+
     Parameters
     ----------
     layer : int
-        1..L.
+        1..L; 0 if the pair came without a number.
     group : str
         Token group, as "vision".
     n_images, n_tokens : int
-        Sample size; images are the i.i.d. units.
+        Sample size; images are the i.i.d. units. 0 if the law is known and nothing was sampled.
     statements : tuple of BoundCertificate
         Leaves from the sample first, then what the theorems derive of them.
+    population : str
+        What the images are a sample of.
+    notes : tuple of str
+        What a reader must know beside the assumptions: how rows were matched, which split was used.
     """
 
     layer: int
@@ -32,6 +56,97 @@ class LayerPairCertificate:
     n_images: int
     n_tokens: int
     statements: tuple[BoundCertificate, ...]
+    population: str = "the population that the samples were drawn from"
+    notes: tuple[str, ...] = ()
+
+    # ------------------------------------------------------------------ makers
+
+    @classmethod
+    def from_statistics(cls, statistics: Any, *, layer: int, group: str, **declared: Any) -> LayerPairCertificate:
+        """Certify one pair of a harvest; for all pairs at a simultaneous level see `ProfileCertificate`.
+
+        Parameters
+        ----------
+        statistics : HarvestStatistics
+        layer : int
+            In 1..L.
+        group : str
+        **declared
+            Fields of `redundancy.certifying.Declaration`: t, alpha, beta, task_cap, diameter, confidence_level,
+            estimand, count_max, population, order.
+        """
+        from redundancy.pair_makers import pair_of_statistics
+
+        return pair_of_statistics(statistics, layer=layer, group=group, **declared)
+
+    @classmethod
+    def from_arrays(
+        cls,
+        x_prev: npt.NDArray[Any],
+        x_next: npt.NDArray[Any],
+        ids: npt.ArrayLike,
+        *,
+        target: npt.ArrayLike | None = None,
+        **options: Any,
+    ) -> LayerPairCertificate:
+        """Certify two arrays of states, row by row the same token, in one pass; arrays may be memory-mapped.
+
+        Parameters
+        ----------
+        x_prev, x_next : ndarray of shape (n_tokens, n_features), float16, float32 or float64
+        ids : array_like of shape (n_tokens,)
+            Image of each row. Images, not rows, are the independent units.
+        target : array_like of shape (n_tokens,) of int, or (n_tokens, n_dims) of float, optional
+            Task value of each row: labels, or vectors inside a declared `target_range`. Adds certified bounds
+            on the functional gap by linear probes that are fitted on half of the images.
+        **options
+            Fields of `redundancy.certifying.Declaration`, and layer, group, target_range, seed, progress; see
+            `redundancy.pair_makers.pair_of_arrays`.
+
+        Raises
+        ------
+        InvalidInputError
+            For shapes or ids that do not match, NaN, zero rows (named), or fewer than two images.
+        """
+        from redundancy.pair_makers import pair_of_arrays
+
+        return pair_of_arrays(x_prev, x_next, ids, target=target, **options)
+
+    @classmethod
+    def from_codes(
+        cls, prev_codes: npt.ArrayLike, next_codes: npt.ArrayLike, ids: npt.ArrayLike, **options: Any
+    ) -> LayerPairCertificate:
+        """Certify finite codes of both layers in one alphabet: mismatch rate, Theorems 3 and 5.
+
+        The codebook must have been fixed on other data. Options: n_codes, task_values, base, layer, group and
+        the declaration; see `redundancy.pair_makers.pair_of_codes`.
+        """
+        from redundancy.pair_makers import pair_of_codes
+
+        return pair_of_codes(prev_codes, next_codes, ids, **options)
+
+    @classmethod
+    def from_law(cls, joint: npt.ArrayLike, **options: Any) -> LayerPairCertificate:
+        """Everything the theorems say of a *known* finite joint with axes (x_next, x_prev[, z]).
+
+        Options: distances, t, task_values, base, alpha, beta; see `redundancy.pair_makers.pair_of_law`.
+        """
+        from redundancy.pair_makers import pair_of_law
+
+        return pair_of_law(joint, **options)
+
+    # ------------------------------------------------------------------ reading
+
+    @property
+    def confidence_level(self) -> float | None:
+        """Joint level of all statements; None if nothing was sampled."""
+        failures = dict(f for s in self.statements for f in s.failures)
+        return max(0.0, 1.0 - sum(failures.values())) if failures else None
+
+    @property
+    def n_sampled(self) -> int:
+        """Sampling statements that share the error."""
+        return len({key for s in self.statements for key, _ in s.failures})
 
     def find(self, theorem: str, quantity: str | None = None) -> BoundCertificate | None:
         """Return the first statement of a theorem (and quantity), or None."""
@@ -52,21 +167,85 @@ class LayerPairCertificate:
 
     @property
     def tail_upper(self) -> float | None:
-        """Certified upper bound on P[rho >= t], the share of tokens that are not t-proximal."""
-        return self.best_upper("tail_prob_closed")
+        """Certified upper bound on the tail probability."""
+        return self.best_upper("tail_prob")
 
-    def recheck(self) -> RecheckReport:
-        """Recompute every statement from the stored inputs."""
-        problems = tuple(
-            f"layer {self.layer} {self.group}, {statement.theorem}: {problem}"
-            for statement in self.statements
-            for problem in statement.recheck().problems
-        )
-        return RecheckReport(theorem="layer_pair", problems=problems)
+    def sentence(self) -> str:
+        """What is and is not claimed, by the template of theory.md section 4."""
+        where = f"layer {self.layer}, {self.group} tokens" if self.layer else f"{self.group} tokens"
+        useful = [s for s in self.statements if not s.is_vacuous]
+        claims = "; ".join(dict.fromkeys(_claim(s) for s in useful)) or "nothing beyond the trivial ranges"
+        level = self.confidence_level
+        if level is None:
+            text = f"For the given law ({where}): {claims}."
+        else:
+            text = (
+                f"With confidence at least {level:.6g} over the draw of {self.n_images} i.i.d. images from "
+                f"{self.population}, jointly over {self.n_sampled} sampling statements ({where}): {claims}."
+            )
+        assumptions = dict.fromkeys(a.text for s in useful for a in s.assumptions)
+        vacuous = dict.fromkeys(s.theorem for s in self.statements if s.is_vacuous)
+        if assumptions:
+            text += f" Assumes: {'; '.join(assumptions)}."
+        if vacuous:
+            text += (
+                f" Vacuous, so without any content: {', '.join(vacuous)}; a bound that is missing or vacuous is no "
+                "evidence against redundancy."
+            )
+        return f"{text} Says nothing about: {SILENT}."
 
     def to_records(self) -> list[dict[str, Any]]:
         """One flat row per statement."""
         return [statement.to_record() for statement in self.statements]
+
+    def _repr_html_(self) -> str:
+        head = "".join(f"<th>{name}</th>" for name in ("quantity", "bound", "evidence", "by", "assumes"))
+        rows = "".join(
+            "<tr>"
+            + "".join(
+                f"<td>{escape(text)}</td>"
+                for text in (
+                    _SYMBOLS.get(s.quantity, s.quantity),
+                    str(s.interval) + (f" {unit_name(s.base)}" if s.base else ""),
+                    "V (vacuous)" if s.is_vacuous else s.label,
+                    s.theorem,
+                    "; ".join(a.text for a in s.assumptions),
+                )
+            )
+            + "</tr>"
+            for s in self.statements
+        )
+        title = f"Layer {self.layer}, {self.group}: {self.n_images} images, {self.n_tokens} tokens"
+        return (
+            f"<table><caption>{escape(title)}</caption><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+            f"<p>{escape(self.sentence())}</p>"
+        )
+
+    # ------------------------------------------------------------------ checking and storing
+
+    def recheck(self) -> RecheckReport:
+        """Recompute every statement, and the sample size, from the stored inputs."""
+        with rechecking(self.statements):
+            problems = self.problems()
+        return RecheckReport(theorem="layer_pair", problems=tuple(problems))
+
+    def problems(self) -> list[str]:
+        """What `recheck` found, as sentences; call it inside `rechecking` to solve many pairs in one pass."""
+        place = f"layer {self.layer} {self.group}"
+        found = [f"{place}, {s.theorem}: {problem}" for s in self.statements for problem in s.recheck().problems]
+        for statement in self.statements:
+            values, counts = statement.inputs.get("values"), statement.inputs.get("counts")
+            if not isinstance(values, ArrayInput) or not isinstance(counts, ArrayInput):
+                continue
+            if statement.quantity not in _SYMBOLS:
+                continue  # probe errors and pairs of images rest on parts of the sample
+            images, tokens = len(counts.values), int(np.sum(counts.values))
+            if (images, tokens) != (self.n_images, self.n_tokens):
+                found.append(
+                    f"{place}: the certificate says {self.n_images} images and {self.n_tokens} tokens, the inputs of "
+                    f"{statement.quantity} have {images} and {tokens}"
+                )
+        return found
 
     def to_dict(self, arrays: dict[str, Any]) -> dict[str, Any]:
         """JSON-ready tree; arrays go into `arrays` under their hash."""
@@ -75,6 +254,8 @@ class LayerPairCertificate:
             "group": self.group,
             "n_images": self.n_images,
             "n_tokens": self.n_tokens,
+            "population": self.population,
+            "notes": list(self.notes),
             "statements": [s.to_dict(arrays) for s in self.statements],
         }
 
@@ -87,4 +268,43 @@ class LayerPairCertificate:
             n_images=tree["n_images"],
             n_tokens=tree["n_tokens"],
             statements=tuple(BoundCertificate.from_dict(s, arrays) for s in tree["statements"]),
+            population=tree["population"],
+            notes=tuple(tree["notes"]),
         )
+
+    def to_json(self) -> str:
+        """Exact JSON: every array once, the sentence, a digest of the whole."""
+        arrays: dict[str, Any] = {}
+        pair = self.to_dict(arrays)
+        return seal({"schema": SCHEMA, "sentence": self.sentence(), "pair": pair, "arrays": arrays})
+
+    @classmethod
+    def from_json(cls, text: str) -> LayerPairCertificate:
+        """Inverse of `to_json`.
+
+        Raises
+        ------
+        StoreError
+            If the text is no such certificate or was altered.
+        """
+        body = unseal(text, SCHEMA)
+        try:
+            certificate = cls.from_dict(body["pair"], body["arrays"])
+            sentence = body["sentence"]
+        except (KeyError, TypeError) as error:
+            raise StoreError(f"need a certificate of schema {SCHEMA}, got one that lacks {error}") from None
+        if sentence != certificate.sentence():
+            raise StoreError("the certificate was altered: its sentence is not the one that its statements give")
+        return certificate
+
+
+def _claim(statement: BoundCertificate) -> str:
+    name = _SYMBOLS.get(statement.quantity, statement.quantity.replace("_", " "))
+    unit = f" {unit_name(statement.base)}" if statement.base else ""
+    lower, upper = statement.interval.lower, statement.interval.upper
+    low, high = lower > statement.trivial.lower, upper < statement.trivial.upper
+    if low and high:
+        bound = f"in [{lower:.4g}, {upper:.4g}]{unit}"
+    else:
+        bound = f"<= {upper:.4g}{unit}" if high else f">= {lower:.4g}{unit}"
+    return f"{name} {bound} [{statement.label}, {statement.theorem}]"

@@ -1,53 +1,179 @@
-"""Betting bounds on the mean of bounded i.i.d. values: valid at every n, narrow when the variance is small.
+"""Betting bounds on a mean over images: valid at every n, narrow when the variance is small.
 
-To refute "the mean is at least m", bet against it: the capital ``K_i(m) = prod_j (1 - lambda_j (x_j - m))`` is a
-non-negative supermartingale under that hypothesis for any predictable bets in [0, 0.95], so by Ville's
-inequality it ever reaches 1/delta with probability at most delta. The bets do not depend on m, hence the
-capital increases in m and the refuted hypotheses are a half-line, found by bisection.
+`betting_upper` and `betting_lower` tune their bets to the sample at hand, `betting_sequence_upper` and
+`_lower` hold at all sample sizes at once, so that one may look after every image and stop at will.
 """
 
 from __future__ import annotations
 
-import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from redundancy._validate import check_real
-from redundancy.certificate import Assumption, Bound, bound
-from redundancy.errors import InvalidInputError
+from redundancy.certificate import ArrayInput, Bound, BoundCertificate, bound
+from redundancy.concentration.capital import Problem, solve, solved_together
+from redundancy.concentration.sample import Sample, read_sample
+from redundancy.errors import SkipItError
 from redundancy.interval import Interval, round_down, round_up
 
-__all__ = ["betting_lower", "betting_upper", "betting_upper_columns"]
+__all__ = [
+    "betting_lower",
+    "betting_sequence_lower",
+    "betting_sequence_upper",
+    "betting_upper",
+    "betting_upper_columns",
+    "problem_of",
+    "rechecking",
+    "together",
+]
 
-_MAX_BET = 0.95
-_BISECTIONS = 60
-# A log-capital sums n terms, each in error by a few ulps of at most |log 0.05|: 1e-9 is far above it up to n = 10^6.
-_LOG_SLACK = 1e-9
-
-_SAMPLING = (
-    Assumption("iid_images", "images (with their prompts) are i.i.d. draws from the population", "declared"),
-    Assumption("order_fixed", "the order of the images was fixed without looking at the values", "declared"),
-)
-
-
-def _bets(values: npt.NDArray[np.float64], delta: float) -> npt.NDArray[np.float64]:
-    """Predictable bets, shape (n, columns): lambda_j uses values before j only (theory.md section 3)."""
-    n = len(values)
-    counts = np.arange(1, n + 1)[:, None]
-    means = (0.5 + np.cumsum(values, axis=0)) / (counts + 1)
-    variances = (0.25 + np.cumsum((values - means) ** 2, axis=0)) / (counts + 1)
-    previous = np.vstack([np.full((1, values.shape[1]), 0.25), variances[:-1]])
-    return np.minimum(_MAX_BET, np.sqrt(2.0 * math.log(1.0 / delta) / (previous * n)))
+_KINDS = {
+    "mean.betting_upper": ("upper", "fixed"),
+    "mean.betting_lower": ("lower", "fixed"),
+    "mean.betting_sequence_upper": ("upper", "sequence"),
+    "mean.betting_sequence_lower": ("lower", "sequence"),
+}
+_SAMPLE_INPUTS = ("values", "counts", "estimand", "count_max", "scale", "order")
 
 
-def betting_upper_columns(values: npt.ArrayLike, *, confidence_level: float) -> npt.NDArray[np.float64]:
-    """Upper bound on the mean of each column, each at `confidence_level` on its own.
+@bound("mean.betting_upper")
+def betting_upper(
+    *,
+    values: npt.ArrayLike,
+    counts: npt.ArrayLike | None = None,
+    estimand: str = "image_average",
+    count_max: int | None = None,
+    quantity: str = "mean",
+    scale: float = 1.0,
+    confidence_level: float = 0.95,
+    order: str = "as given",
+) -> Bound:
+    r"""Certified upper bound on a mean over images of values in [0, scale].
+
+    .. math:: \sup\{m : \max_i \textstyle\prod_{j \le i} (1 - \lambda_j (x_j - m)) < 1/\delta\}
 
     Parameters
     ----------
-    values : array-like of shape (n, columns)
-        Values in [0, 1], rows i.i.d. in an order fixed beforehand.
+    values : array_like of shape (n,)
+        One value per image, in an order fixed beforehand; with `counts`, the sum over the image's tokens.
+    counts : array_like of shape (n,), optional
+        Tokens of each image.
+    estimand : {"image_average", "token_pooled"}, default="image_average"
+        E[mean over an image's tokens], or E[sum] / E[count].
+    count_max : int, optional
+        Declared largest number of tokens of an image, for "token_pooled".
+    quantity : str
+        What the mean is.
+    scale : float, default=1
+        Upper end of the range of one value (2 for cosine distance).
+    confidence_level : float, default=0.95
+        One-sided, in (0, 1).
+    order : str
+        How the order was fixed: "as given", "sorted by sample id", "permutation of seed 7".
+
+    Returns
+    -------
+    BoundCertificate
+        ``[0, upper]``, label C.
+
+    Raises
+    ------
+    InvalidInputError
+        For values outside their range, NaN, or images without tokens.
+
+    Notes
+    -----
+    Rounded outward to a multiple of 2^-40 of the scale. No distribution-free bound is below
+    ``scale (1 - delta^(1/n))``, see `redundancy.concentration.floor`.
+
+    References
+    ----------
+    .. [1] Waudby-Smith and Ramdas (2024), Estimating means of bounded random variables by betting, JRSS-B 86(1).
+
+    Examples
+    --------
+    >>> round(betting_upper(values=[0.0] * 100).interval.upper, 3)
+    0.032
+    """
+    sample = read_sample(values, counts=counts, estimand=estimand, count_max=count_max, scale=scale, order=order)
+    return _upper(sample, quantity, confidence_level, "fixed")
+
+
+@bound("mean.betting_lower")
+def betting_lower(
+    *,
+    values: npt.ArrayLike,
+    counts: npt.ArrayLike | None = None,
+    estimand: str = "image_average",
+    count_max: int | None = None,
+    quantity: str = "mean",
+    scale: float = 1.0,
+    confidence_level: float = 0.95,
+    order: str = "as given",
+) -> Bound:
+    """Certified lower bound on a mean over images of values in [0, scale].
+
+    Bets against "the mean is at most m" with shares up to 0.95/m instead of 0.95, so that small means, which
+    are the rule here, get a lower bound above 0. Parameters, errors and source as `betting_upper`.
+
+    Examples
+    --------
+    >>> round(betting_lower(values=[0.01, 0.02] * 100).interval.lower, 3)
+    0.009
+    """
+    sample = read_sample(values, counts=counts, estimand=estimand, count_max=count_max, scale=scale, order=order)
+    return _lower(sample, quantity, confidence_level, "fixed")
+
+
+@bound("mean.betting_sequence_upper")
+def betting_sequence_upper(
+    *,
+    values: npt.ArrayLike,
+    counts: npt.ArrayLike | None = None,
+    estimand: str = "image_average",
+    count_max: int | None = None,
+    quantity: str = "mean",
+    scale: float = 1.0,
+    confidence_level: float = 0.95,
+    order: str = "as given",
+) -> Bound:
+    """Upper bound that holds at every sample size at once: look after each image, stop whenever it suffices.
+
+    The values are those seen up to now, in the order of arrival. Parameters, errors and source as
+    `betting_upper`; the price against it is a few per cent of width.
+    """
+    sample = read_sample(values, counts=counts, estimand=estimand, count_max=count_max, scale=scale, order=order)
+    return _upper(sample, quantity, confidence_level, "sequence")
+
+
+@bound("mean.betting_sequence_lower")
+def betting_sequence_lower(
+    *,
+    values: npt.ArrayLike,
+    counts: npt.ArrayLike | None = None,
+    estimand: str = "image_average",
+    count_max: int | None = None,
+    quantity: str = "mean",
+    scale: float = 1.0,
+    confidence_level: float = 0.95,
+    order: str = "as given",
+) -> Bound:
+    """Lower bound that holds at every sample size at once; see `betting_sequence_upper`."""
+    sample = read_sample(values, counts=counts, estimand=estimand, count_max=count_max, scale=scale, order=order)
+    return _lower(sample, quantity, confidence_level, "sequence")
+
+
+def betting_upper_columns(values: npt.ArrayLike, *, confidence_level: float) -> npt.NDArray[np.float64]:
+    """Upper bound on the mean of each column of values in [0, 1], each at `confidence_level` on its own.
+
+    Parameters
+    ----------
+    values : array_like of shape (n, columns)
+        Rows are i.i.d. images in an order fixed beforehand.
     confidence_level : float
         In (0, 1).
 
@@ -56,92 +182,75 @@ def betting_upper_columns(values: npt.ArrayLike, *, confidence_level: float) -> 
     ndarray of shape (columns,)
         In [0, 1]; 1 where nothing was refuted.
     """
-    x = np.array(values, dtype=np.float64)
-    if x.ndim != 2 or len(x) == 0:
-        raise InvalidInputError(f"need values of shape (n >= 1, columns), got {x.shape}")
-    if not ((x >= 0.0) & (x <= 1.0)).all():
-        raise InvalidInputError(
-            f"need values in [0, 1], got a range of [{np.min(x):.6g}, {np.max(x):.6g}]; divide by their upper bound"
-        )
-    delta = 1.0 - check_real(confidence_level, "confidence_level", lower=0.0, upper=1.0, open_ends=True)
-    bets = _bets(x, delta)
-    threshold = math.log(1.0 / delta) + _LOG_SLACK
-
-    def refuted(m: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
-        capital = np.cumsum(np.log1p(-bets * (x - m)), axis=0)
-        return np.asarray(capital.max(axis=0) >= threshold)
-
-    low, high = np.zeros(x.shape[1]), np.ones(x.shape[1])
-    possible = refuted(high)
-    for _ in range(_BISECTIONS):
-        middle = 0.5 * (low + high)
-        down = refuted(middle)
-        high = np.where(down, middle, high)
-        low = np.where(down, low, middle)
-    # `high` itself was refuted, so every larger mean is; where not even 1 was, nothing is known.
-    return np.where(possible, high, 1.0)
+    columns = [read_sample(column) for column in np.asarray(values, dtype=np.float64).T]
+    problems = [Problem(s.u, s.w, _delta(confidence_level)) for s in columns]
+    with solved_together(problems):
+        return np.array([solve(p) for p in problems])
 
 
-def _column(values: npt.ArrayLike, scale: float) -> npt.NDArray[np.float64]:
-    array = np.asarray(values, dtype=np.float64)
-    if array.ndim != 1 or array.size == 0:
-        raise InvalidInputError(f"need one value per image, shape (n,), got shape {array.shape}")
-    if not np.isfinite(array).all() or array.min() < 0.0 or array.max() > scale:
-        raise InvalidInputError(
-            f"need finite values in [0, {scale:g}], got a range of [{array.min():.6g}, {array.max():.6g}]"
-        )
-    return array
+def problem_of(theorem: str, inputs: Mapping[str, Any]) -> Problem | None:
+    """The problem that a betting bound with these inputs solves; None for any other theorem."""
+    if theorem not in _KINDS:
+        return None
+    side, mode = _KINDS[theorem]
+    plain: dict[str, Any] = {k: v.values if isinstance(v, ArrayInput) else v for k, v in inputs.items()}
+    sample = read_sample(**{k: plain[k] for k in _SAMPLE_INPUTS if k in plain})
+    return Problem(sample.u, sample.w, _delta(plain.get("confidence_level", 0.95)), side, mode)
 
 
-@bound("mean.betting_upper")
-def betting_upper(
-    *, values: npt.ArrayLike, quantity: str = "mean", scale: float = 1.0, confidence_level: float = 0.95
-) -> Bound:
-    """Certified upper bound on the mean of i.i.d. values in [0, scale].
+def together(
+    calls: Sequence[tuple[Callable[..., BoundCertificate], str, Mapping[str, Any]]],
+) -> list[BoundCertificate]:
+    """Certificates of many betting bounds, (function, theorem, inputs) each, solved in one pass."""
+    problems = [p for _, theorem, inputs in calls if (p := problem_of(theorem, inputs)) is not None]
+    with solved_together(problems):
+        return [function(**inputs) for function, _, inputs in calls]
 
-    Parameters
-    ----------
-    values : array-like of shape (n,)
-        One value per image, in an order fixed beforehand.
-    quantity : str
-        What the mean is.
-    scale : float, default=1
-        Upper end of the range of the values (2 for a cosine distance).
-    confidence_level : float, default=0.95
-        One-sided.
 
-    References
-    ----------
-    .. [1] Waudby-Smith and Ramdas (2024), Estimating means of bounded random variables by betting, JRSS-B 86(1).
-    """
-    scale = check_real(scale, "scale", lower=0.0, open_ends=True)
-    array = _column(values, scale)
-    level = float(betting_upper_columns((array / scale)[:, None], confidence_level=confidence_level)[0])
-    upper = min(scale, round_up(scale * level)) if level < 1.0 else scale
+@contextmanager
+def rechecking(statements: Iterable[BoundCertificate]) -> Iterator[None]:
+    """Inside the block, rechecking these statements solves all their betting bounds anew in one pass."""
+    leaves: dict[tuple[tuple[str, float], ...], BoundCertificate] = {}
+    stack = list(statements)
+    while stack:
+        statement = stack.pop()
+        if statement.theorem in _KINDS:
+            leaves[statement.failures] = statement
+        for value in statement.inputs.values():
+            parents = value if isinstance(value, tuple) else (value,)
+            stack += [v for v in parents if isinstance(v, BoundCertificate)]
+    problems = []
+    for leaf in leaves.values():
+        # A leaf with impossible inputs is left to its own recheck, which says what is wrong.
+        with suppress(SkipItError, TypeError):
+            problem = problem_of(leaf.theorem, leaf.inputs)
+            problems += [] if problem is None else [problem]
+    with solved_together(problems):
+        yield
+
+
+def _delta(confidence_level: float) -> float:
+    return 1.0 - check_real(confidence_level, "confidence_level", lower=0.0, upper=1.0, open_ends=True)
+
+
+def _upper(sample: Sample, quantity: str, confidence_level: float, mode: str) -> Bound:
+    level = solve(Problem(sample.u, sample.w, _delta(confidence_level), "upper", mode))
+    upper = min(sample.scale, round_up(sample.scale * level)) if level < 1.0 else sample.scale
+    return _bound(sample, quantity, Interval(0.0, upper), confidence_level)
+
+
+def _lower(sample: Sample, quantity: str, confidence_level: float, mode: str) -> Bound:
+    level = solve(Problem(sample.u, sample.w, _delta(confidence_level), "lower", mode))
+    lower = max(0.0, round_down(sample.scale * level))
+    return _bound(sample, quantity, Interval(lower, sample.scale), confidence_level)
+
+
+def _bound(sample: Sample, quantity: str, interval: Interval, confidence_level: float) -> Bound:
     return Bound(
         quantity=quantity,
-        interval=Interval(0.0, upper),
-        trivial=Interval(0.0, scale),
-        assumptions=_SAMPLING,
-        evidence="C",
-        confidence_level=confidence_level,
-    )
-
-
-@bound("mean.betting_lower")
-def betting_lower(
-    *, values: npt.ArrayLike, quantity: str = "mean", scale: float = 1.0, confidence_level: float = 0.95
-) -> Bound:
-    """Certified lower bound on the mean of i.i.d. values in [0, scale]: the upper bound of scale - values."""
-    scale = check_real(scale, "scale", lower=0.0, open_ends=True)
-    array = _column(values, scale)
-    level = float(betting_upper_columns((1.0 - array / scale)[:, None], confidence_level=confidence_level)[0])
-    lower = max(0.0, round_down(scale * (1.0 - level), slack=1e-15)) if level < 1.0 else 0.0
-    return Bound(
-        quantity=quantity,
-        interval=Interval(lower, scale),
-        trivial=Interval(0.0, scale),
-        assumptions=_SAMPLING,
+        interval=interval,
+        trivial=Interval(0.0, sample.scale),
+        assumptions=sample.assumptions,
         evidence="C",
         confidence_level=confidence_level,
     )
