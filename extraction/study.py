@@ -219,6 +219,8 @@ def validation_report(validation: Validation, samples: Sequence[Sample], setting
     def row(plan: Plan) -> dict[str, Any]:
         evaluation, timing = validation.evaluations[plan], validation.timings.get(plan)
         entry = evaluation.to_record(settings.confidence_level)
+        if plan == Plan():  # the unmodified model beside itself: known exactly, not sampled
+            entry.update(accuracy_change_interval=(0.0, 0.0), agreement_interval=(1.0, 1.0))
         timed = None if timing is None else timing.to_record(settings.confidence_level)
         return {
             "plan": str(plan),
