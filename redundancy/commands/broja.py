@@ -130,9 +130,7 @@ def _read_csv(path: Path) -> Array:
             except ValueError:
                 if number == 1:
                     continue  # a header
-                raise InvalidInputError(
-                    f"need a number as p, line {number} of {path.name} has {fields[3]!r}"
-                ) from None
+                raise InvalidInputError(f"need a number as p, line {number} of {path.name} has {fields[3]!r}") from None
             if key in entries:
                 raise InvalidInputError(f"need every (t, x, y) once, line {number} of {path.name} repeats {key}")
             entries[key] = mass

@@ -1,5 +1,9 @@
 """Partial information decomposition: BROJA with certified intervals, batches, and a Gaussian estimate."""
 
+from redundancy.pid.batch import BrojaBatch, broja_batch
+from redundancy.pid.gaussian import GaussianPidEstimate, gaussian_pid
+from redundancy.pid.layers import layer_pair_pid, next_layer_unique_information, performance_gap_upper
+from redundancy.pid.result import BrojaResult
 from redundancy.pid.solve import (
     METHODS,
     broja,
@@ -9,4 +13,19 @@ from redundancy.pid.solve import (
     union_upper_bound,
 )
 
-__all__ = ["METHODS", "broja", "broja_from_pairs", "choose_method", "union_lower_bound", "union_upper_bound"]
+__all__ = [
+    "METHODS",
+    "BrojaBatch",
+    "BrojaResult",
+    "GaussianPidEstimate",
+    "broja",
+    "broja_batch",
+    "broja_from_pairs",
+    "choose_method",
+    "gaussian_pid",
+    "layer_pair_pid",
+    "next_layer_unique_information",
+    "performance_gap_upper",
+    "union_lower_bound",
+    "union_upper_bound",
+]

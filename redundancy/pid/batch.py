@@ -323,8 +323,8 @@ class _Chunk:
         self.scale_y = np.where(dy > 0.0, 1.0 / np.sqrt(np.where(dy > 0.0, dy, 1.0)), 1.0)
         block_x *= self.scale_x[..., :, None] * self.scale_x[..., None, :]
         block_y *= self.scale_y[..., :, None] * self.scale_y[..., None, :]
-        block_x[:, :, diag, diag] += (dx <= 0.0) + 1e-13
-        block_y[:, :, diag, diag] += (dy <= 0.0) + 1e-12
+        block_x[:, :, diag, diag] += (dx <= 0.0) + 1e-15
+        block_y[:, :, diag, diag] += (dy <= 0.0) + 1e-15
         # cross: (x, t) against (y, u)
         core = (w[:, :, None, :] * self.right[:, None]) * left[:, :, :, None]  # k, x, t, y : w R_ty L_tx
         cross = core[..., None] * (left[:, :, None, None, :] * right[:, None, None, :, :])
@@ -364,7 +364,7 @@ def _cholesky(matrices: Array) -> Array:
     n = matrices.shape[-1]
     for extra in (0.0, 1e-9, 1e-6):
         try:
-            return np.linalg.cholesky(matrices + extra * np.eye(n) if extra else matrices)
+            return np.asarray(np.linalg.cholesky(matrices + extra * np.eye(n) if extra else matrices), np.float64)
         except np.linalg.LinAlgError:
             continue
     return np.full_like(matrices, np.nan)  # these tables leave with the interval they have; `broja` takes over

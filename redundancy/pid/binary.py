@@ -35,8 +35,11 @@ def lorenz_curve(law: Array) -> Array:
 
 
 def binary_bounds(problem: PairMarginals) -> tuple[float, float]:
-    """[lower, upper] on min f = -H(T | J) in nats, for a problem with two targets."""
-    first, second = lorenz_curve(problem.a), lorenz_curve(problem.b)
+    """[lower, upper] on min f = -H(T | J) in nats, for a problem with at most two targets of positive mass."""
+    rows = np.flatnonzero(problem.p_t)
+    if len(rows) == 1:
+        return 0.0, 0.0
+    first, second = lorenz_curve(problem.a[rows]), lorenz_curve(problem.b[rows])
     points = np.concatenate([first, second])
     points = points[np.argsort(points.sum(1), kind="stable")]
     vertices = _upper_hull(points)

@@ -69,9 +69,7 @@ def dual_bound(a: Array, b: Array, lam: Array, mu: Array, *, relative_error: flo
     alpha2 = _clean((c - beta2[..., None, :]).max(-1))
     second = (p_x * alpha2).sum(-1) + (p_y * beta2).sum(-1)
     value = rises - np.minimum(first, second)
-    size = np.maximum(
-        np.abs(alpha).max(-1) + np.abs(beta).max(-1), np.abs(alpha2).max(-1) + np.abs(beta2).max(-1)
-    )
+    size = np.maximum(np.abs(alpha).max(-1) + np.abs(beta).max(-1), np.abs(alpha2).max(-1) + np.abs(beta2).max(-1))
     t, x, y = a.shape[-2], a.shape[-1], b.shape[-1]
     prices = (p_x * np.abs(alpha)).sum(-1) + (p_y * np.abs(beta)).sum(-1)
     prices = np.maximum(prices, (p_x * np.abs(alpha2)).sum(-1) + (p_y * np.abs(beta2)).sum(-1))
@@ -128,7 +126,7 @@ def round_to_marginals(q: Array, a: Array, b: Array) -> Array:
     missing_b = np.maximum(b - q.sum(-2), 0.0)
     mass = np.maximum(missing_a.sum(-1), missing_b.sum(-1))[..., None, None]
     # Two quotients, not a product first: the product of two tiny masses would underflow.
-    share = np.divide(missing_b[..., None, :], mass, out=np.zeros(q.shape[:-2] + (1, q.shape[-1])), where=mass > 0.0)
+    share = np.divide(missing_b[..., None, :], mass, out=np.zeros((*q.shape[:-2], 1, q.shape[-1])), where=mass > 0.0)
     return np.asarray(q + missing_a[..., :, None] * share)
 
 
@@ -226,7 +224,8 @@ def entropy_continuity(distance: Array | float, n_targets: int) -> Array:
     ``d log T + (1 + d) h(d / (1 + d))``: Winter (2016), arXiv:1507.07775, Lemma 2, half the quantum constant.
     """
     d = np.asarray(distance, dtype=np.float64)
-    return np.asarray(d * math.log(max(n_targets, 2)) + np.log1p(d) + np.where(d > 0.0, d * np.log1p(1.0 / np.maximum(d, 1e-300)), 0.0))
+    tail = np.where(d > 0.0, d * np.log1p(1.0 / np.maximum(d, 1e-300)), 0.0)
+    return np.asarray(d * math.log(max(n_targets, 2)) + np.log1p(d) + tail)
 
 
 def certify(problem: PairMarginals, s: Array, lam: Array, mu: Array) -> tuple[float, float]:

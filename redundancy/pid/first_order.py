@@ -42,7 +42,7 @@ def first_order(
         right = np.divide(b, left @ s, out=np.zeros_like(b), where=b > 0.0)
         ratio = left.T @ right
         late = began + check_cost > deadline
-        if iteration == next_check or late or iteration == max_iterations:
+        if late or iteration in (next_check, max_iterations):
             with np.errstate(divide="ignore"):
                 lam, mu = np.log(left), np.log(right)
             state.offer(a, b, s * ratio, lam, mu, relative_error)

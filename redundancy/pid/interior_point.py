@@ -22,7 +22,7 @@ from redundancy.pid.problem import UNIT_ROUNDOFF
 __all__ = ["DenseKernel", "Kernel", "SolverState", "interior_point"]
 
 Array = npt.NDArray[np.float64]
-REGULARISATION = (1e-12, 1e-9, 1e-6)  # after Jacobi scaling; theta has T gauge nulls per connected component
+REGULARISATION = (1e-15, 1e-12, 1e-9, 1e-6)  # after Jacobi scaling, the next if the factorisation breaks down
 _CAP = 8.0  # largest move of a multiplier in one step
 _REFINE_BELOW = 1e-4  # complementarity (nats) from which the Newton steps are refined
 _STALL = 8  # certificates in a row without progress
@@ -121,9 +121,14 @@ class DenseKernel:
         rows = np.arange(t)[:, None] * m
         self.cross = ((rows + x + cy) * n + rows + cx).ravel()  # lower triangle: (t, y) below (t, x)
         self.diagonal = slice(None, None, n + 1)
+        # Gauge: lam_t + k, mu_t - k is the same law. A unit pivot on the heaviest mu of every t picks one
+        # representative; right-hand sides are orthogonal to the gauge, so the solution is not biased.
+        pivots = np.arange(t) * m + x + b.argmax(1)
+        self.gauge = pivots * (n + 1)
         self.n = n
 
     def start(self) -> tuple[Array, Array]:
+        """First multipliers and s0."""
         x = self.grid[0]
         theta = np.log(np.where(self.on, self.table, 1.0))
         theta[:, :x] -= np.log(self.p_x)
@@ -133,11 +138,13 @@ class DenseKernel:
         return theta, self.weights * np.exp(self.set_point(theta))
 
     def shift(self, theta: Array, by: float) -> Array:
+        """Lower log S everywhere."""
         shifted = theta.reshape(self.t, self.m).copy()
         shifted[:, : self.grid[0]] -= by
         return shifted.ravel()
 
     def set_point(self, theta: Array) -> Array:
+        """Move to theta; log S."""
         e = np.exp(theta.reshape(self.t, self.m) @ self.incidence)
         if self.mask is not None:
             e *= self.mask
@@ -147,12 +154,15 @@ class DenseKernel:
         return np.asarray(np.log(total))
 
     def apply(self, v: Array) -> Array:
+        """R v."""
         return np.asarray(self.jacobian @ v)
 
     def adjoint(self, d: Array) -> Array:
+        """R' d."""
         return np.asarray(d @ self.jacobian)
 
     def factor(self, s: Array, z: Array, regularisation: float) -> bool:
+        """Factor the Newton matrix."""
         h = (self.jacobian * (s / z - s)) @ self.jacobian.T
         flat = h.reshape(-1)
         flat[self.diagonal] += self.jacobian @ s
@@ -162,18 +172,22 @@ class DenseKernel:
         h *= self.scale
         h *= self.scale[:, None]
         flat[self.diagonal] += regularisation
+        flat[self.gauge] += 1.0
         self.factored, info = dpotrf(h.T, lower=0, clean=0, overwrite_a=1)
         return bool(info == 0)
 
     def backsolve(self, rhs: Array) -> Array:
+        """Solve with the last factor."""
         return np.asarray(dpotrs(self.factored, rhs * self.scale, lower=0)[0] * self.scale)
 
     def multiply(self, d: Array, s: Array, z: Array) -> Array:
+        """Unregularised Newton matrix times d."""
         spread = d.reshape(self.t, self.m) @ self.incidence
         diagonal = ((self.r * s) * spread) @ self.incidence.T
         return np.asarray(diagonal.ravel() + self.jacobian @ ((s / z - s) * (d @ self.jacobian)))
 
     def unpack(self, theta: Array, s: Array) -> tuple[Array, Array, Array]:
+        """(s, lam, mu) for the caller."""
         x, y = self.grid
         grid = np.zeros(x * y)
         grid[self.cells] = s
@@ -205,6 +219,25 @@ def interior_point(
     moves by at most 8 at a time. Iterates need not be feasible; the certificate repairs both ends itself.
     """
     state = SolverState()
+    # Far from the optimum a step can overflow; every factor, step and gap is checked for being finite.
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        _iterate(state, kernel, a, b, tolerance, max_iterations, deadline, floor, relative_error)
+    if state.primal is None:  # the rare run that ends before its first certificate: the start is always valid
+        state.offer(a, b, *kernel.unpack(*kernel.start()), relative_error)
+    return state
+
+
+def _iterate(
+    state: SolverState,
+    kernel: Kernel,
+    a: Array,
+    b: Array,
+    tolerance: float,
+    max_iterations: int,
+    deadline: float,
+    floor: float,
+    relative_error: float,
+) -> None:
     weights, c = kernel.weights, kernel.c
     theta, s = kernel.start()
     log_s = kernel.set_point(theta)
@@ -232,7 +265,7 @@ def interior_point(
             if state.width < tolerance:
                 state.status = "converged"
                 break
-            if stalled >= _STALL or gap < 1e-6 * tolerance:
+            if stalled >= _STALL or (stalled >= 2 and gap < 1e-6 * tolerance):
                 state.status = "stalled"
                 break
         if last:
@@ -275,6 +308,3 @@ def interior_point(
         s = s + step * ds
         z = z + step * dz
         log_s = kernel.set_point(theta)
-    if state.primal is None:  # the rare run that ends before its first certificate: the start is always valid
-        state.offer(a, b, *kernel.unpack(*kernel.start()), relative_error)
-    return state

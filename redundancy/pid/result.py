@@ -13,6 +13,7 @@ import numpy.typing as npt
 from scipy.special import entr
 
 from redundancy.certificate import RecheckReport
+from redundancy.errors import InvalidInputError
 from redundancy.interval import Interval, round_down, round_up
 from redundancy.pid.binary import binary_bounds
 from redundancy.pid.dual import certify, coupling, round_to_marginals
@@ -136,7 +137,12 @@ class BrojaResult:
 
         The closed form of a two-valued target needs no coupling: asked for one, it runs the interior point.
         """
-        s, lam, mu = self.primal if self.primal is not None or self.solve is None else self.solve()
+        state = self.primal
+        if state is None:
+            if self.solve is None:
+                raise InvalidInputError("need a solver state for the coupling, this result has none; call broja again")
+            state = self.solve()
+        s, lam, mu = state
         a, b = self.marginals.a, self.marginals.b
         q = coupling(s, np.where(a > 0.0, lam, -np.inf), np.where(b > 0.0, mu, -np.inf))
         return round_to_marginals(q, a, b)

@@ -10,7 +10,7 @@ from scipy.linalg.lapack import dpotrf, dpotrs
 __all__ = ["SchurKernel"]
 
 Array = npt.NDArray[np.float64]
-_BLOCK_REGULARISATION = 1e-14
+_BLOCK_REGULARISATION = 1e-15
 
 
 class SchurKernel:
@@ -32,6 +32,7 @@ class SchurKernel:
         self.cells = None if active.all() else np.flatnonzero(active)
         self.c = np.concatenate([a.ravel(), b.ravel()])
         self.p_t, self.p_x, self.p_y = a.sum(1), a.sum(0), b.sum(0)
+        self.gauge = np.arange(self.t) * self.y + b.argmax(1)
         self.weights = self._gather(self.p_x[:, None] * self.p_y)
 
     def _gather(self, grid: Array) -> Array:
@@ -50,17 +51,20 @@ class SchurKernel:
         return theta[:k].reshape(self.t, self.x), theta[k:].reshape(self.t, self.y)
 
     def start(self) -> tuple[Array, Array]:
+        """First multipliers and s0."""
         lam = np.log(np.where(self.a > 0.0, self.a, 1.0)) - np.log(self.p_x)
         mu = np.log(np.where(self.b > 0.0, self.b, 1.0)) - np.log(self.p_y) - np.log(self.p_t)[:, None]
         theta = np.concatenate([(lam * self.on_a).ravel(), (mu * self.on_b).ravel()])
         return theta, self.weights * np.exp(self.set_point(theta))
 
     def shift(self, theta: Array, by: float) -> Array:
+        """Lower log S everywhere."""
         moved = theta.copy()
         moved[: self.t * self.x] -= by
         return moved
 
     def set_point(self, theta: Array) -> Array:
+        """Move to theta; log S."""
         lam, mu = self._split(theta)
         self.left, self.right = np.exp(lam) * self.on_a, np.exp(mu) * self.on_b
         total = self.left.T @ self.right
@@ -69,14 +73,17 @@ class SchurKernel:
         return np.asarray(np.log(flat))
 
     def apply(self, v: Array) -> Array:
+        """R v."""
         u = self._scatter(v) / self.total
         return np.concatenate([(self.left * (self.right @ u.T)).ravel(), (self.right * (self.left @ u)).ravel()])
 
     def adjoint(self, d: Array) -> Array:
+        """R' d."""
         dl, dm = self._split(d)
         return self._gather(((self.left * dl).T @ self.right + self.left.T @ (self.right * dm)) / self.total)
 
     def factor(self, s: Array, z: Array, regularisation: float) -> bool:
+        """Factor the Newton matrix."""
         t, x, y = self.t, self.x, self.y
         left, right, total = self.left, self.right, self.total
         u = self._scatter(s) / total
@@ -113,11 +120,14 @@ class SchurKernel:
         k = dsyrk(-1.0, self.eliminated.T, beta=1.0, c=k, overwrite_c=1, lower=1)
         index = np.arange(t * y)
         k[index, index] += regularisation + (dy <= 0.0).T.ravel()
+        # One representative of the gauge lam_t + c, mu_t - c: see DenseKernel.
+        k[self.gauge, self.gauge] += 1.0
         self.factored, info = dpotrf(k, lower=1, clean=0, overwrite_a=1)
         self.scale_y = scale_y.T.ravel()
         return bool(info == 0)
 
     def backsolve(self, rhs: Array) -> Array:
+        """Solve with the last factor."""
         t, x = self.t, self.x
         k = t * x
         h = (self.inverse @ rhs[:k].reshape(t, x).T[:, :, None]).reshape(-1)
@@ -127,6 +137,7 @@ class SchurKernel:
         return np.concatenate([dl.ravel(), dm * self.scale_y])
 
     def multiply(self, d: Array, s: Array, z: Array) -> Array:
+        """Unregularised Newton matrix times d."""
         dl, dm = self._split(d)
         left, right = self.left, self.right
         u = self._scatter(s) / self.total
@@ -136,6 +147,7 @@ class SchurKernel:
         return diagonal + self.apply((s / z - s) * self.adjoint(d))
 
     def unpack(self, theta: Array, s: Array) -> tuple[Array, Array, Array]:
+        """(s, lam, mu) for the caller."""
         lam, mu = self._split(theta)
         grid = self._scatter(s)
         if self.swap:

@@ -14,7 +14,7 @@ from redundancy.errors import InvalidInputError, NotConvergedError
 from redundancy.pid.binary import binary_bounds
 from redundancy.pid.dual import certify, dual_bound, primal_bound
 from redundancy.pid.first_order import first_order
-from redundancy.pid.interior_point import DenseKernel, Kernel, SolverState, interior_point
+from redundancy.pid.interior_point import DenseKernel, SolverState, interior_point
 from redundancy.pid.problem import (
     PairMarginals,
     ReducedProblem,
@@ -33,7 +33,9 @@ Array = npt.NDArray[np.float64]
 METHODS = ("auto", "closed_form", "dense", "schur", "first_order")
 DENSE_CELLS = 300  # crossover measured in docs/broja.md
 SCHUR_SIDE = 8_000  # largest T * min(X, Y) that is factored
-_DEFAULT_ITERATIONS = {"dense": 100, "schur": 100, "first_order": 20_000, "closed_form": 0}
+_ATTEMPT = 120  # iterations after which the next kernel or starting point is tried
+_RESCUE_CELLS = 3_000  # the dense kernel rescues a stalled Schur run up to here
+_DEFAULT_ITERATIONS = {"dense": 240, "schur": 480, "first_order": 20_000, "closed_form": 0}
 
 
 def broja(
@@ -64,7 +66,7 @@ def broja(
     method : {"auto", "closed_form", "dense", "schur", "first_order"}
         "auto" chooses by size, see docs/broja.md. "closed_form" needs two targets.
     max_iterations : int, optional
-        Default 100 for the interior point, 20,000 for the first-order method.
+        Default 240 (dense) or 480 (schur), restarts included, and 20,000 for the first-order method.
     time_limit : float, default=inf
         Seconds, checked between iterations.
     memory_limit : float, default=8e9
@@ -226,8 +228,7 @@ def _run(
         raise InvalidInputError(f"need two targets for method='closed_form', got {targets}; use method='auto'")
     if closed:
         _check_memory(problem.shape, "closed_form", memory_limit)
-        rows = _two_rows(problem)
-        bounds = binary_bounds(rows)
+        bounds = binary_bounds(problem)
         status = "converged" if bounds[1] - bounds[0] <= nats else "stalled"
         state = SolverState(*bounds, status=status)
         lazy = partial(_state_for_coupling, problem, nats, memory_limit)
@@ -252,41 +253,35 @@ def _check_memory(shape: tuple[int, int, int], method: str, limit: float) -> Non
         )
 
 
-def _two_rows(problem: PairMarginals) -> PairMarginals:
-    """The rows of positive mass, padded to two."""
-    rows = np.flatnonzero(problem.p_t)
-    if len(rows) == 2 == len(problem.p_t):
-        return problem
-    a, b = problem.a[rows], problem.b[rows]
-    if len(rows) == 1:
-        a, b = np.vstack([a, np.zeros_like(a)]), np.vstack([b, np.zeros_like(b)])
-    return PairMarginals(
-        a=a, b=b, p_t=a.sum(1), p_x=problem.p_x, p_y=problem.p_y, relative_error=problem.relative_error
-    )
-
-
 def _solve(
     problem: PairMarginals, reduced: ReducedProblem, method: str, nats: float, iterations: int, deadline: float
 ) -> SolverState:
     a, b, eta = reduced.a, reduced.b, problem.relative_error
     if method == "first_order":
-        state = first_order(
-            a, b, tolerance=nats, max_iterations=iterations, deadline=deadline, relative_error=eta
-        )
+        state = first_order(a, b, tolerance=nats, max_iterations=iterations, deadline=deadline, relative_error=eta)
     else:
-        make: type[DenseKernel] | type[SchurKernel] = DenseKernel if method == "dense" else SchurKernel
-        kernel: Kernel = make(a, b)
         goal = nats if reduced.untouched else 0.9 * nats
-        run = partial(interior_point, tolerance=goal, deadline=deadline, relative_error=eta)
-        state = run(kernel, a, b, max_iterations=iterations)
-        if state.status == "stalled" and state.iterations < iterations:
-            # A heavier start is slower and sturdier on masses that spread over many orders of magnitude.
-            again = run(make(a, b), a, b, max_iterations=iterations - state.iterations, floor=1.0)
+        state = SolverState(status="iteration limit")
+        for kernel, floor in _attempts(method, math.prod(reduced.shape)):
+            left = iterations - state.iterations
+            if state.status not in ("stalled", "iteration limit") or (state.iterations and left <= 0):
+                break
+            again = interior_point(
+                kernel(a, b),
+                a,
+                b,
+                tolerance=goal,
+                max_iterations=min(left, _ATTEMPT),
+                deadline=deadline,
+                floor=floor,
+                relative_error=eta,
+            )
             state = _better(state, again, goal)
     if reduced.untouched:
         return state
     lower, upper = state.lower, state.upper
-    assert state.primal is not None and state.multipliers is not None
+    assert state.primal is not None
+    assert state.multipliers is not None
     weights, lam, mu = _lift(problem, reduced, state.primal)
     if all(one is two for one, two in zip(state.primal[1:], state.multipliers, strict=True)):
         prices = (lam, mu)
@@ -295,16 +290,28 @@ def _solve(
         prices = (pair[0], pair[1])
     lower = certify(problem, weights, *prices)[0]
     upper = certify(problem, weights, lam, mu)[1]
-    status = state.status
-    if status == "converged" and upper - lower > nats:
-        status = "stalled"
-    elif status == "stalled" and upper - lower <= nats:
-        status = "converged"
+    status = "converged" if upper - lower <= nats else state.status
+    status = "stalled" if status == "converged" and upper - lower > nats else status
     return SolverState(lower, upper, prices, (weights, lam, mu), state.iterations, status)
+
+
+def _attempts(method: str, cells: int) -> list[tuple[type[DenseKernel] | type[SchurKernel], float]]:
+    """Kernels and starting floors in the order tried.
+
+    A heavier start is slower and sturdier on masses that spread over many orders of magnitude; so is the dense
+    matrix, which never divides by a small S.
+    """
+    first: type[DenseKernel] | type[SchurKernel] = DenseKernel if method == "dense" else SchurKernel
+    plan: list[tuple[type[DenseKernel] | type[SchurKernel], float]] = [(first, 0.1), (first, 1.0)]
+    if method == "schur" and cells <= _RESCUE_CELLS:
+        plan += [(DenseKernel, 0.1), (DenseKernel, 1.0)]
+    return plan
 
 
 def _better(one: SolverState, two: SolverState, goal: float) -> SolverState:
     """Both ends are valid wherever they come from: keep the better of each."""
+    if one.primal is None:
+        return two
     low, up = (one if one.lower >= two.lower else two), (one if one.upper <= two.upper else two)
     status = "converged" if up.upper - low.lower < goal else two.status
     return SolverState(low.lower, up.upper, low.multipliers, up.primal, one.iterations + two.iterations, status)
