@@ -1,5 +1,6 @@
 """BROJA: known values, identities, and intervals that hold in exact and 50-digit arithmetic."""
 
+import itertools
 import math
 from fractions import Fraction
 
@@ -197,7 +198,7 @@ def test_binary_interval_contains_a_50_digit_reference(seed):
     ]
     with mpmath.workdps(50):
         value = mpmath.mpf(0)
-        for u, v in zip(hull[:-1], hull[1:], strict=True):
+        for u, v in itertools.pairwise(hull):
             d = (v[0] - u[0], v[1] - u[1])
             value += sum(_mp(m) * mpmath.log(_mp(m / (d[0] + d[1]))) for m in d if m)
         for method in ("closed_form", "dense", "schur"):

@@ -129,7 +129,7 @@ def test_agrees_with_dit():
     assert pid.get_pi(((0, 1),)) == pytest.approx(result.synergistic.lower, abs=1e-5)
     for seed in range(2):
         table = random_tables(1, (2, 2, 2), seed)[0]
-        assert solve(table).get_pi(((0,), (1,))) <= broja(table).redundant.upper + 1e-6
+        assert solve(table).get_pi(((0,), (1,))) <= broja(table).redundant.upper + 1e-4  # its marginals are off by 1e-6
 
 
 def random_covariance(d, seed):
@@ -168,7 +168,7 @@ def test_gaussian_minimum_is_certified_and_below_every_coupling(seed):
         assert _value_and_gradient(h_x, h_y, s)[0] >= union - 1e-7
     # Gradient against finite differences.
     s = 0.3 * rng.normal(size=(2, 3)) / 3
-    value, gradient = _value_and_gradient(h_x, h_y, s)
+    gradient = _value_and_gradient(h_x, h_y, s)[1]
     step = np.zeros_like(s)
     step[1, 2] = 1e-6
     up, down = (_value_and_gradient(h_x, h_y, s + sign * step)[0] for sign in (1, -1))
