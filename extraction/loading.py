@@ -41,7 +41,8 @@ def load_model_and_processor(
         If its model type is unknown to this transformers, or is no image-text-to-text model.
     """
     import torch
-    from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor
+    import transformers
+    from transformers import AutoConfig, AutoModelForImageTextToText
 
     if dtype not in _DTYPES:
         raise InvalidInputError(f"need a dtype among {_DTYPES}, got {dtype!r}")
@@ -69,10 +70,11 @@ def load_model_and_processor(
         )
     placement = {"device_map": "auto"} if device == "auto" else {}
     try:
-        model = AutoModelForImageTextToText.from_pretrained(
+        model: Any = AutoModelForImageTextToText.from_pretrained(
             name, dtype=dtype, use_safetensors=True, **placement, **options
         )
-        processor = AutoProcessor.from_pretrained(name, **options)
+        auto_processor: Any = transformers.AutoProcessor
+        processor = auto_processor.from_pretrained(name, **options)
     except (OSError, ValueError, ImportError) as error:
         raise InvalidInputError(f"need readable weights and a processor in {name}: {_first_line(error)}") from error
     if device != "auto":

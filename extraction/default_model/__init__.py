@@ -45,7 +45,8 @@ def load_model(**kwargs: Any) -> Any:
     from transformers import LlavaForConditionalGeneration
 
     kwargs.setdefault("dtype", torch.float32)
-    return LlavaForConditionalGeneration.from_pretrained(PATH, local_files_only=True, **kwargs).eval()
+    model: Any = LlavaForConditionalGeneration.from_pretrained(PATH, local_files_only=True, **kwargs)
+    return model.eval()
 
 
 def load_processor() -> Any:

@@ -115,7 +115,8 @@ def _shape_mask(kind: str, size: int) -> npt.NDArray[np.float32]:
             inside = (abs(x) <= 0.34) | (abs(y) <= 0.34)
         case _:
             raise KeyError(kind)
-    return inside.reshape(size, 4, size, 4).mean(axis=(1, 3), dtype=np.float32)
+    coverage: npt.NDArray[np.float32] = inside.reshape(size, 4, size, 4).mean(axis=(1, 3), dtype=np.float32)
+    return coverage
 
 
 @cache
@@ -126,7 +127,8 @@ def _digit_mask(index: int, size: int) -> npt.NDArray[np.float32]:
     low = np.minimum(position.astype(np.int64), 6)
     weight = (position - low).astype(np.float32)
     rows = small[low] * (1 - weight)[:, None] + small[low + 1] * weight[:, None]
-    return rows[:, low] * (1 - weight) + rows[:, low + 1] * weight
+    image: npt.NDArray[np.float32] = rows[:, low] * (1 - weight) + rows[:, low + 1] * weight
+    return image
 
 
 def sample_scene(rng: np.random.Generator, *, held_out: bool) -> Scene:
@@ -150,13 +152,17 @@ def sample_scene(rng: np.random.Generator, *, held_out: bool) -> Scene:
                 color=str(rng.choice(colors)),
                 size=int(rng.choice(_SIZES)),
                 shift=(int(rng.integers(-2, 3)), int(rng.integers(-2, 3))),
-                tint=tuple(int(v) for v in rng.integers(-14, 15, 3)),
+                tint=_triple(rng, -14, 15),
                 digit_index=None if value is None else int(rng.choice(_digit_pool(held_out)[value])),
                 digit=value,
             )
         )
-    background = tuple(int(v) for v in rng.integers(0, 50, 3))
-    return Scene(background=background, noise=int(rng.integers(2**31)), objects=tuple(objects))
+    return Scene(background=_triple(rng, 0, 50), noise=int(rng.integers(2**31)), objects=tuple(objects))
+
+
+def _triple(rng: np.random.Generator, low: int, high: int) -> tuple[int, int, int]:
+    red, green, blue = rng.integers(low, high, 3).tolist()
+    return red, green, blue
 
 
 def render(scene: Scene) -> npt.NDArray[np.uint8]:
@@ -165,7 +171,9 @@ def render(scene: Scene) -> npt.NDArray[np.uint8]:
     raw = np.frombuffer(np.random.PCG64(scene.noise).random_raw(n_bytes // 8).tobytes(), dtype=np.uint8)
     # The sum of four uniform bytes is close to normal: mean 510, variance 4 (256^2 - 1) / 12.
     noise = raw.reshape(4, -1).sum(axis=0, dtype=np.int32).reshape(IMAGE_SIZE, IMAGE_SIZE, 3) - 510
-    image = np.float32(scene.background) + np.float32(_NOISE_AMPLITUDE / 147.8) * noise.astype(np.float32)
+    image = np.array(scene.background, dtype=np.float32) + np.float32(_NOISE_AMPLITUDE / 147.8) * noise.astype(
+        np.float32
+    )
     for item in scene.objects:
         mask = (
             _shape_mask(item.kind, item.size) if item.digit_index is None else _digit_mask(item.digit_index, item.size)
@@ -173,6 +181,7 @@ def render(scene: Scene) -> npt.NDArray[np.uint8]:
         top = item.row * CELL + (CELL - item.size) // 2 + item.shift[0]
         left = item.column * CELL + (CELL - item.size) // 2 + item.shift[1]
         window = image[top : top + item.size, left : left + item.size]
-        color = np.float32(COLORS[item.color]) + np.float32(item.tint)
+        color = np.array(COLORS[item.color], dtype=np.float32) + np.array(item.tint, dtype=np.float32)
         window += mask[..., None] * (color - window)
-    return np.clip(np.rint(image), 0, 255).astype(np.uint8)
+    pixels: npt.NDArray[np.uint8] = np.clip(np.rint(image), 0, 255).astype(np.uint8)
+    return pixels

@@ -91,7 +91,7 @@ def speedup_per_layer(report: Report, *, ax: Axes | None = None) -> Axes:
         ax.axhline(1.0, color=MUTED, linewidth=0.8, zorder=1)
         _depth_axis(ax, report["model"]["n_layers"])
         ax.set_yscale("log", base=2)
-        ax.yaxis.set_major_formatter(style.plain_number)
+        ax.yaxis.set_major_formatter("{x:g}")
         ax.set_ylabel(f"{'decoder' if of_decoder else 'prefill'} speed-up (\u00d7)")
         style.polish(ax)
         style.legend_above(ax)
