@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Iterator
 from importlib.metadata import EntryPoint, entry_points
-from typing import Annotated
+from typing import Annotated, Any
 
+import click
 import typer
 
 from redundancy import __version__
 from redundancy.errors import SkipItError
 
-__all__ = ["GROUP", "build_app", "main"]
+__all__ = ["GROUP", "broken_commands", "build_app", "main"]
 
 GROUP = "skip_it.commands"
 EXIT_USAGE = 2
+_ANYTHING = {"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": []}
 
 
-def build_app() -> tuple[typer.Typer, list[str]]:
-    """Return the application and a sentence for every command that could not be loaded."""
+def build_app() -> typer.Typer:
+    """The application with a command for every entry point; one that cannot be loaded says so when called."""
     app = typer.Typer(
         name="skip-it",
         help="Which layers can my vision-language model skip, for which tokens, how much faster, and how sure are you?",
@@ -35,29 +38,52 @@ def build_app() -> tuple[typer.Typer, list[str]]:
             typer.echo(__version__)
             raise typer.Exit
 
-    faults = []
-    for point in sorted(entry_points(group=GROUP), key=lambda p: p.name):
+    for name, function, fault in _commands():
+        if function is not None:
+            app.command(name=name)(function)
+        else:
+            app.command(name=name, help=f"Not available: {fault}", context_settings=_ANYTHING)(_refusal(fault))
+    return app
+
+
+def broken_commands() -> list[tuple[str, str]]:
+    """Name and one sentence for every command that cannot be loaded."""
+    return [(name, fault) for name, function, fault in _commands() if function is None]
+
+
+def _commands() -> Iterator[tuple[str, Callable[..., Any] | None, str]]:
+    """Name, function (None if broken) and fault of every command, by name; of equal names the first counts."""
+    seen: dict[str, str] = {}
+    for point in sorted(entry_points(group=GROUP), key=lambda p: (p.name, p.value)):
+        if point.name in seen:
+            continue
+        seen[point.name] = point.value
         try:
-            app.command(name=point.name)(point.load())
+            yield point.name, point.load(), ""
         except Exception as error:
-            # A foreign plugin may fail in any way; the other commands must work all the same.
-            faults.append(_fault(point, error))
-    return app, faults
+            # A plugin may fail in any way, and the other commands must work all the same.
+            yield point.name, None, _fault(point, error)
 
 
 def _fault(point: EntryPoint, error: Exception) -> str:
-    return f"the command {point.name!r} ({point.value}) cannot be loaded: {type(error).__name__}: {error}"
+    reason = " ".join(str(error).split()) or "no message"
+    return f"the command {point.name!r} ({point.value}) cannot be loaded: {type(error).__name__}: {reason}"
+
+
+def _refusal(fault: str) -> Callable[..., None]:
+    def refuse() -> None:
+        raise SkipItError(fault)
+
+    return refuse
 
 
 def main() -> None:
     """Run `skip-it`; exit codes: 0 done, 1 a check found something, 2 wrong use or input."""
-    app, faults = build_app()
-    for fault in faults:
-        typer.echo(f"warning: {fault}", err=True)
     try:
-        app()
+        build_app()()
     except SkipItError as error:
-        typer.echo(f"skip-it: {error}", err=True)
+        # One sentence on one line, whatever a path or a foreign message put into it.
+        click.echo(f"skip-it: {' '.join(str(error).split())}", err=True)
         sys.exit(EXIT_USAGE)
 
 

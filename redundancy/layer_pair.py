@@ -19,6 +19,7 @@ __all__ = ["SCHEMA", "LayerPairCertificate"]
 
 SCHEMA = "skip-it/layer-pair-certificate/1"
 SILENT = "raw-state entropy, other populations, or the network with a layer removed"
+_WHOLE_SAMPLE = ("mean_distance", "tail_prob", "tail_prob_closed", "mismatch_prob")
 _SYMBOLS = {
     "mean_distance": "mean distance",
     "tail_prob": "P(distance > t)",
@@ -26,6 +27,13 @@ _SYMBOLS = {
     "functional_gap": "functional gap",
     "mutual_information": "mutual information",
     "conditional_entropy": "H(next code | previous code)",
+    "backward_entropy": "H(previous code | next code)",
+    "mismatch_prob": "P(codes differ)",
+    "ball_prob": "P(distance <= t) of different images",
+    "error_prev": "squared error of the probe on the previous layer",
+    "error_next": "squared error of the probe on the next layer",
+    "mmse_increase": "loss of an ideal reader of the previous layer",
+    "information_next": "I(task; next | previous)",
 }
 
 
@@ -183,7 +191,7 @@ class LayerPairCertificate:
                 f"With confidence at least {level:.6g} over the draw of {self.n_images} i.i.d. images from "
                 f"{self.population}, jointly over {self.n_sampled} sampling statements ({where}): {claims}."
             )
-        assumptions = dict.fromkeys(a.text for s in useful for a in s.assumptions)
+        assumptions = dict.fromkeys([*(a.text for s in useful for a in s.assumptions), *self.notes])
         vacuous = dict.fromkeys(s.theorem for s in self.statements if s.is_vacuous)
         if assumptions:
             text += f" Assumes: {'; '.join(assumptions)}."
@@ -237,7 +245,7 @@ class LayerPairCertificate:
             values, counts = statement.inputs.get("values"), statement.inputs.get("counts")
             if not isinstance(values, ArrayInput) or not isinstance(counts, ArrayInput):
                 continue
-            if statement.quantity not in _SYMBOLS:
+            if statement.quantity not in _WHOLE_SAMPLE:
                 continue  # probe errors and pairs of images rest on parts of the sample
             images, tokens = len(counts.values), int(np.sum(counts.values))
             if (images, tokens) != (self.n_images, self.n_tokens):

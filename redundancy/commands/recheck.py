@@ -10,36 +10,42 @@ import typer
 
 from redundancy.certificate import SCHEMA as BOUND_SCHEMA
 from redundancy.certificate import BoundCertificate
-from redundancy.errors import StoreError
+from redundancy.errors import InvalidInputError, SkipItError, StoreError
+from redundancy.layer_pair import SCHEMA as PAIR_SCHEMA
+from redundancy.layer_pair import LayerPairCertificate
 from redundancy.profile import SCHEMA as PROFILE_SCHEMA
 from redundancy.profile import ProfileCertificate
+from redundancy.statistics import HarvestStatistics
 
 __all__ = ["recheck"]
 
-_KINDS: dict[str, Any] = {BOUND_SCHEMA: BoundCertificate, PROFILE_SCHEMA: ProfileCertificate}
+_KINDS: dict[str, Any] = {
+    BOUND_SCHEMA: BoundCertificate,
+    PAIR_SCHEMA: LayerPairCertificate,
+    PROFILE_SCHEMA: ProfileCertificate,
+}
 
 
 def recheck(
     certificate: Annotated[Path, typer.Argument(help="A certificate file written by skip-it.")],
+    statistics: Annotated[
+        Path | None, typer.Option(help="The harvest that a profile certificate was made from: compare with it, too.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print {ok, problems} as JSON.")] = False,
 ) -> None:
     """Recompute a certificate from its stored inputs; exit 1 if anything differs.
 
-    Example: skip-it recheck report/certificates.json
+    Example: skip-it recheck report/certificates.json --statistics report/statistics.safetensors
     """
+    text, schema = _read(certificate)
+    if statistics is not None and schema != PROFILE_SCHEMA:
+        raise InvalidInputError(f"need a profile certificate to compare with statistics, {certificate} is {schema}")
+    harvest = None if statistics is None else HarvestStatistics.load(statistics)
     try:
-        text = certificate.read_text(encoding="utf-8")
-        schema = json.loads(text).get("schema")
-    except OSError as error:
-        raise StoreError(f"need a readable certificate, {certificate} gives: {error.strerror}") from error
-    except (ValueError, AttributeError) as error:
-        raise StoreError(f"need a certificate as a JSON object, {certificate} does not parse: {error}") from error
-    if schema not in _KINDS:
-        raise StoreError(f"need a certificate of schema {sorted(_KINDS)}, {certificate} has {schema!r}")
-    try:
-        report = _KINDS[schema].from_json(text).recheck()
+        loaded = _KINDS[schema].from_json(text)
+        report = loaded.recheck() if harvest is None else loaded.recheck(harvest)
         problems = list(report.problems)
-    except StoreError as error:
+    except SkipItError as error:
         problems = [str(error)]
     if as_json:
         typer.echo(json.dumps({"ok": not problems, "problems": problems}))
@@ -49,3 +55,16 @@ def recheck(
         typer.echo(f"{certificate}: " + (f"{len(problems)} problems" if problems else "every bound was reproduced"))
     if problems:
         raise typer.Exit(1)
+
+
+def _read(path: Path) -> tuple[str, str]:
+    try:
+        text = path.read_text(encoding="utf-8")
+        schema = json.loads(text).get("schema")
+    except OSError as error:
+        raise StoreError(f"need a readable certificate, {path} gives: {error.strerror}") from error
+    except (ValueError, AttributeError) as error:
+        raise StoreError(f"need a certificate as a JSON object, {path} does not parse: {error}") from error
+    if schema not in _KINDS:
+        raise StoreError(f"need a certificate of schema {sorted(_KINDS)}, {path} has {schema!r}")
+    return text, schema

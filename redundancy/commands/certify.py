@@ -1,0 +1,169 @@
+"""`skip-it certify`: certificates from two arrays of states, or from the statistics of a harvest."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from redundancy.arrays import open_array
+from redundancy.errors import InvalidInputError, StoreError
+from redundancy.layer_pair import LayerPairCertificate
+from redundancy.profile import ProfileCertificate
+from redundancy.statistics import HarvestStatistics
+
+__all__ = ["certify"]
+
+_BAR_FROM = 200_000_000  # numbers to read before a progress bar is worth its line
+_FIELDS = ("theorem", "quantity", "lower", "upper", "base", "evidence", "assumptions", "vacuous")
+
+
+def certify(
+    previous: Annotated[str, typer.Argument(help="States before the layer (.npy, .npz, .safetensors), or STATISTICS.")],
+    following: Annotated[str | None, typer.Argument(metavar="[NEXT]", help="States after the layer.")] = None,
+    ids: Annotated[str | None, typer.Option(help="Image of each row (an array, or text with one id a line).")] = None,
+    target: Annotated[str | None, typer.Option(help="Task of each row: labels, or real values.")] = None,
+    target_range: Annotated[
+        tuple[float, float] | None, typer.Option(help="Declared range of a real-valued target: LOW HIGH.")
+    ] = None,
+    groups: Annotated[str, typer.Option(help="Token groups of a harvest, with commas.")] = "vision,text",
+    layer: Annotated[int, typer.Option(help="Number of the layer, for the record (arrays only).", min=0)] = 0,
+    t: Annotated[float, typer.Option(help="Threshold of the tail probability.")] = 0.05,
+    alpha: Annotated[float, typer.Option(help="Assumed Lipschitz constant in the next state (Theorem 1).")] = 1.0,
+    beta: Annotated[float, typer.Option(help="Assumed Lipschitz constant in the previous state (Theorem 1).")] = 1.0,
+    confidence: Annotated[float, typer.Option(help="Joint confidence level, in (0, 1).")] = 0.95,
+    population: Annotated[str | None, typer.Option(help="What the images are a sample of, in words.")] = None,
+    count_max: Annotated[
+        int | None, typer.Option(help="Pool tokens: the most tokens that any image can have.", min=1)
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of the split for probes and of the pairs of images.")] = 0,
+    base: Annotated[float, typer.Option(help="Unit of information: 2 for bits.")] = 2.0,
+    out: Annotated[Path | None, typer.Option(help="Write the certificate here; the file must not exist.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print n_images, n_tokens and statements as JSON.")] = False,
+) -> None:
+    """Certify how close two layers are, with a confidence level, from stored states or statistics.
+
+    Examples: skip-it certify before.npy after.npy --ids ids.npy --out pair.json,
+    skip-it certify report/statistics.safetensors --groups vision
+    """
+    if out is not None and out.exists():
+        raise _file_exists(out)
+    declared: dict[str, Any] = {"t": t, "alpha": alpha, "beta": beta, "confidence_level": confidence}
+    if population is not None:
+        declared["population"] = population
+    if count_max is not None:
+        declared |= {"estimand": "token_pooled", "count_max": count_max}
+    certificate: LayerPairCertificate | ProfileCertificate
+    if following is None:
+        if ids is not None or target is not None:
+            raise InvalidInputError("need PREV and NEXT with --ids or --target, got one file; give both arrays")
+        certificate = ProfileCertificate.from_statistics(
+            HarvestStatistics.load(previous), groups=tuple(filter(None, groups.split(","))), **declared
+        )
+    else:
+        if ids is None:
+            raise InvalidInputError(
+                "need --ids, the image of each row: tokens of one image are dependent, so rows cannot be the units"
+            )
+        x_prev, x_next = open_array(previous), open_array(following)
+        with _progress(x_prev, quiet=as_json) as progress:
+            certificate = LayerPairCertificate.from_arrays(
+                x_prev,
+                x_next,
+                open_array(ids),
+                target=None if target is None else open_array(target),
+                target_range=target_range,
+                layer=layer,
+                seed=seed,
+                base=base,
+                progress=progress,
+                **declared,
+            )
+    if out is not None:
+        _write_new(out, certificate.to_json())
+    if as_json:
+        typer.echo(json.dumps(_record(certificate), allow_nan=False))
+    else:
+        _show(certificate)
+        if out is not None:
+            typer.echo(f"\nWrote {out}; check it with: skip-it recheck {out}")
+
+
+def _pairs(certificate: LayerPairCertificate | ProfileCertificate) -> tuple[LayerPairCertificate, ...]:
+    return certificate.pairs if isinstance(certificate, ProfileCertificate) else (certificate,)
+
+
+def _record(certificate: LayerPairCertificate | ProfileCertificate) -> dict[str, Any]:
+    pairs = _pairs(certificate)
+    profile = isinstance(certificate, ProfileCertificate)
+    rows = []
+    for pair in pairs:
+        for record in pair.to_records():
+            place = {"layer": pair.layer, "group": pair.group} if profile else {}
+            # JSON has no infinity; an end that nothing bounds is null.
+            rows.append({**place, **{k: _finite(record[k]) for k in _FIELDS}})
+    groups = {pair.group: pair.n_tokens for pair in pairs}
+    return {
+        "n_images": certificate.n_images,
+        "n_tokens": sum(groups.values()),
+        "n_tokens_by_group": groups,
+        "confidence_level": certificate.confidence_level,
+        "statements": rows,
+        "sentence": certificate.sentence(),
+    }
+
+
+def _finite(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _show(certificate: LayerPairCertificate | ProfileCertificate) -> None:
+    table = [("", "quantity", "bound", "evidence", "by")]
+    for pair in _pairs(certificate):
+        place = f"{pair.group} {pair.layer}" if pair.layer else pair.group
+        table += [
+            (place, s.quantity, str(s.interval), "V (vacuous)" if s.is_vacuous else s.label, s.theorem)
+            for s in pair.statements
+        ]
+    widths = [max(len(row[i]) for row in table) for i in range(len(table[0]))]
+    for row in table:
+        typer.echo("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())
+    typer.echo("")
+    typer.echo(certificate.summary() if isinstance(certificate, ProfileCertificate) else certificate.sentence())
+
+
+@contextmanager
+def _progress(states: Any, *, quiet: bool) -> Iterator[Any]:
+    """A progress bar on the error stream for long passes, None else."""
+    import sys
+
+    rows, width = (states.shape[0], states.shape[1]) if getattr(states, "ndim", 0) == 2 else (0, 0)
+    if quiet or rows * width < _BAR_FROM or not sys.stderr.isatty():
+        yield None
+        return
+    with typer.progressbar(length=rows, label="Reading states", file=sys.stderr) as bar:
+        yield bar.update
+
+
+def _write_new(path: Path, text: str) -> None:
+    """Write a file that must be new: whole or not at all, and never over another."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        partial.write_text(text, encoding="utf-8")
+        os.link(partial, path)  # fails if the file exists, even if it appeared a moment ago
+    except FileExistsError:
+        raise _file_exists(path) from None
+    except OSError as error:
+        raise StoreError(f"need to write {path}, got: {error.strerror}; check the folder") from error
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _file_exists(path: Path) -> InvalidInputError:
+    return InvalidInputError(f"need a file that does not exist yet, {path} does; choose another --out")
