@@ -1,0 +1,29 @@
+"""Public Hypothesis strategies for laws, chains, points and samples: small, exact where wanted, readable when shrunk.
+
+They draw small integers and normalise, so they reach exact zeros and degenerate shapes (one symbol, equal
+layers, independent layers, permutations) and shrink to laws that one can check by hand. Every table follows
+the convention of `redundancy`: axes ``(x_next, x_prev)`` or ``(x_next, x_prev, z)``.
+
+Examples
+--------
+>>> from hypothesis import given
+>>> from redundancy.info.entropy import conditional_entropy
+>>> @given(joint=joint_pmfs())
+... def test_entropy_is_not_negative(joint):
+...     assert conditional_entropy(joint) >= -1e-12
+>>> test_entropy_is_not_negative()
+"""
+
+from proofs_check.strategies.geometry import clustered_samples, codebooks, symmetric_distances, unit_vectors
+from proofs_check.strategies.tables import channels, couplings, joint_pmfs, markov_chains
+
+__all__ = [
+    "channels",
+    "clustered_samples",
+    "codebooks",
+    "couplings",
+    "joint_pmfs",
+    "markov_chains",
+    "symmetric_distances",
+    "unit_vectors",
+]
