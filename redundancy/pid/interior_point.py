@@ -25,6 +25,7 @@ Array = npt.NDArray[np.float64]
 REGULARISATION = (1e-15, 1e-12, 1e-9, 1e-6)  # after Jacobi scaling, the next if the factorisation breaks down
 _CAP = 8.0  # largest move of a multiplier in one step
 _REFINE_BELOW = 1e-4  # complementarity (nats) from which the Newton steps are refined
+_REFINEMENTS = 1
 _STALL = 8  # certificates in a row without progress
 
 
@@ -79,8 +80,8 @@ class Kernel(Protocol):
     def adjoint(self, d: Array) -> Array:
         """R' d, the change of log S."""
 
-    def factor(self, s: Array, z: Array, regularisation: float) -> bool:
-        """Factor the Newton matrix at (s, z); False if it is not numerically positive definite."""
+    def factor(self, s: Array, z: Array, over: Array, regularisation: float) -> bool:
+        """Factor the Newton matrix at (s, z), `over` being R s; False if it is not numerically positive definite."""
 
     def backsolve(self, rhs: Array) -> Array:
         """Solve with the last factor."""
@@ -93,43 +94,37 @@ class Kernel(Protocol):
 
 
 class DenseKernel:
-    """Newton matrix T(X+Y) square, assembled with one matrix product: few numpy calls, for small tables."""
+    """Newton matrix T(X+Y) square, filled in a few numpy calls and factored whole: for small tables."""
 
     def __init__(self, a: Array, b: Array) -> None:
         t, x = a.shape
         y = b.shape[1]
         m = x + y
-        self.a, self.b, self.grid = a, b, (x, y)
-        on = ((a.T > 0.0).astype(np.float64) @ (b > 0.0)) > 0.0
-        self.cells = np.flatnonzero(on)
-        cx, cy = np.divmod(self.cells, y)
-        n_cells = len(self.cells)
-        incidence = np.zeros((m, n_cells))
-        columns = np.arange(n_cells)
-        incidence[cx, columns] = 1.0
-        incidence[x + cy, columns] = 1.0
-        self.incidence, self.t, self.m = incidence, t, m
+        self.x, self.y, self.t, self.m, self.n = x, y, t, m, t * m
         table = np.concatenate([a, b], axis=1)
-        self.on = table > 0.0
-        self.all_on = bool(self.on.all())
-        self.mask = None if self.all_on else (self.on[:, cx] & self.on[:, x + cy]).astype(np.float64)
-        self.table = table
+        self.table, self.on = table, table > 0.0
+        all_on = bool(self.on.all())
+        active = None if all_on else np.flatnonzero((self.on[:, :x].T.astype(float) @ self.on[:, x:]).ravel() > 0.0)
+        self.cells = None if active is None or len(active) == x * y else active
+        cx, cy = np.divmod(np.arange(x * y) if self.cells is None else self.cells, y)
+        columns = np.arange(len(cx))
+        self.incidence = np.zeros((m, len(cx)))
+        self.incidence[cx, columns] = 1.0
+        self.incidence[x + cy, columns] = 1.0
+        self.incidence_t = np.ascontiguousarray(self.incidence.T)
+        self.mask = None if all_on else (self.on[:, cx] & self.on[:, x + cy]).astype(np.float64)
         self.c = table.ravel()
         self.p_t, self.p_x, self.p_y = a.sum(1), a.sum(0), b.sum(0)
-        self.weights = (self.p_x[:, None] * self.p_y).ravel()[self.cells]
-        n = t * m
-        rows = np.arange(t)[:, None] * m
-        self.cross = ((rows + x + cy) * n + rows + cx).ravel()  # lower triangle: (t, y) below (t, x)
-        self.diagonal = slice(None, None, n + 1)
+        self.weights = self.p_x[cx] * self.p_y[cy]
+        self.diagonal = slice(None, None, self.n + 1)
+        self.targets = np.arange(t)
         # Gauge: lam_t + k, mu_t - k is the same law. A unit pivot on the heaviest mu of every t picks one
         # representative; right-hand sides are orthogonal to the gauge, so the solution is not biased.
-        pivots = np.arange(t) * m + x + b.argmax(1)
-        self.gauge = pivots * (n + 1)
-        self.n = n
+        self.gauge = (self.targets * m + x + b.argmax(1)) * (self.n + 1)
 
     def start(self) -> tuple[Array, Array]:
         """First multipliers and s0."""
-        x = self.grid[0]
+        x = self.x
         theta = np.log(np.where(self.on, self.table, 1.0))
         theta[:, :x] -= np.log(self.p_x)
         theta[:, x:] -= np.log(self.p_y) + np.log(self.p_t)[:, None]
@@ -140,7 +135,7 @@ class DenseKernel:
     def shift(self, theta: Array, by: float) -> Array:
         """Lower log S everywhere."""
         shifted = theta.reshape(self.t, self.m).copy()
-        shifted[:, : self.grid[0]] -= by
+        shifted[:, : self.x] -= by
         return shifted.ravel()
 
     def set_point(self, theta: Array) -> Array:
@@ -148,25 +143,36 @@ class DenseKernel:
         e = np.exp(theta.reshape(self.t, self.m) @ self.incidence)
         if self.mask is not None:
             e *= self.mask
-        total = e.sum(0)
+        total = np.add.reduce(e, 0)
         self.r = e / total
-        self.jacobian = (self.incidence * self.r[:, None]).reshape(self.n, -1)
         return np.asarray(np.log(total))
 
     def apply(self, v: Array) -> Array:
         """R v."""
-        return np.asarray(self.jacobian @ v)
+        return np.asarray((self.r * v) @ self.incidence_t).reshape(-1)
 
     def adjoint(self, d: Array) -> Array:
         """R' d."""
-        return np.asarray(d @ self.jacobian)
+        return np.asarray(np.add.reduce((d.reshape(self.t, self.m) @ self.incidence) * self.r, 0))
 
-    def factor(self, s: Array, z: Array, regularisation: float) -> bool:
+    def factor(self, s: Array, z: Array, over: Array, regularisation: float) -> bool:
         """Factor the Newton matrix."""
-        h = (self.jacobian * (s / z - s)) @ self.jacobian.T
+        t, x, y, r = self.t, self.x, self.y, self.r
+        outer = (r * (s / z - s))[:, None, :] * r
+        blocks = outer @ self.incidence_t  # (T, T, X + Y): the matrix is block diagonal over x and over y
+        outer[self.targets, self.targets] += r * s
+        if self.cells is not None:
+            grid = np.zeros((t, t, x * y))
+            grid[:, :, self.cells] = outer
+            outer = grid
+        outer = outer.reshape(t, t, x, y)
+        h = np.zeros((self.n, self.n))
+        view = h.reshape(t, self.m, t, self.m)
+        view[:, x:, :, :x] = outer.transpose(0, 3, 1, 2)
+        view[:, :x, :, x:] = outer.transpose(0, 2, 1, 3)
+        np.einsum("aibi->abi", view)[...] = blocks
         flat = h.reshape(-1)
-        flat[self.diagonal] += self.jacobian @ s
-        flat[self.cross] += (self.r * s).ravel()
+        flat[self.diagonal] += over
         d = flat[self.diagonal]
         self.scale = 1.0 / np.sqrt(np.where(d > 0.0, d, 1.0))
         h *= self.scale
@@ -183,14 +189,17 @@ class DenseKernel:
     def multiply(self, d: Array, s: Array, z: Array) -> Array:
         """Unregularised Newton matrix times d."""
         spread = d.reshape(self.t, self.m) @ self.incidence
-        diagonal = ((self.r * s) * spread) @ self.incidence.T
-        return np.asarray(diagonal.ravel() + self.jacobian @ ((s / z - s) * (d @ self.jacobian)))
+        change = np.add.reduce(spread * self.r, 0)
+        return np.asarray((self.r * (s * spread + (s / z - s) * change)) @ self.incidence_t).reshape(-1)
 
     def unpack(self, theta: Array, s: Array) -> tuple[Array, Array, Array]:
         """(s, lam, mu) for the caller."""
-        x, y = self.grid
-        grid = np.zeros(x * y)
-        grid[self.cells] = s
+        x, y = self.x, self.y
+        if self.cells is None:
+            grid = s.copy()
+        else:
+            grid = np.zeros(x * y)
+            grid[self.cells] = s
         table = theta.reshape(self.t, self.m)
         return grid.reshape(x, y), table[:, :x].copy(), table[:, x:].copy()
 
@@ -252,8 +261,12 @@ def _iterate(
     for iteration in range(max_iterations + 1):
         state.iterations = iteration
         gap = float(s @ z)
+        over = kernel.apply(s)
+        residual = c - over
         late = time.perf_counter() > deadline
         ready = gap < 0.7 * tolerance and gap < 0.5 * checked_at
+        if ready and gap > 1e-3 * tolerance:
+            ready = float(np.abs(residual).sum()) < 4.0 * tolerance  # else the certificate cannot pass yet
         last = iteration == max_iterations or late
         if ready or last or not math.isfinite(gap) or (iteration >= 25 and iteration % 5 == 0):
             if not math.isfinite(gap):
@@ -271,16 +284,16 @@ def _iterate(
         if last:
             state.status = "time limit" if late else "iteration limit"
             break
-        residual, slack_residual = c - kernel.apply(s), -log_s - z
+        slack_residual = -log_s - z
         sz, zi = s * z, 1.0 / z
-        if not any(kernel.factor(s, z, reg) for reg in REGULARISATION):
+        if not any(kernel.factor(s, z, over, reg) for reg in REGULARISATION):
             state.offer(a, b, *kernel.unpack(theta, s), relative_error)
             state.status = "stalled"
             break
         base = residual + kernel.apply(s * slack_residual * zi)
 
         # Predictor: the plain Newton direction, which tells how much centring the step needs.
-        d = kernel.backsolve(base + kernel.apply(s))
+        d = kernel.backsolve(base + over)
         dz = slack_residual - kernel.adjoint(d)
         ds = -s - s * dz * zi
         primal = min(1.0, -1.0 / min(float((ds / s).min()), -1.0))
@@ -293,7 +306,7 @@ def _iterate(
         d = kernel.backsolve(rhs)
         if gap < _REFINE_BELOW:
             # The regularisation biases the step by about its own size; refinement takes that out.
-            for _ in range(2):
+            for _ in range(_REFINEMENTS):
                 d = d + kernel.backsolve(rhs - kernel.multiply(d, s, z))
         dz = slack_residual - kernel.adjoint(d)
         ds = (target - s * dz) * zi

@@ -189,17 +189,18 @@ def _merge(law: Array) -> tuple[Index, Array]:
     n = law.shape[1]
     totals = law.sum(0)
     alive = totals > 0.0
+    with np.errstate(invalid="ignore", divide="ignore"):
+        posterior = law / totals
+    if bool(alive.all()):
+        # Equal posteriors project to equal numbers; if no two agree there is nothing to merge.
+        shadows = np.sort(np.resize(_MIX, len(law)) @ posterior)
+        if n == 1 or bool((np.diff(shadows) > 1e-12).all()):
+            return np.arange(n, dtype=np.intp), law
     # Posteriors that differ by rounding only land in one bucket; neighbours split by a bucket edge are
     # merely not merged, which costs time and no accuracy.
-    with np.errstate(invalid="ignore", divide="ignore"):
-        posterior = np.where(alive, law / np.where(alive, totals, 1.0), -1.0)
-    scaled = np.rint(posterior * 2.0**46).astype(np.int64)
+    scaled = np.rint(np.where(alive, posterior, -1.0) * 2.0**46).astype(np.int64)
     # Columns with different zero patterns stay apart, or a mass below the bucket size would vanish.
     key = np.where((law > 0.0) & (scaled == 0), 1, 2 * scaled)
-    weights = _MIX[: len(key) % len(_MIX) + 1]
-    hashes = (key * np.resize(weights, len(key))[:, None]).sum(0)
-    if len(np.unique(hashes)) == n and alive.all():
-        return np.arange(n, dtype=np.intp), law
     _, inverse = np.unique(key.T, axis=0, return_inverse=True)
     inverse = inverse.reshape(-1)
     columns = np.full(n, -1, dtype=np.intp)
@@ -209,8 +210,8 @@ def _merge(law: Array) -> tuple[Index, Array]:
     return columns, merged
 
 
-# Odd multipliers for the quick test that no two columns agree; a collision only costs the exact test.
-_MIX = np.random.default_rng(0).integers(1, 2**62, size=64, dtype=np.int64) | 1
+# A fixed direction for the quick test that no two columns agree; a coincidence only costs the exact test.
+_MIX = np.random.default_rng(0).random(64)
 
 
 def memory_estimate(shape: tuple[int, int, int], method: str) -> int:

@@ -82,7 +82,7 @@ class SchurKernel:
         dl, dm = self._split(d)
         return self._gather(((self.left * dl).T @ self.right + self.left.T @ (self.right * dm)) / self.total)
 
-    def factor(self, s: Array, z: Array, regularisation: float) -> bool:
+    def factor(self, s: Array, z: Array, over: Array, regularisation: float) -> bool:
         """Factor the Newton matrix."""
         t, x, y = self.t, self.x, self.y
         left, right, total = self.left, self.right, self.total
@@ -91,10 +91,11 @@ class SchurKernel:
         diag = np.arange(t)
         pairs = (right[:, None] * right).reshape(t * t, y)
         block_x = (w @ pairs.T).reshape(x, t, t) * left.T[:, :, None] * left.T[:, None, :]
-        block_x[:, diag, diag] += (left * (right @ u.T)).T
+        over_x, over_y = self._split(over)
+        block_x[:, diag, diag] += over_x.T
         pairs = (left[:, None] * left).reshape(t * t, x)
         block_y = (w.T @ pairs.T).reshape(y, t, t) * right.T[:, :, None] * right.T[:, None, :]
-        block_y[:, diag, diag] += (right * (left @ u)).T
+        block_y[:, diag, diag] += over_y.T
 
         # Jacobi scaling on both sides; multipliers of empty marginals get a unit pivot and never move.
         dx, dy = block_x[:, diag, diag], block_y[:, diag, diag]
