@@ -31,7 +31,7 @@ __all__ = ["METHODS", "broja", "broja_from_pairs", "choose_method", "union_lower
 
 Array = npt.NDArray[np.float64]
 METHODS = ("auto", "closed_form", "dense", "schur", "first_order")
-DENSE_CELLS = 650  # crossover measured in docs/broja.md
+DENSE_CELLS = 1_200  # crossover measured in docs/broja.md
 SCHUR_SIDE = 8_000  # largest T * min(X, Y) that is factored
 _ATTEMPT = 120  # iterations after which the next kernel or starting point is tried
 _RESCUE_CELLS = 3_000  # the dense kernel rescues a stalled Schur run up to here
