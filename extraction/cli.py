@@ -120,7 +120,7 @@ def _run(
 ) -> None:
     import hashlib
 
-    from extraction import study
+    from extraction import study, study_report
     from redundancy.report import profile_table, validation_table
 
     clock = study.Clock()
@@ -128,8 +128,8 @@ def _run(
     statistics = study.harvest_samples(model, processor, samples, settings, name=name)
     statistics.save(out / "statistics.safetensors")
     certificate = study.certify(statistics, settings)
-    study.write_text(out / "certificates.json", certificate.to_json())
-    report = study.profile_report(
+    study_report.write_text(out / "certificates.json", certificate.to_json())
+    report = study_report.profile_report(
         model,
         statistics,
         certificate,
@@ -147,13 +147,13 @@ def _run(
     if with_validation:
         _say("\nSkipping for real: late entry and vision exit at every layer.")
         validation = study.validate(model, processor, samples, settings)
-        report.update(study.validation_report(validation, samples, settings))
+        report.update(study_report.validation_report(validation, samples, settings))
         for section, title in (("late_entry", "Late entry"), ("vision_exit", "Vision exit")):
             _say(f"\n{title}\n")
             _say(validation_table(report, section=section))
         _say_choice(report)
     report["seconds"] = round(clock.seconds, 1)
-    study.write_study(
+    study_report.write_study(
         out,
         report,
         statistics=statistics,

@@ -13,7 +13,7 @@ from extraction.tokens import last_valid
 from redundancy.errors import UnsupportedModelError
 
 if TYPE_CHECKING:
-    from extraction.harvesting import Harvester
+    from extraction.harvester import Harvester
 
 __all__ = ["append_generated"]
 

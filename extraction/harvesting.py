@@ -2,137 +2,26 @@
 
 from __future__ import annotations
 
-import hashlib
-import inspect
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
-from contextlib import ExitStack, contextmanager
-from dataclasses import replace
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-import torch
 from torch import nn
 
-from extraction.accumulate import BatchAccumulator
 from extraction.adapters import Adapter, adapt
 from extraction.adapters.base import text_config
-from extraction.attention import tap_attention
 from extraction.data.items import as_sample
 from extraction.data.prompts import make_batch
-from extraction.device import check_float64, dtype_name, input_device, model_dtype, to_device
+from extraction.device import dtype_name
 from extraction.generated import append_generated
+from extraction.harvester import Harvester, Shift
 from extraction.selfcheck import check_first_batch, pilot_shift
-from extraction.tokens import TokenGroups, token_groups
-from extraction.watch import watch_layers
 from redundancy.errors import InvalidInputError
 from redundancy.statistics import HarvestStatistics, StatisticsSpec, default_edges
 
-__all__ = ["Harvester", "harvest"]
+__all__ = ["harvest"]
 
-# Keys of a batch that speak to the harvest and not to the model.
-_OWN_KEYS = ("sample_ids", "special_mask", "vision_mask", "ignored_mask", "answer_positions")
 _SPECIAL_NAMES = ("bos_token_id", "eos_token_id", "pad_token_id")
-Shift = npt.NDArray[np.float32]
-
-
-class Harvester:
-    """A model made ready to be harvested batch by batch; `harvest` is the loop around it.
-
-    Parameters
-    ----------
-    model : PreTrainedModel
-        In eval mode, on any device or devices.
-    adapter : Adapter
-        Where its layers and vision tokens are.
-    spec : StatisticsSpec
-        Declaration of the run.
-    special_ids : tuple of int
-        Ids of special tokens.
-    shift : array of shape (groups, L+1, d), optional
-        Means for the centred distance.
-    """
-
-    def __init__(
-        self,
-        model: nn.Module,
-        adapter: Adapter,
-        spec: StatisticsSpec,
-        *,
-        special_ids: tuple[int, ...] = (),
-        shift: Shift | None = None,
-    ) -> None:
-        if model.training:
-            raise InvalidInputError(
-                "need a model in eval mode, dropout would be part of every distance; call model.eval()"
-            )
-        self.model, self.adapter, self.special_ids = model, adapter, special_ids
-        self.device = input_device(model)
-        check_float64(self.device)
-        digest = ""
-        if shift is not None:
-            shift = np.ascontiguousarray(shift, dtype=np.float32)
-            expected = (len(spec.groups), spec.n_layers + 1)
-            if shift.ndim != 3 or shift.shape[:2] != expected:
-                raise InvalidInputError(f"need a shift of shape {(*expected, 'features')}, got {shift.shape}")
-            digest = hashlib.sha256(shift.astype("<f4").tobytes()).hexdigest()
-        self.spec = replace(spec, shift_digest=digest)
-        self._shift = None if shift is None else torch.from_numpy(shift).to(self.device)
-
-    def groups(self, batch: Mapping[str, Any]) -> TokenGroups:
-        """Token groups of a batch, on the model's device."""
-        batch = to_device(batch, self.device)
-        return token_groups(
-            batch["input_ids"],
-            batch.get("attention_mask"),
-            vision_ids=self.adapter.vision_ids,
-            special_ids=self.special_ids,
-            special_mask=batch.get("special_mask"),
-            vision_mask=batch.get("vision_mask"),
-            ignored_mask=batch.get("ignored_mask"),
-            answer=batch.get("answer_positions"),
-        )
-
-    @contextmanager
-    def observe(self, batch: Mapping[str, Any]) -> Iterator[BatchAccumulator]:
-        """Watch the one forward pass over `batch` that happens inside; then `finish` the accumulator.
-
-        Hooks and attention functions are restored on leaving, also after an exception.
-        """
-        tokens = self.groups(batch)
-        accumulator = BatchAccumulator(self.spec, tokens, self._shift)
-        with ExitStack() as stack:
-            stack.enter_context(watch_layers(self.adapter, accumulator.pair, pairing=self.spec.pairing))
-            if self.spec.has_attention:
-                stack.enter_context(tap_attention(self.adapter.attentions, tokens, accumulator.attention))
-            yield accumulator
-
-    def step(self, batch: Mapping[str, Any], *, full_logits: bool = True) -> tuple[HarvestStatistics, Any]:
-        """Run the model on one batch; return its statistics and the model's own output."""
-        ids = list(batch["sample_ids"])
-        if len(ids) != len(batch["input_ids"]):
-            raise InvalidInputError(f"need a sample id per row, got {len(ids)} for {len(batch['input_ids'])} rows")
-        if ("answer_positions" in batch) != (self.spec.answer_position != "last_prompt"):
-            raise InvalidInputError(
-                f'need "answer_positions" in all batches or in none, this run is for {self.spec.answer_position!r} '
-                "answers; harvest the others apart"
-            )
-        with torch.inference_mode(), self.observe(batch) as accumulator:
-            output = self.model(**self.model_inputs(batch, full_logits=full_logits))
-        with torch.inference_mode():
-            return accumulator.finish(ids), output
-
-    def model_inputs(self, batch: Mapping[str, Any], *, full_logits: bool = True) -> dict[str, Any]:
-        """Arguments of the forward pass: the batch without our own keys, on the device, no cache."""
-        inputs = {name: value for name, value in batch.items() if name not in _OWN_KEYS}
-        inputs = to_device(inputs, self.device, model_dtype(self.model))
-        parameters = inspect.signature(self.model.forward).parameters
-        if "use_cache" in parameters:
-            inputs["use_cache"] = False
-        if not full_logits and "logits_to_keep" in parameters:
-            inputs.setdefault("logits_to_keep", 1)
-        return inputs
 
 
 def harvest(

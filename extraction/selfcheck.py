@@ -14,7 +14,7 @@ from extraction.watch import watch_layers
 from redundancy.errors import UnsupportedModelError
 
 if TYPE_CHECKING:
-    from extraction.harvesting import Harvester
+    from extraction.harvester import Harvester
 
 __all__ = ["check_first_batch", "pilot_shift"]
 

@@ -57,6 +57,9 @@ class Enclosure:
         return enclose(other) + (-self)
 
     def __mul__(self, other: Real) -> Enclosure:
+        if isinstance(other, (int, Fraction)):
+            ends = _times(self.lower, other), _times(self.upper, other)
+            return Enclosure(_down(min(ends)), _up(max(ends)))
         o = enclose(other)
         corners = [_times(a, b) for a in (self.lower, self.upper) for b in (o.lower, o.upper)]
         return Enclosure(_down(min(corners)), _up(max(corners)))

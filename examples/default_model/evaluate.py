@@ -137,10 +137,10 @@ with plain transformers in float32 by `examples/default_model/evaluate.py`.
 
 ## Training
 
-`examples/default_model/train.py`, seed {training["seed"]}, scene generator version {card["generator_version"]}, on freshly
-generated scenes: {stages}. In all {training["minutes"]} minutes on 2 CPU cores that other work shared. Where a later run
-starts above the last step of the one before, it resumes the schedule further on its decay. Ordinary training:
-all tokens are in all layers at every step, nothing is aware of skipping.
+`examples/default_model/train.py`, seed {training["seed"]}, scene generator version {card["generator_version"]},
+on freshly generated scenes: {stages}. In all {training["minutes"]} minutes on 2 CPU cores that other work shared.
+Where a later run starts above the last step of the one before, it resumes the schedule further on its decay.
+Ordinary training: all tokens are in all layers at every step, nothing is aware of skipping.
 
 ## Data
 

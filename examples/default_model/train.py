@@ -33,7 +33,7 @@ from transformers import AttentionInterface, LlavaForConditionalGeneration
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
 
-from build import N_VISION_TOKENS, PATCH, PIXEL_MEAN, PIXEL_STD, make_config
+from blueprint import N_VISION_TOKENS, PATCH, PIXEL_MEAN, PIXEL_STD, make_config
 from extraction.default_model.questions import FAMILIES, VOCABULARY, sample_questions
 from extraction.default_model.scenes import (
     CELL,

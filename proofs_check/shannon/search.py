@@ -75,7 +75,10 @@ def find_counterexample(
     signs = (1, -1) if parsed.equality else (1,)
     random = _few_atoms(variables, parsed.expression, premises, signs, rng, tries)
     for masses in chain(_linear(variables), random):
+        screen = {atom: float(p) for atom, p in masses.items()}
         for sign in signs:
+            if _excess(screen, variables, parsed.expression, sign) < _FLOAT:
+                continue
             excess = _excess(masses, variables, parsed.expression, sign)
             if exceeds(excess, 0) and all(_holds(p, masses, variables) for p in premises):
                 return LawCounterexample(claim, variables, masses, excess)
@@ -83,24 +86,22 @@ def find_counterexample(
 
 
 def _excess(
-    masses: Mapping[tuple[int, ...], Fraction], variables: Sequence[str], expression: Expression, sign: int
+    masses: Mapping[tuple[int, ...], Real], variables: Sequence[str], expression: Expression, sign: int
 ) -> Real:
     """How far the claim ``sign * expression >= 0`` is broken: positive if it is."""
     return total(-sign * w * _entropy(masses, variables, k) for k, w in expression.items())
 
 
-def _entropy(masses: Mapping[tuple[int, ...], Fraction], variables: Sequence[str], of: Any) -> Real:
+def _entropy(masses: Mapping[tuple[int, ...], Real], variables: Sequence[str], of: Any) -> Real:
     return total(p * log(1 / p) for p in _marginal(masses, variables, of).values())
 
 
-def _marginal(
-    masses: Mapping[tuple[int, ...], Fraction], variables: Sequence[str], of: Any
-) -> dict[tuple[int, ...], Fraction]:
+def _marginal(masses: Mapping[tuple[int, ...], Real], variables: Sequence[str], of: Any) -> dict[tuple[int, ...], Real]:
     places = [i for i, v in enumerate(variables) if v in of]
-    found: dict[tuple[int, ...], Fraction] = {}
+    found: dict[tuple[int, ...], Real] = {}
     for atom, mass in masses.items():
         key = tuple(atom[i] for i in places)
-        found[key] = found.get(key, Fraction(0)) + mass
+        found[key] = found.get(key, 0) + mass
     return found
 
 

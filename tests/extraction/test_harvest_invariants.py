@@ -8,7 +8,8 @@ from transformers import AttentionInterface
 from extraction.accumulate import BatchAccumulator
 from extraction.adapters import adapt, generic_adapter
 from extraction.attention import attention_mass
-from extraction.harvesting import Harvester, harvest
+from extraction.harvester import Harvester
+from extraction.harvesting import harvest
 from extraction.tiny import IMAGE_ID, tiny_batch, tiny_llava
 from extraction.tokens import token_groups
 from redundancy.errors import InvalidInputError, UnsupportedModelError

@@ -141,7 +141,7 @@ def test_wider_evidence_never_gives_a_larger_bound(values):
         narrow = bp.binary_lower(tail_prob=tail, ball_prob=q[1]).interval.lower
         wide = bp.binary_lower(tail_prob=Interval(*p), ball_prob=Interval(*q)).interval.lower
         assert wide <= narrow + 1e-12
-        if 0 < s[1] and s[0] < 1:
+        if s[1] > 0 and s[0] < 1:
             one = {"ball_prob_min": s[0], "ball_prob_max": s[1]}
             narrow = bp.printed_lower(tail_prob=tail, **one).interval.lower
             assert bp.printed_lower(tail_prob=Interval(*p), **one).interval.lower <= narrow + 1e-12

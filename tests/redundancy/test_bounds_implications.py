@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from redundancy.bounds import fano, lipschitz, tail
-from redundancy.bounds.implications import ARROWS, QUANTITIES, derive, given as declared, intersection
+from redundancy.bounds.implications import ARROWS, QUANTITIES, derive, intersection
+from redundancy.bounds.implications import given as declared
 from redundancy.bounds.task_range import task_range
 from redundancy.certificate import BoundCertificate
 from redundancy.errors import InvalidInputError
@@ -78,9 +79,13 @@ def test_everything_derived_from_the_truth_holds_of_the_truth(data, law):
 def test_the_best_of_several_paths_is_taken_and_told():
     """Codes that differ rarely: the direct arrow (0.056) beats the route through the entropy (0.46)."""
     found = derive(
-        known={"mismatch_prob": 0.028}, chain="prev-next-task", support_size=1024, radius=1.0, diameter=math.sqrt(2),
+        known={"mismatch_prob": 0.028},
+        chain="prev-next-task",
+        support_size=1024,
+        radius=1.0,
+        diameter=math.sqrt(2),
         kind="one_hot",
-    )  # fmt: skip
+    )
     by_theorem = {s.theorem: s.interval.upper for s in found.statements["functional_gap"]}
     assert by_theorem["thm5.mismatch_diameter"] == pytest.approx(0.056)
     assert found.best("functional_gap").interval.upper == pytest.approx(0.056)

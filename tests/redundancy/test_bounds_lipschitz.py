@@ -43,9 +43,16 @@ def forms(law, values, xs, ys, a2, b2, unit):
     delta2 = max((L.square(L.minus(u, v)) for u in values for v in values), default=Fraction(0))
     delta = L.root_up(delta2)
     truncated = [
-        sum((pair[x, y] * min(c * L.square(L.minus(xs[x], ys[y])), delta2) for x in range(len(xs)) for y in range(len(ys))), Fraction(0))
+        sum(
+            (
+                pair[x, y] * min(c * L.square(L.minus(xs[x], ys[y])), delta2)
+                for x in range(len(xs))
+                for y in range(len(ys))
+            ),
+            Fraction(0),
+        )
         for c in (a2, b2)
-    ]  # fmt: skip
+    ]
     found = {
         "minkowski": lipschitz.minkowski_upper(squared_distance=float(d), alpha=a, beta=b),
         "residual": lipschitz.residual_upper(residual_next=float(v_next), residual_prev=float(v_prev), alpha=a, beta=b),
@@ -65,7 +72,10 @@ def forms(law, values, xs, ys, a2, b2, unit):
         found["printed"] = lipschitz.printed_upper(mean_distance=e, alpha=a, beta=b)
         found["unit_norm"] = lipschitz.unit_norm_upper(mean_distance=e, alpha=a, beta=b)
         for t in (Fraction(0), Fraction(1, 25), Fraction(1, 5), Fraction(1), Fraction(2)):
-            far = sum((pair[x, y] for x in range(len(xs)) for y in range(len(ys)) if L.square(L.minus(xs[x], ys[y])) > 2 * t), Fraction(0))  # fmt: skip
+            far = sum(
+                (pair[x, y] for x in range(len(xs)) for y in range(len(ys)) if L.square(L.minus(xs[x], ys[y])) > 2 * t),
+                Fraction(0),
+            )
             found[f"proximal {t}"] = lipschitz.proximal_upper(
                 tail_prob=float(far), t=float(t) * (1 + 1e-15) if t < 2 else 2.0, alpha=a, beta=b, diameter=delta
             )
@@ -138,7 +148,7 @@ def test_constant_alpha_plus_beta_squared_is_approached(alpha, beta):
 
 
 def test_numbers_of_the_flip_at_one_percent():
-    law, values, states = L.flipped_sign(Fraction(1, 100), lambda x, y: x + y)
+    law, values, _states = L.flipped_sign(Fraction(1, 100), lambda x, y: x + y)
     assert L.functional_gap(law, values) == Fraction(156816, 10**6)
     e = 0.02
     assert lipschitz.unit_norm_upper(mean_distance=e, alpha=1, beta=1).interval.upper == pytest.approx(

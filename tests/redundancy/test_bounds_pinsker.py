@@ -304,8 +304,14 @@ def test_enclosing_radius_is_minimal(shape):
         return -(weights @ (values**2).sum(axis=1) - ((weights @ values) ** 2).sum())
 
     n = shape[0]
-    solved = minimize(dual, np.full(n, 1 / n), bounds=[(0, 1)] * n, constraints={"type": "eq", "fun": lambda w: w.sum() - 1},
-                      method="SLSQP", options={"ftol": 1e-14, "maxiter": 500})  # fmt: skip
+    solved = minimize(
+        dual,
+        np.full(n, 1 / n),
+        bounds=[(0, 1)] * n,
+        constraints={"type": "eq", "fun": lambda w: w.sum() - 1},
+        method="SLSQP",
+        options={"ftol": 1e-14, "maxiter": 500},
+    )
     weights = np.maximum(solved.x, 0) / np.maximum(solved.x, 0).sum()
     assert math.sqrt(-dual(weights)) <= radius <= math.sqrt(-dual(weights)) * (1 + 1e-5)
 

@@ -33,8 +33,22 @@ def probes(draw, law, values):
     etas, errors = [], []
     for axis, fitted in ((0, f), (1, g)):
         rows = law.sum(axis=1 - axis)
-        etas.append(sum((sum(r) * L.square(L.minus(p, L.mean(r, values))) for r, p in zip(rows, fitted, strict=True) if sum(r)), Fraction(0)))  # fmt: skip
-        errors.append(sum((m * L.square(L.minus(p, v)) for r, p in zip(rows, fitted, strict=True) for m, v in zip(r, values, strict=True)), Fraction(0)))  # fmt: skip
+        etas.append(
+            sum(
+                (sum(r) * L.square(L.minus(p, L.mean(r, values))) for r, p in zip(rows, fitted, strict=True) if sum(r)),
+                Fraction(0),
+            )
+        )
+        errors.append(
+            sum(
+                (
+                    m * L.square(L.minus(p, v))
+                    for r, p in zip(rows, fitted, strict=True)
+                    for m, v in zip(r, values, strict=True)
+                ),
+                Fraction(0),
+            )
+        )
     return gap, *etas, *errors
 
 

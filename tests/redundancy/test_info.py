@@ -49,7 +49,10 @@ def test_conditional_information_agrees_with_the_textbook_sum(law):
     assert found == pytest.approx(float(L.information_given(law, 0, 1, 2)), abs=CLOSE)
 
 
-@given(p=st.lists(st.integers(0, 9), min_size=4, max_size=4).filter(any), q=st.lists(st.integers(0, 9), min_size=4, max_size=4).filter(any))  # fmt: skip
+@given(
+    p=st.lists(st.integers(0, 9), min_size=4, max_size=4).filter(any),
+    q=st.lists(st.integers(0, 9), min_size=4, max_size=4).filter(any),
+)
 @L.QUICK
 def test_divergences_agree_with_scipy(p, q):
     p, q = np.array(p) / sum(p), np.array(q) / sum(q)

@@ -38,8 +38,13 @@ def tables(draw, n_axes=2, max_size=4, square=False):
 
 @st.composite
 def kernels(draw, n_given, n_out):
-    return np.array([rational_table(draw(st.lists(st.integers(0, 5), min_size=n_out, max_size=n_out).filter(any)), (n_out,))
-                     for _ in range(n_given)], dtype=object)  # fmt: skip
+    return np.array(
+        [
+            rational_table(draw(st.lists(st.integers(0, 5), min_size=n_out, max_size=n_out).filter(any)), (n_out,))
+            for _ in range(n_given)
+        ],
+        dtype=object,
+    )
 
 
 @st.composite
@@ -72,8 +77,21 @@ def distances(draw, size):
 
 
 # Rational unit vectors (Pythagorean), and a pool of plain points.
-UNIT = [(Fraction(a, c), Fraction(b, c)) for a, b, c in
-        [(1, 0, 1), (0, 1, 1), (-1, 0, 1), (0, -1, 1), (3, 4, 5), (4, 3, 5), (-3, 4, 5), (5, 12, 13), (12, 5, 13), (24, 7, 25)]]  # fmt: skip
+UNIT = [
+    (Fraction(a, c), Fraction(b, c))
+    for a, b, c in [
+        (1, 0, 1),
+        (0, 1, 1),
+        (-1, 0, 1),
+        (0, -1, 1),
+        (3, 4, 5),
+        (4, 3, 5),
+        (-3, 4, 5),
+        (5, 12, 13),
+        (12, 5, 13),
+        (24, 7, 25),
+    ]
+]
 
 
 # ------------------------------------------------------------ textbook truths
@@ -107,8 +125,12 @@ def mutual_information(table):
 def information_given(law, a, b, c):
     """I(A; B | C) of axes a, b, c of a 3-axis law, by the four entropies."""
     t = law.transpose(a, b, c)
-    return (entropy(t.sum(axis=1).ravel()) + entropy(t.sum(axis=0).ravel())
-            - entropy(t.ravel()) - entropy(t.sum(axis=(0, 1)).ravel()))  # fmt: skip
+    return (
+        entropy(t.sum(axis=1).ravel())
+        + entropy(t.sum(axis=0).ravel())
+        - entropy(t.ravel())
+        - entropy(t.sum(axis=(0, 1)).ravel())
+    )
 
 
 def dot(u, v):
