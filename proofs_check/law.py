@@ -1,0 +1,385 @@
+"""A finite law of (x_next, x_prev, z) with points, task values and distances, and every quantity the theorems name.
+
+Textbook definitions, written once and independent of `redundancy`: on Fractions they are exact (logarithms and
+roots become enclosures), on floats they serve the gradient search. X is the next layer, Y the previous.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from functools import cached_property
+from itertools import combinations, product
+from typing import Any, TypeAlias
+
+from proofs_check.enclosure import Real, decimal, greatest, log, sqrt, total
+
+__all__ = ["Law", "Point", "atoms_of", "inner", "minus", "square"]
+
+Point: TypeAlias = tuple[Real, ...]
+Atom: TypeAlias = tuple[int, int, int]
+
+
+@dataclass(frozen=True, eq=False)
+class Law:
+    """Masses on (x, y, z) and what the symbols stand for.
+
+    Parameters
+    ----------
+    masses : mapping of (int, int, int) to number
+        Positive masses, sum 1.
+    x, y, z : tuples of points
+        Positions of the symbols: states of the next and of the previous layer, task values.
+    rho : table, optional
+        Distances by (x symbol, y symbol); cosine distances of the points if omitted.
+    t : number
+        Radius of balls and tails.
+    extra : mapping
+        What single statements need besides: probes, predictors, ranges, observations.
+    """
+
+    masses: Mapping[Atom, Real]
+    x: tuple[Point, ...]
+    y: tuple[Point, ...]
+    z: tuple[Point, ...]
+    rho: tuple[tuple[Real, ...], ...] | None = None
+    t: Real = Fraction(0)
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+    def marginal(self, axes: str) -> dict[tuple[int, ...], Real]:
+        """Masses of the named axes out of "xyz", in that order."""
+        places = ["xyz".index(a) for a in axes]
+        found: dict[tuple[int, ...], Real] = {}
+        for atom, mass in self.masses.items():
+            key = tuple(atom[i] for i in places)
+            found[key] = found[key] + mass if key in found else mass
+        return found
+
+    @cached_property
+    def pair(self) -> dict[tuple[int, ...], Real]:
+        """P(x, y)."""
+        return self.marginal("xy")
+
+    @cached_property
+    def next_law(self) -> dict[int, Real]:
+        """P(x)."""
+        return {k[0]: p for k, p in self.marginal("x").items()}
+
+    @cached_property
+    def prev_law(self) -> dict[int, Real]:
+        """P(y)."""
+        return {k[0]: p for k, p in self.marginal("y").items()}
+
+    def mean(self, function: Any) -> Real:
+        """E function(x symbol, y symbol)."""
+        return total(p * function(i, j) for (i, j), p in self.pair.items())
+
+    # ---- the task
+
+    def conditional_means(self, axes: str) -> dict[tuple[int, ...], Point]:
+        """E[Z | axes] for every value of positive probability."""
+        mass, sums = self.marginal(axes), dict[tuple[int, ...], list[Real]]()
+        places = ["xyz".index(a) for a in axes]
+        for atom, p in self.masses.items():
+            row = sums.setdefault(tuple(atom[i] for i in places), [Fraction(0)] * len(self.z[0]))
+            for d, value in enumerate(self.z[atom[2]]):
+                row[d] = row[d] + p * value
+        return {k: tuple(v / mass[k] for v in row) for k, row in sums.items()}
+
+    @cached_property
+    def f_next(self) -> dict[int, Point]:
+        """E[Z | x]."""
+        return {k[0]: v for k, v in self.conditional_means("x").items()}
+
+    @cached_property
+    def f_prev(self) -> dict[int, Point]:
+        """E[Z | y]."""
+        return {k[0]: v for k, v in self.conditional_means("y").items()}
+
+    @cached_property
+    def h(self) -> dict[tuple[int, ...], Point]:
+        """E[Z | x, y], on the support only."""
+        return self.conditional_means("xy")
+
+    @cached_property
+    def gap(self) -> Real:
+        """F = E|f_next - f_prev|^2."""
+        return self.mean(lambda i, j: square(minus(self.f_next[i], self.f_prev[j])))
+
+    @cached_property
+    def variance(self) -> Real:
+        """Var Z, trace."""
+        (centre,) = self.conditional_means("").values()
+        return total(p * square(minus(self.z[k], centre)) for (_, _, k), p in self.masses.items())
+
+    def error(self, axis: str, guess: Mapping[int, Point] | Sequence[Point]) -> Real:
+        """E|Z - guess(axis)|^2."""
+        place = "xy".index(axis)
+        return total(p * square(minus(self.z[a[2]], guess[a[place]])) for a, p in self.masses.items())
+
+    @cached_property
+    def mmse_next(self) -> Real:
+        """E|Z - f_next|^2."""
+        return self.error("x", self.f_next)
+
+    @cached_property
+    def mmse_prev(self) -> Real:
+        """E|Z - f_prev|^2."""
+        return self.error("y", self.f_prev)
+
+    @cached_property
+    def task_values(self) -> tuple[Point, ...]:
+        """Values that Z takes with positive probability."""
+        return tuple(dict.fromkeys(self.z[k] for (_, _, k) in self.masses))
+
+    @cached_property
+    def diameter_squared(self) -> Real:
+        """Delta^2."""
+        return greatest(Fraction(0), *(square(minus(a, b)) for a, b in combinations(self.task_values, 2)))
+
+    @cached_property
+    def norm_squared(self) -> Real:
+        """B^2."""
+        return greatest(*(square(a) for a in self.task_values))
+
+    @cached_property
+    def radius_squared(self) -> Real:
+        """R^2, of the smallest ball that holds all task values: the best of the balls spanned by few of them."""
+        values = self.task_values
+        if len(values) == 1:
+            return Fraction(0)
+        best: Real = None
+        for size in range(2, min(len(values), len(values[0]) + 1) + 1):
+            for few in combinations(values, size):
+                centre = _circumcentre(few)
+                if centre is None:
+                    continue
+                radius = square(minus(few[0], centre))
+                inside = all(square(minus(v, centre)) <= _loose(radius) for v in values)
+                if inside and (best is None or radius < best):
+                    best = radius
+        return best
+
+    @cached_property
+    def kappa(self) -> Real:
+        """Largest <a-b, h-d> + <c-d, a-h> over five task values, by brute force."""
+        values = self.task_values
+        gram = [[inner(a, b) for b in values] for a in values]
+        indices = range(len(values))
+        return max(
+            gram[a][h] - gram[a][d] - gram[b][h] + gram[b][d] + gram[c][a] - gram[c][h] - gram[d][a] + gram[d][h]
+            for a, b, c, d, h in product(indices, repeat=5)
+        )
+
+    # ---- Lipschitz constants of h on its support
+
+    @cached_property
+    def alpha_squared(self) -> Real:
+        """Smallest alpha^2 with |h(x,y) - h(x',y)| <= alpha |x - x'| on the support."""
+        return self._slope(0, self.x)
+
+    @cached_property
+    def beta_squared(self) -> Real:
+        """Smallest beta^2 with |h(x,y) - h(x,y')| <= beta |y - y'| on the support."""
+        return self._slope(1, self.y)
+
+    def _slope(self, axis: int, points: tuple[Point, ...]) -> Real:
+        slopes = [
+            square(minus(self.h[a], self.h[b])) / square(minus(points[a[axis]], points[b[axis]]))
+            for a, b in combinations(self.h, 2)
+            if a[1 - axis] == b[1 - axis]
+        ]
+        return greatest(Fraction(0), *slopes)
+
+    # ---- distances
+
+    def distance(self, i: int, j: int) -> Real:
+        """Distance rho of symbols i (next) and j (previous)."""
+        if self.rho is not None:
+            return self.rho[i][j]
+        return 1 - inner(self.x[i], self.y[j]) / (sqrt(square(self.x[i])) * sqrt(square(self.y[j])))
+
+    @cached_property
+    def mean_distance(self) -> Real:
+        """Mean distance e = E rho."""
+        return self.mean(self.distance)
+
+    @cached_property
+    def squared_distance(self) -> Real:
+        """D = E|X - Y|^2."""
+        return self.mean(lambda i, j: square(minus(self.x[i], self.y[j])))
+
+    @cached_property
+    def residual_next(self) -> Real:
+        """V(next|prev) = E|X - E[X|Y]|^2."""
+        return self._residual(0, self.x)
+
+    @cached_property
+    def residual_prev(self) -> Real:
+        """V(prev|next) = E|Y - E[Y|X]|^2."""
+        return self._residual(1, self.y)
+
+    def _residual(self, axis: int, points: tuple[Point, ...]) -> Real:
+        given = self.prev_law if axis == 0 else self.next_law
+        square_mean = total(p * square(points[k[axis]]) for k, p in self.pair.items())
+        explained: Real = Fraction(0)
+        for g, mass in given.items():
+            rows = [(p, points[k[axis]]) for k, p in self.pair.items() if k[1 - axis] == g]
+            centre = [total(p * point[d] for p, point in rows) for d in range(len(points[0]))]
+            explained = explained + square(tuple(centre)) / mass
+        return square_mean - explained
+
+    def tail(self, t: Real) -> Real:
+        """P(rho > t), strict."""
+        return self.mean(lambda i, j: int(self.distance(i, j) > t))
+
+    def closed_tail(self, t: Real) -> Real:
+        """P(rho >= t)."""
+        return self.mean(lambda i, j: int(self.distance(i, j) >= t))
+
+    def ball(self, j: int) -> int:
+        """Number of x symbols within t of y symbol j, closed."""
+        return sum(self.distance(i, j) <= self.t for i in range(len(self.x)))
+
+    def ball_prob(self, i: int) -> Real:
+        """P(Y within t of x symbol i), closed."""
+        return total(p for j, p in self.prev_law.items() if self.distance(i, j) <= self.t)
+
+    @cached_property
+    def independent_ball_prob(self) -> Real:
+        """q_t: P(rho <= t) of independent copies."""
+        return total(p * self.ball_prob(i) for i, p in self.next_law.items())
+
+    @cached_property
+    def distance_laws(self) -> list[tuple[Real, Real, Real]]:
+        """Distance, its mass under the joint, its mass under independent copies; in increasing order."""
+        masses: dict[Real, list[Real]] = {}
+        for i, p in self.next_law.items():
+            for j, q in self.prev_law.items():
+                cell = masses.setdefault(self.distance(i, j), [Fraction(0), Fraction(0)])
+                cell[0] = cell[0] + self.pair.get((i, j), 0)
+                cell[1] = cell[1] + p * q
+        return [(r, *masses[r]) for r in sorted(masses)]
+
+    @cached_property
+    def mismatch(self) -> Real:
+        """P(X != Y), as symbols of one alphabet."""
+        return self.mean(lambda i, j: int(i != j))
+
+    # ---- information, nats
+
+    def entropy(self, axes: str, given: str = "") -> Real:
+        """H(axes | given)."""
+        joint = total(p * log(1 / p) for p in self.marginal(axes + given).values())
+        return joint - (total(p * log(1 / p) for p in self.marginal(given).values()) if given else 0)
+
+    @cached_property
+    def forward_entropy(self) -> Real:
+        """H(next | prev)."""
+        return self.entropy("x", "y")
+
+    @cached_property
+    def backward_entropy(self) -> Real:
+        """H(prev | next)."""
+        return self.entropy("y", "x")
+
+    @cached_property
+    def mutual_information(self) -> Real:
+        """I(next; prev)."""
+        return self.entropy("x") - self.forward_entropy
+
+    @cached_property
+    def information_next(self) -> Real:
+        """I(Z; next | prev)."""
+        return self.entropy("z", "y") - self.entropy("z", "xy")
+
+    @cached_property
+    def information_prev(self) -> Real:
+        """I(Z; prev | next)."""
+        return self.entropy("z", "x") - self.entropy("z", "xy")
+
+    def obeys(self, chain: str) -> bool:
+        """Whether the chain holds exactly: "O" is Y - X - Z, "N" is X - Y - Z."""
+        middle, place = ("x", 0) if chain == "O" else ("y", 1)
+        reading, mass = self.marginal(middle + "z"), self.marginal(middle)
+        return all(
+            self.masses.get((i, j, k), 0) * mass[((i, j)[place],)] == reading.get(((i, j)[place], k), 0) * p
+            for (i, j), p in self.pair.items()
+            for k in range(len(self.z))
+        )
+
+    def __str__(self) -> str:
+        return atoms_of(self)
+
+
+def atoms_of(law: Law) -> str:
+    """The law in one line: masses with the points, distances and extras that matter to a reader."""
+    shown = []
+    for (i, j, k), p in sorted(law.masses.items()):
+        parts = [f"x={_point(law.x, i)}", f"y={_point(law.y, j)}"]
+        if len(law.z) > 1 or law.z[0] != (0,):
+            parts.append(f"z={_point(law.z, k)}")
+        if law.rho is not None:
+            parts.append(f"rho={decimal(law.rho[i][j])}")
+        shown.append(f"P({', '.join(parts)}) = {decimal(p)}")
+    tail = [f"t = {decimal(law.t)}"] if law.rho is not None else []
+    tail += [f"{k} = {_show(v)}" for k, v in law.extra.items()]
+    return "; ".join([*shown, *tail])
+
+
+def inner(a: Point, b: Point) -> Real:
+    """Scalar product."""
+    return total(u * v for u, v in zip(a, b, strict=True))
+
+
+def square(a: Point) -> Real:
+    """Squared norm."""
+    return inner(a, a)
+
+
+def minus(a: Point, b: Point) -> Point:
+    """Difference."""
+    return tuple(u - v for u, v in zip(a, b, strict=True))
+
+
+def _circumcentre(points: Sequence[Point]) -> Point | None:
+    """Centre of the smallest sphere through all points, in their affine hull; None if they are dependent."""
+    origin = points[0]
+    edges = [minus(p, origin) for p in points[1:]]
+    rows = [[2 * inner(a, b) for b in edges] + [square(a)] for a in edges]
+    for k in range(len(rows)):
+        pivot = next((r for r in range(k, len(rows)) if abs(rows[r][k]) > _tiny(rows[r][k])), None)
+        if pivot is None:
+            return None
+        rows[k], rows[pivot] = rows[pivot], rows[k]
+        rows[k] = [v / rows[k][k] for v in rows[k]]
+        for r in range(len(rows)):
+            if r != k:
+                factor = rows[r][k]
+                rows[r] = [u - factor * v for u, v in zip(rows[r], rows[k], strict=True)]
+    weights = [row[-1] for row in rows]
+    return tuple(o + total(w * e[d] for w, e in zip(weights, edges, strict=True)) for d, o in enumerate(origin))
+
+
+def _tiny(x: Real) -> Real:
+    return 1e-12 if isinstance(x, float) else 0
+
+
+def _loose(x: Real) -> Real:
+    return x * (1 + 1e-9) + 1e-15 if isinstance(x, float) else x
+
+
+def _point(points: Sequence[Point], index: int) -> str:
+    point = points[index]
+    if not point:
+        return str(index)
+    return decimal(point[0], 4) if len(point) == 1 else "(" + ", ".join(decimal(v, 4) for v in point) + ")"
+
+
+def _show(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{k}: {_show(v)}" for k, v in value.items()) + "}"
+    if isinstance(value, Iterable) and not isinstance(value, str):
+        return "[" + ", ".join(_show(v) for v in value) + "]"
+    return value if isinstance(value, str) else decimal(value, 6)
