@@ -19,9 +19,9 @@ def render(report):
         f"{report['date']}, {report['machine']}, one thread; {versions}. Medians, repeats interleaved; the machine had",
         "other work, so ratios mean more than times. Rerun: `python examples/benchmarks/broja.py`.",
         "",
-        "Peer time divided by ours, on the same random table; in brackets the certified error of what the peer returned,",
-        "bits. BROJA_2PID is dit's port (the package is not on the index); ECOS and Clarabel solve a leaner statement of",
-        "the same cone program, built without Python loops, which is harder to beat.",
+        "Peer time divided by ours, on the same random table; in brackets the certified error of what the peer",
+        "returned, bits. BROJA_2PID is dit's port (the package is not on the index); ECOS and Clarabel solve a leaner",
+        "statement of the same cone program, built without Python loops, which is harder to beat.",
         "",
         "| T x X x Y | ours | our certified gap | BROJA_2PID | ECOS, lean | Clarabel, lean | dit default |",
         "| --- | --- | --- | --- | --- | --- | --- |",
@@ -46,8 +46,8 @@ def render(report):
     batch, binary, first = report["batch"], report["binary"], report["first_order"]
     lines += [
         "",
-        f"- {batch['tables']:,} tables of 3x4x4 in one batch: {seconds(batch['seconds'])}, {batch['ratio_to_loop']:.1f} "
-        f"times the loop, largest gap {batch['largest_gap']:.1e}.",
+        f"- {batch['tables']:,} tables of 3x4x4 in one batch: {seconds(batch['seconds'])}, "
+        f"{batch['ratio_to_loop']:.1f} times the loop, largest gap {batch['largest_gap']:.1e}.",
         f"- Two targets, {binary['symbols_each']:,} symbols in each source: {seconds(binary['seconds'])}, gap "
         f"{binary['gap']:.1e}.",
         f"- The first-order run on 100x100x100 peaked at {first['peak_gb']:.2f} GB, the whole process included.",
