@@ -12,8 +12,11 @@ from extraction.skip.cost import (
     tokens_per_layer,
 )
 from extraction.skip.patch import Skipping, apply
-from extraction.skip.plan import (
-    Plan,
+from extraction.skip.plan import Plan
+from extraction.skip.routers import LayerInput, Router, StillVisionExit
+from extraction.skip.terms import (
+    fastv,
+    hide_vision,
     late_entry,
     logit_exit,
     parse_plan,
@@ -29,19 +32,24 @@ from extraction.skip.validate import PlanEvaluation, evaluate, sweep
 
 __all__ = [
     "DecoderShape",
+    "LayerInput",
     "Plan",
     "PlanChoice",
     "PlanEvaluation",
     "PlanTest",
     "PrefillTiming",
+    "Router",
     "Skipping",
+    "StillVisionExit",
     "apply",
     "cache_bytes",
     "choose_plan",
     "decode_bytes",
     "decode_flops",
     "evaluate",
+    "fastv",
     "flop_speedup",
+    "hide_vision",
     "kv_share",
     "late_entry",
     "logit_exit",

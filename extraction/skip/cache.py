@@ -33,6 +33,8 @@ class CompactLayer(DynamicLayer):  # type: ignore[no-untyped-call]
         Whether all of them are stored, in order.
     positions : Tensor of shape (batch, stored) or None
         Logical position of every stored entry, -1 for a dummy. None while the layer is dense or stores nothing.
+    vision : BoolTensor of shape (batch, stored) or None
+        True at entries of vision tokens; kept only in layers that hide them from text.
     has_dummies : bool
         Whether some entry may be a dummy; known on the host, so that nothing waits for the device.
     """
@@ -44,6 +46,7 @@ class CompactLayer(DynamicLayer):  # type: ignore[no-untyped-call]
         self.logical_length = 0
         self.is_dense = True
         self.positions: torch.Tensor | None = None
+        self.vision: torch.Tensor | None = None
         self.has_dummies = False
         self._announced = False
 
@@ -59,15 +62,20 @@ class CompactLayer(DynamicLayer):  # type: ignore[no-untyped-call]
         self.logical_length += n_seen
         self._announced = True
 
-    def announce(self, n_seen: int, positions: torch.Tensor, *, has_dummies: bool) -> torch.Tensor:
+    def announce(
+        self, n_seen: int, positions: torch.Tensor, *, has_dummies: bool, vision: torch.Tensor | None = None
+    ) -> torch.Tensor:
         """Say that of `n_seen` new tokens the next `update` brings those at `positions`, shape (batch, present).
 
-        Returns the positions of all that will then be stored.
+        Returns the positions of all that will then be stored. `vision` marks the new vision tokens; a layer
+        that is given it once must be given it always.
         """
         old = self.positions
         if old is None:
             old = torch.arange(self.n_stored, device=positions.device).expand(positions.shape[0], -1)
         self.positions = torch.cat([old, positions], dim=1)
+        if vision is not None:
+            self.vision = vision if self.vision is None else torch.cat([self.vision, vision], dim=1)
         self.is_dense = False
         self.has_dummies |= has_dummies
         self.logical_length += n_seen
@@ -104,7 +112,8 @@ class CompactLayer(DynamicLayer):  # type: ignore[no-untyped-call]
         """Forget everything."""
         super().reset()
         self.logical_length = 0
-        self.is_dense, self.positions, self.has_dummies, self._announced = True, None, False, False
+        self.is_dense, self.positions, self.vision = True, None, None
+        self.has_dummies, self._announced = False, False
 
     def reorder_cache(self, beam_idx: torch.LongTensor) -> None:
         """Reorder the rows for beam search."""
@@ -123,6 +132,8 @@ class CompactLayer(DynamicLayer):  # type: ignore[no-untyped-call]
             self.keys, self.values = take(self.keys), take(self.values)
         if self.positions is not None:
             self.positions = take(self.positions)
+        if self.vision is not None:
+            self.vision = take(self.vision)
 
     def crop(self, tokens_to_remove: int) -> None:
         """Forget the last `tokens_to_remove` tokens (a number <= 0, as in transformers) of the sequence."""
@@ -142,6 +153,8 @@ class CompactLayer(DynamicLayer):  # type: ignore[no-untyped-call]
                 n_stored = int(used[-1]) + 1 if len(used) else 0
                 self.positions = kept[:, :n_stored]
                 self.has_dummies = bool((self.positions < 0).any())
+                if self.vision is not None:
+                    self.vision = self.vision[:, :n_stored]
             keep = slice(0, n_stored)
             self.keys, self.values = self.keys[..., keep, :], self.values[..., keep, :]  # type: ignore[index]
         self.logical_length = length

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -35,7 +36,9 @@ class Chunk:
         self._vision = vision
         self._attention_mask = attention_mask
         self._is_flash = is_flash
-        self._has_vision = bool(vision.any())
+        self.has_vision = bool(vision.any())
+        self._ranked_out: torch.Tensor | None = None
+        self._routed: dict[int, torch.Tensor] = {}
         self._selections: dict[Presence, Selection | None] = {}
         self._cuts: dict[Any, Any] = {}
 
@@ -46,27 +49,77 @@ class Chunk:
         return self._selections[presence]
 
     def _select(self, presence: Presence) -> Selection | None:
-        needs_vision = not presence.vision or presence.thinned
+        needs_vision = not presence.vision or presence.thinned or (presence.ranked and self._ranked_out is not None)
         has_fewer_words = not presence.text and self.shape[1] > 1
-        if not has_fewer_words and not (needs_vision and self._has_vision):
+        routed = self._routed.get(presence.routed)
+        if not has_fewer_words and routed is None and not (needs_vision and self.has_vision):
             return None
-        present = self._last() if has_fewer_words else torch.ones_like(self._vision)
+        present = self.last if has_fewer_words else torch.ones_like(self._vision)
         if not presence.vision:
             present = present & ~self._vision
         elif presence.thinned:
             present = present & ~self._thinned_out()
+        if presence.ranked and self._ranked_out is not None:
+            present = present & ~self._ranked_out
+        if routed is not None:
+            present = present & routed
         selection = select_tokens(present)
         return selection if selection.n_present < self.shape[1] or selection.has_dummies else None
 
-    def _last(self) -> torch.Tensor:
-        """True at the last token of each row that is not padding."""
-        rows, length = self.shape
-        columns = torch.arange(length, device=self._vision.device)
-        last = torch.full((rows, 1), length - 1, device=columns.device)
+    @cached_property
+    def valid(self) -> torch.Tensor:
+        """False at padding, shape (batch, chunk)."""
         mask = self._attention_mask
         if torch.is_tensor(mask) and mask.ndim == 2:
-            last = torch.where(mask[:, -length:].bool(), columns, 0).amax(dim=1, keepdim=True)
-        return columns == last
+            return mask[:, -self.shape[1] :].bool()
+        return torch.ones_like(self._vision)
+
+    @cached_property
+    def last(self) -> torch.Tensor:
+        """True at the last token of each row that is not padding, shape (batch, chunk)."""
+        columns = torch.arange(self.shape[1], device=self._vision.device)
+        return columns == torch.where(self.valid, columns, 0).amax(dim=1, keepdim=True)
+
+    @property
+    def vision(self) -> torch.Tensor:
+        """True at vision tokens, shape (batch, chunk)."""
+        return self._vision
+
+    def route(self, layer: int, keep: torch.Tensor) -> None:
+        """Leave out of `layer`, besides what the plan says, the tokens where `keep` is False."""
+        self._routed[layer] = keep.to(self._vision.device)
+
+    def last_slot(self, presence: Presence) -> torch.Tensor:
+        """Place of the last prompt token among the present tokens, shape (batch, 1)."""
+        selection = self.selection(presence)
+        if selection is None:
+            return self.last.int().argmax(dim=1, keepdim=True)
+        return (self.last.gather(1, selection.source) & (selection.index >= 0)).int().argmax(dim=1, keepdim=True)
+
+    def rank(self, presence: Presence, scores: torch.Tensor) -> None:
+        """Let the least of the present vision tokens leave, by `scores` of shape (batch, present); ties: the first."""
+        vision, scores = self.vision_rows(presence), scores.to(self._vision.device)
+        order = scores.masked_fill(~vision, torch.inf).argsort(dim=1, stable=True)
+        ranks = order.argsort(dim=1)
+        assert self._plan.fastv is not None
+        # As Plan.n_dropped, without waiting for the device.
+        n_out = (vision.sum(dim=1, keepdim=True).double() * self._plan.fastv[1] + 0.5).floor()
+        out = (ranks < n_out) & vision
+        selection = self.selection(presence)
+        if selection is None:
+            self._ranked_out = out
+        else:
+            # Dummies point at a column of their own, which is cut off.
+            target = torch.where(selection.index >= 0, selection.index, self.shape[1])
+            wide = torch.zeros(self.shape[0], self.shape[1] + 1, dtype=torch.bool, device=out.device)
+            self._ranked_out = wide.scatter(1, target, out)[:, :-1]
+
+    def vision_rows(self, presence: Presence) -> torch.Tensor:
+        """True at vision tokens among the present ones, shape (batch, present)."""
+        selection = self.selection(presence)
+        if selection is None:
+            return self._vision
+        return self._vision.gather(1, selection.source) & (selection.index >= 0)
 
     def _thinned_out(self) -> torch.Tensor:
         """True at vision tokens that the draw leaves out."""
@@ -103,9 +156,10 @@ class Chunk:
         has_dummies: bool,
         *,
         is_causal: bool,
+        hidden: tuple[torch.Tensor, torch.Tensor] | None = None,
     ) -> torch.Tensor | None:
         """`compact_mask`, made once for all layers that see the same tokens through the same mask."""
-        key = ("mask", presence, id(mask), is_causal)
+        key = ("mask", presence, id(mask), is_causal, hidden is not None)
         if key not in self._cuts:
             cut = compact_mask(
                 mask,
@@ -115,6 +169,7 @@ class Chunk:
                 has_dummies=has_dummies,
                 is_causal=is_causal,
                 is_flash=self._is_flash,
+                hidden=hidden,
             )
             self._cuts[key] = (cut, mask)  # holding `mask` keeps its id from being used again
         result: torch.Tensor | None = self._cuts[key][0]

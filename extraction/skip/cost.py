@@ -109,7 +109,8 @@ def tokens_per_layer(plan: Plan, n_layers: int, n_vision: int, n_text: int) -> t
     counts = []
     for i in range(n_layers):
         presence = plan.presence(i, n_layers)
-        full = n_text + (kept if presence.vision else 0)
+        seen = kept - plan.n_dropped(kept) if presence.ranked else kept
+        full = n_text + (seen if presence.vision else 0)
         counts.append(0 if i in plan.skip_layers else full if presence.text else 1)
     return tuple(counts)
 

@@ -92,6 +92,7 @@ def compact_mask(
     has_dummies: bool,
     is_causal: bool = True,
     is_flash: bool = False,
+    hidden: tuple[torch.Tensor, torch.Tensor] | None = None,
 ) -> torch.Tensor | None:
     """The model's mask restricted to present queries and stored keys.
 
@@ -113,6 +114,8 @@ def compact_mask(
         What None means: causal attention, or all to all.
     is_flash : bool, default=False
         Whether masks are 2-D.
+    hidden : pair of BoolTensor, optional
+        Queries (batch, n_queries) that must not see the marked keys (batch, n_keys). Not for 2-D masks.
 
     Returns
     -------
@@ -121,14 +124,15 @@ def compact_mask(
     """
     n_queries, n_keys = rows.shape[1], keys.shape[1]
     if mask is None:
-        if not has_dummies and (is_flash or n_keys == n_queries or n_queries == 1 or not is_causal):
+        if hidden is None and not has_dummies and (is_flash or n_keys == n_queries or n_queries == 1 or not is_causal):
             return None
         if is_flash:
             return keys >= 0
         allowed = (keys >= 0)[:, None, :]
         if is_causal:
             allowed = allowed & (keys[:, None, :] <= rows[:, :, None])
-        return _open_dummy_rows(allowed.expand(-1, n_queries, -1)[:, None], rows) if has_dummies else allowed[:, None]
+        allowed = _hide(allowed.expand(-1, n_queries, -1)[:, None], hidden)
+        return _open_dummy_rows(allowed, rows) if has_dummies else allowed
     if mask.ndim == 2:
         return mask.gather(1, keys.clamp(min=0)).masked_fill(keys < 0, 0)
     if mask.ndim != 4:
@@ -137,12 +141,22 @@ def compact_mask(
     picked = mask.expand(rows.shape[0], -1, -1, -1)[
         batch, :, (rows - offset).clamp(min=0)[:, :, None], keys.clamp(min=0)[:, None, :]
     ].permute(0, 3, 1, 2)
+    picked = _hide(picked, hidden)
     if not has_dummies:
         return picked
-    hidden = (keys < 0)[:, None, None, :]
-    if picked.dtype == torch.bool:
-        return _open_dummy_rows(picked & ~hidden, rows)
-    return _open_dummy_rows(picked.masked_fill(hidden, torch.finfo(picked.dtype).min), rows)
+    return _open_dummy_rows(_close(picked, (keys < 0)[:, None, None, :]), rows)
+
+
+def _hide(mask: torch.Tensor, hidden: tuple[torch.Tensor, torch.Tensor] | None) -> torch.Tensor:
+    """Close the marked keys to the marked queries."""
+    if hidden is None:
+        return mask
+    queries, keys = hidden
+    return _close(mask, queries[:, None, :, None] & keys[:, None, None, :])
+
+
+def _close(mask: torch.Tensor, where: torch.Tensor) -> torch.Tensor:
+    return mask & ~where if mask.dtype == torch.bool else mask.masked_fill(where, torch.finfo(mask.dtype).min)
 
 
 def _open_dummy_rows(mask: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:

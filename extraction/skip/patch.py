@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
-from typing import Any
+from dataclasses import replace
+from typing import Any, cast
 from weakref import WeakSet
 
 import torch
@@ -19,6 +20,8 @@ from extraction.skip.cache import CompactLayer, adopt, check_cache
 from extraction.skip.chunk import Chunk
 from extraction.skip.masks import gather_tokens, scatter_tokens
 from extraction.skip.plan import Plan
+from extraction.skip.ranking import AttentionRanking
+from extraction.skip.routers import LayerInput, Router
 from extraction.skip.support import Anatomy, argument_names, check_call, dissect
 from redundancy.errors import InvalidInputError, UnsupportedModelError
 
@@ -32,6 +35,7 @@ def apply(
     model: nn.Module,
     plan: Plan,
     *,
+    router: Router | None = None,
     layers_path: str | None = None,
     vision_ids: tuple[int, ...] | None = None,
 ) -> Iterator[Skipping]:
@@ -46,6 +50,9 @@ def apply(
         A decoder-only vision-language model; vision tokens are told by their ids in `input_ids`.
     plan : Plan
         What to leave out.
+    router : callable, optional
+        Asked before every layer which tokens it computes, on top of the plan: input-dependent plans and learned
+        routers. See `extraction.skip.routers`.
     layers_path : str, optional
         Path of the decoder layers below the model, where the adapters do not find them.
     vision_ids : tuple of int, optional
@@ -77,9 +84,9 @@ def apply(
     if model in _PATCHED:
         raise InvalidInputError("this model already runs a plan: join plans with + and apply them once")
     anatomy = dissect(model, plan, layers_path=layers_path, vision_ids=vision_ids)
-    skipping = Skipping(model, plan, anatomy)
+    skipping = Skipping(model, plan, anatomy, router)
     with contextlib.ExitStack() as undo:
-        if not plan.is_identity(len(anatomy.layers)):
+        if router is not None or not plan.is_identity(len(anatomy.layers)):
             _PATCHED.add(model)
             undo.callback(_PATCHED.discard, model)
             skipping._install(undo)
@@ -89,12 +96,20 @@ def apply(
 class Skipping:
     """A plan at work on a model; made by `apply`."""
 
-    def __init__(self, model: nn.Module, plan: Plan, anatomy: Anatomy) -> None:
+    def __init__(self, model: nn.Module, plan: Plan, anatomy: Anatomy, router: Router | None = None) -> None:
         self.model = model
         self.plan = plan
         self.n_layers = len(anatomy.layers)
         self._anatomy = anatomy
-        self._presence = tuple(plan.presence(i, self.n_layers) for i in range(self.n_layers))
+        self._router = router
+        presence = [plan.presence(i, self.n_layers) for i in range(self.n_layers)]
+        if router is not None:
+            presence = [replace(p, routed=i) for i, p in enumerate(presence)]
+        self._presence = tuple(presence)
+        self._ranking: AttentionRanking | None = None
+        if plan.fastv is not None and any(p.ranked for p in presence):
+            layer = plan.fastv[0] - 1
+            self._ranking = AttentionRanking(layer, cast(nn.Module, anatomy.layers[layer].self_attn))
         self._chunk: Chunk | None = None
         self._computed = [0] * self.n_layers
 
@@ -117,6 +132,8 @@ class Skipping:
             if i in self.plan.skip_mlp:
                 _replace_forward(layer.mlp, torch.zeros_like, undo)
             _replace_forward(layer, self._wrap(i, layer), undo)
+        if self._ranking is not None:
+            self._ranking.install(undo)
 
     def _begin(self, arguments: dict[str, Any]) -> None:
         ids = check_call(arguments)
@@ -151,6 +168,8 @@ class Skipping:
             )
         n_seen = chunk.shape[1]
         presence = self._presence[i]
+        if self._router is not None:
+            self._route(i, chunk, states, self._router)
         selection = chunk.selection(presence)
         store = self._store(i, arguments.get("past_key_values"))
         if i in self.plan.skip_layers or (selection is not None and selection.n_present == 0):
@@ -159,10 +178,30 @@ class Skipping:
             return states
         self._computed[i] = n_seen if selection is None else selection.n_present
 
+        if self._ranking is not None and i == self._ranking.layer and chunk.has_vision and n_seen > 1:
+            self._ranking.expect(chunk.last_slot(presence))
+            output = self._compute(i, inner, chunk, states, arguments, store)
+            chunk.rank(presence, self._ranking.take())
+            return output
+        return self._compute(i, inner, chunk, states, arguments, store)
+
+    def _compute(
+        self,
+        i: int,
+        inner: Callable[..., Any],
+        chunk: Chunk,
+        states: torch.Tensor,
+        arguments: dict[str, Any],
+        store: CompactLayer | None,
+    ) -> Any:
+        """Run the stock layer on the present tokens."""
+        n_seen, presence = chunk.shape[1], self._presence[i]
+        selection = chunk.selection(presence)
         is_silent = i in self.plan.skip_attention
         if is_silent and store is not None:
             store.skip(n_seen)
-        if selection is None and (is_silent or store is None or store.is_dense):
+        is_plain = i not in self.plan.hide_vision and (store is None or store.is_dense)
+        if selection is None and (is_silent or is_plain):
             if store is not None and not is_silent:
                 store.announce_all(n_seen)
             return inner(states, **arguments)
@@ -182,13 +221,42 @@ class Skipping:
         presence, attention = self._presence[i], self._anatomy.layers[i].self_attn
         offset = 0 if store is None else store.logical_length
         rows, has_dummies = chunk.rows(presence, offset)
-        keys = rows
+        keys, new = rows, chunk.vision_rows(presence) if i in self.plan.hide_vision else None
+        marks = new
         if store is not None:
-            keys = store.announce(chunk.shape[1], rows, has_dummies=has_dummies)
-            has_dummies = store.has_dummies
+            keys = store.announce(chunk.shape[1], rows, has_dummies=has_dummies, vision=new)
+            has_dummies, marks = store.has_dummies, store.vision
         return chunk.mask(
-            presence, mask, rows, keys, offset, has_dummies, is_causal=getattr(attention, "is_causal", True)
+            presence,
+            mask,
+            rows,
+            keys,
+            offset,
+            has_dummies,
+            is_causal=getattr(attention, "is_causal", True),
+            hidden=None if new is None or marks is None else (~new, marks),
         )
+
+    def _route(self, i: int, chunk: Chunk, states: torch.Tensor, router: Router) -> None:
+        keep = router(
+            LayerInput(
+                layer=i,
+                n_layers=self.n_layers,
+                states=states,
+                vision=chunk.vision,
+                valid=chunk.valid,
+                last=chunk.last,
+                is_prompt=chunk.shape[1] > 1,
+            )
+        )
+        if keep is None:
+            return
+        if not torch.is_tensor(keep) or keep.dtype != torch.bool or keep.shape != chunk.shape:
+            got = f"{tuple(keep.shape)} of {keep.dtype}" if torch.is_tensor(keep) else type(keep).__name__
+            raise InvalidInputError(
+                f"need a boolean tensor of shape {tuple(chunk.shape)} or None from the router in layer {i}, got {got}"
+            )
+        chunk.route(i, keep)
 
     def _store(self, i: int, cache: Any) -> CompactLayer | None:
         if cache is None:

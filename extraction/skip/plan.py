@@ -7,7 +7,6 @@ Layers are numbered 0..n-1 by position, a depth d lies after d layers. Absent to
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from typing import Any
@@ -15,23 +14,11 @@ from typing import Any
 from redundancy._validate import check_count, check_real
 from redundancy.errors import InvalidInputError, StoreError
 
-__all__ = [
-    "Plan",
-    "Presence",
-    "late_entry",
-    "logit_exit",
-    "parse_plan",
-    "random_keep",
-    "skip_attention",
-    "skip_layers",
-    "skip_mlp",
-    "text_exit",
-    "vision_exit",
-]
+__all__ = ["Plan", "Presence"]
 
 SCHEMA = "skip-it/plan/1"
-_LAYER_SETS = ("skip_layers", "skip_attention", "skip_mlp")
-_IDENTITY = "identity"
+LAYER_SETS = ("skip_layers", "skip_attention", "skip_mlp", "hide_vision")
+IDENTITY = "identity"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,23 +33,29 @@ class Presence:
         Whether all text tokens take part; False means the last prompt token alone.
     thinned : bool
         Whether some vision tokens were removed before layer 0.
+    ranked : bool
+        Whether the least attended vision tokens were removed by now.
+    routed : int
+        Layer for which a router chooses, so that no cut is shared; -1 without a router.
     """
 
     vision: bool = True
     text: bool = True
     thinned: bool = False
+    ranked: bool = False
+    routed: int = -1
 
     @property
     def is_full(self) -> bool:
         """Whether every token is present."""
-        return self.vision and self.text and not self.thinned
+        return self.vision and self.text and not (self.thinned or self.ranked or self.routed >= 0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """What to leave out of a decoder's computation. The default is the unmodified model.
 
-    Build plans from the functions of this module and join them with ``+``.
+    Build plans from the functions of `extraction.skip.terms` and join them with ``+``.
 
     Parameters
     ----------
@@ -77,6 +70,12 @@ class Plan:
         see no other prompt token there).
     skip_layers, skip_attention, skip_mlp : frozenset of int
         Layers left out whole, or whose attention or MLP adds nothing.
+    hide_vision : frozenset of int
+        Layers in which text queries do not see vision keys, all tokens present: a causal counterpart of
+        attention mass. A diagnostic; it saves nothing.
+    fastv : (int, float), optional
+        (K, R): after layer K-1 the share R of vision tokens that the last prompt token attends to least there
+        leaves, once per prompt (FastV). Of v tokens ``floor(R * v + 0.5)`` leave; with R = 1 it is vision_exit(K).
     keep_vision : float, optional
         Share in (0, 1] of vision tokens that enter the model at all, drawn at random: the baseline of equal
         budget. Of v tokens ``floor(keep_vision * v + 0.5)`` are kept, at least one.
@@ -90,10 +89,10 @@ class Plan:
 
     Examples
     --------
-    >>> plan = late_entry(4) + vision_exit(24)
+    >>> plan = Plan(late_entry=4) + Plan(vision_exit=24)
     >>> str(plan)
     'late_entry(4) + vision_exit(24)'
-    >>> parse_plan(str(plan)) == plan == Plan.from_json(plan.to_json())
+    >>> Plan.from_json(plan.to_json()) == plan
     True
     >>> plan.vision_layers(32)
     range(4, 24)
@@ -105,6 +104,8 @@ class Plan:
     skip_layers: frozenset[int] = frozenset()
     skip_attention: frozenset[int] = frozenset()
     skip_mlp: frozenset[int] = frozenset()
+    hide_vision: frozenset[int] = frozenset()
+    fastv: tuple[int, float] | None = None
     keep_vision: float | None = None
     seed: int = 0
 
@@ -113,7 +114,7 @@ class Plan:
         for name in ("vision_exit", "text_exit"):
             if getattr(self, name) is not None:
                 check_count(getattr(self, name), name)
-        for name in _LAYER_SETS:
+        for name in LAYER_SETS:
             layers = frozenset(check_count(i, f"each layer of {name}") for i in getattr(self, name))
             object.__setattr__(self, name, layers)
         if self.vision_exit is not None and self.vision_exit < self.late_entry:
@@ -126,6 +127,26 @@ class Plan:
             if self.keep_vision == 0.0:
                 raise InvalidInputError("need keep_vision above 0, got 0; a plan without vision is vision_exit(0)")
         check_count(self.seed, "seed")
+        if self.fastv is not None:
+            self._check_fastv()
+
+    def _check_fastv(self) -> None:
+        if not isinstance(self.fastv, (tuple, list)) or len(self.fastv) != 2:
+            raise InvalidInputError(f"need fastv as (layer, share of vision tokens to drop), got {self.fastv!r}")
+        layer = check_count(self.fastv[0], "the layer of fastv", lower=1)
+        share = check_real(self.fastv[1], "the share of fastv", lower=0.0, upper=1.0)
+        object.__setattr__(self, "fastv", (layer, share))
+        last = layer - 1
+        leave, drop = (float("inf") if depth is None else depth for depth in (self.vision_exit, self.text_exit))
+        if not (self.late_entry <= last < leave and last < drop):
+            raise InvalidInputError(
+                f"need vision and text tokens in layer {last}, by whose attention fastv({layer}, {share}) ranks, got "
+                f"late_entry({self.late_entry}), vision_exit({self.vision_exit}), text_exit({self.text_exit})"
+            )
+        if last in self.skip_layers | self.skip_attention | self.hide_vision:
+            raise InvalidInputError(
+                f"need the attention of layer {last}, by which fastv({layer}, {share}) ranks, got a plan without it"
+            )
 
     def __add__(self, other: object) -> Plan:
         """Both plans at once; refused where they disagree."""
@@ -136,7 +157,7 @@ class Plan:
         for field in fields(Plan):
             mine, theirs = getattr(self, field.name), getattr(other, field.name)
             default = getattr(plain, field.name)
-            if field.name in _LAYER_SETS:
+            if field.name in LAYER_SETS:
                 values[field.name] = mine | theirs
             elif mine == theirs or theirs == default:
                 values[field.name] = mine
@@ -164,7 +185,11 @@ class Plan:
             raise InvalidInputError(
                 f"need text_exit in 0..{n_layers} for a decoder of {n_layers} layers, got {self.text_exit}"
             )
-        for name in _LAYER_SETS:
+        if self.fastv is not None and self.fastv[0] >= n_layers:
+            raise InvalidInputError(
+                f"need a layer in 1..{n_layers - 1} in fastv for a decoder of {n_layers} layers, got {self.fastv[0]}"
+            )
+        for name in LAYER_SETS:
             beyond = sorted(i for i in getattr(self, name) if i >= n_layers)
             if beyond:
                 raise InvalidInputError(
@@ -175,7 +200,7 @@ class Plan:
     def is_identity(self, n_layers: int) -> bool:
         """Whether the plan leaves a decoder of `n_layers` layers as it is."""
         self.check(n_layers)
-        untouched = not (self.skip_layers or self.skip_attention or self.skip_mlp)
+        untouched = not any(getattr(self, name) for name in LAYER_SETS)
         return untouched and all(self.presence(i, n_layers).is_full for i in range(n_layers))
 
     def vision_layers(self, n_layers: int) -> range:
@@ -188,6 +213,7 @@ class Plan:
             vision=layer in self.vision_layers(n_layers),
             text=self.text_exit is None or layer < self.text_exit,
             thinned=self.keep_vision is not None and self.keep_vision < 1.0,
+            ranked=self.fastv is not None and layer >= self.fastv[0] and self.fastv[1] > 0.0,
         )
 
     def n_kept(self, n_vision: int) -> int:
@@ -195,6 +221,10 @@ class Plan:
         if self.keep_vision is None or n_vision == 0:
             return n_vision
         return max(1, int(self.keep_vision * n_vision + 0.5))
+
+    def n_dropped(self, n_vision: int) -> int:
+        """How many of `n_vision` vision tokens in its ranking layer `fastv` drops."""
+        return 0 if self.fastv is None else int(self.fastv[1] * n_vision + 0.5)
 
     def __str__(self) -> str:
         terms = []
@@ -204,10 +234,12 @@ class Plan:
             terms.append(f"vision_exit({self.vision_exit})")
         if self.text_exit is not None:
             terms.append(f"text_exit({self.text_exit})")
-        terms += [f"{name}({_ranges(getattr(self, name))})" for name in _LAYER_SETS if getattr(self, name)]
+        terms += [f"{name}({_ranges(getattr(self, name))})" for name in LAYER_SETS if getattr(self, name)]
+        if self.fastv is not None:
+            terms.append(f"fastv({self.fastv[0]}, {self.fastv[1]!r})")
         if self.keep_vision is not None:
             terms.append(f"random_keep({self.keep_vision!r}, seed={self.seed})")
-        return " + ".join(terms) or _IDENTITY
+        return " + ".join(terms) or IDENTITY
 
     def __repr__(self) -> str:
         return f"Plan({self})"
@@ -217,7 +249,7 @@ class Plan:
         tree: dict[str, Any] = {"schema": SCHEMA}
         for field in fields(Plan):
             value = getattr(self, field.name)
-            tree[field.name] = sorted(value) if field.name in _LAYER_SETS else value
+            tree[field.name] = sorted(value) if field.name in LAYER_SETS else value
         return tree
 
     @classmethod
@@ -235,8 +267,8 @@ class Plan:
             raise StoreError(f"need a plan of schema {SCHEMA}, got {got!r}")
         if set(tree) - {"schema"} != names:
             raise StoreError(f"need a plan with the fields {sorted(names)}, got {sorted(set(tree) - {'schema'})}")
-        values: dict[str, Any] = {k: frozenset(v) if k in _LAYER_SETS else v for k, v in tree.items() if k != "schema"}
-        return cls(**values)
+        values: dict[str, Any] = {k: frozenset(v) if k in LAYER_SETS else v for k, v in tree.items() if k != "schema"}
+        return cls(**values)  # fastv comes back as a list and is made a tuple by the checks
 
     def to_json(self) -> str:
         """Exact JSON form."""
@@ -250,96 +282,6 @@ class Plan:
         except json.JSONDecodeError as error:
             raise StoreError(f"need JSON of schema {SCHEMA}, got text that does not parse: {error}") from None
         return cls.from_dict(tree)
-
-
-def late_entry(layer: int) -> Plan:
-    """Vision tokens are absent from the first `layer` layers."""
-    return Plan(late_entry=layer)
-
-
-def vision_exit(layer: int) -> Plan:
-    """Vision tokens are present in the first `layer` layers only."""
-    return Plan(vision_exit=layer)
-
-
-def text_exit(layer: int) -> Plan:
-    """From `layer` on, the prompt is computed at its last token only (state drop)."""
-    return Plan(text_exit=layer)
-
-
-def logit_exit(layer: int, *, n_layers: int) -> Plan:
-    """Stop after `layer` of `n_layers` layers: final norm and head read the state there (logit lens)."""
-    check_count(layer, "layer", upper=check_count(n_layers, "n_layers", lower=1))
-    return Plan(skip_layers=frozenset(range(layer, n_layers)))
-
-
-def skip_layers(*layers: int) -> Plan:
-    """Leave whole layers out (ShortGPT, PruneMe)."""
-    return Plan(skip_layers=frozenset(layers))
-
-
-def skip_attention(*layers: int) -> Plan:
-    """The attention of these layers adds nothing (LLM-Drop); they cache nothing."""
-    return Plan(skip_attention=frozenset(layers))
-
-
-def skip_mlp(*layers: int) -> Plan:
-    """The MLP of these layers adds nothing (LLM-Drop)."""
-    return Plan(skip_mlp=frozenset(layers))
-
-
-def random_keep(share: float, *, seed: int = 0) -> Plan:
-    """Keep a random `share` of the vision tokens from layer 0 on: the baseline of equal budget."""
-    return Plan(keep_vision=share, seed=seed)
-
-
-_DEPTHS = {"late_entry": late_entry, "vision_exit": vision_exit, "text_exit": text_exit}
-
-
-def parse_plan(text: str) -> Plan:
-    """Read the text form of a plan, as ``late_entry(4) + skip_layers(7, 9-11)``.
-
-    Raises
-    ------
-    InvalidInputError
-        If a term is not one of the forms that `str` of a plan writes.
-    """
-    plan = Plan()
-    if text.strip() in ("", _IDENTITY):
-        return plan
-    for term in text.split("+"):
-        plan = plan + _term(term.strip())
-    return plan
-
-
-def _term(term: str) -> Plan:
-    match = re.fullmatch(r"(\w+)\(([^()]*)\)", term)
-    name, body = match.groups() if match else ("", "")
-    try:
-        if name in _DEPTHS:
-            return _DEPTHS[name](int(body))
-        if name in _LAYER_SETS:
-            return Plan(**{name: frozenset(_layers(body))})  # type: ignore[arg-type]
-        if name == "random_keep":
-            share, _, seed = body.partition(",")
-            return random_keep(float(share), seed=int(re.sub(r"^\s*seed\s*=", "", seed) or 0))
-    except InvalidInputError:
-        raise
-    except ValueError:
-        pass  # a number that does not parse: the sentence below names the term
-    raise InvalidInputError(
-        "need terms like late_entry(4), vision_exit(24), text_exit(30), skip_layers(3, 7-9), skip_attention(5), "
-        f"skip_mlp(5) or random_keep(0.5, seed=0) joined by +, got {term!r}"
-    )
-
-
-def _layers(body: str) -> Iterable[int]:
-    for part in body.split(","):
-        first, dash, last = part.partition("-")
-        stop = int(last) if dash else int(first)
-        if stop < int(first):
-            raise InvalidInputError(f"need ranges of layers that rise, got {part.strip()!r}")
-        yield from range(int(first), stop + 1)
 
 
 def _ranges(layers: Iterable[int]) -> str:

@@ -87,7 +87,13 @@ def dissect(model: nn.Module, plan: Plan, *, layers_path: str | None, vision_ids
             raise UnsupportedModelError(
                 f"skip_mlp needs an `mlp` module in layer {i}, {type(layers[i]).__name__} has none"
             )
-    needs_vision = any(not p.vision or p.thinned for p in (plan.presence(i, len(layers)) for i in range(len(layers))))
+    if plan.hide_vision and _is_flash(text._attn_implementation):
+        raise UnsupportedModelError(
+            "hide_vision needs attention masks with queries and keys, flash attention has none: call "
+            'model.set_attn_implementation("sdpa")'
+        )
+    presences = [plan.presence(i, len(layers)) for i in range(len(layers))]
+    needs_vision = bool(plan.hide_vision) or any(not p.vision or p.thinned or p.ranked for p in presences)
     if needs_vision and not adapter.vision_ids:
         raise UnsupportedModelError(
             f"the plan {plan} removes vision tokens, but the configuration of {config.model_type} names none; "

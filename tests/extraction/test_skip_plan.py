@@ -6,6 +6,8 @@ from hypothesis import strategies as st
 
 from extraction.skip import (
     Plan,
+    fastv,
+    hide_vision,
     late_entry,
     logit_exit,
     parse_plan,
@@ -32,6 +34,7 @@ def plans(draw):
         skip_layers=draw(layer_sets),
         skip_attention=draw(layer_sets),
         skip_mlp=draw(layer_sets),
+        hide_vision=draw(layer_sets),
         keep_vision=(share := draw(st.none() | st.integers(1, 10).map(lambda k: k / 10))),
         seed=0 if share is None else draw(st.integers(0, 5)),
     )
@@ -59,6 +62,8 @@ def test_text_forms():
     assert parse_plan("identity") == parse_plan("") == parse_plan("late_entry(0)") == Plan()
     assert parse_plan("skip_mlp(2-4,0)+text_exit(3)") == skip_mlp(0, 2, 3, 4) + text_exit(3)
     assert parse_plan("random_keep(0.25)") == random_keep(0.25)
+    assert str(fastv(2, 0.5) + hide_vision(4, 5)) == "hide_vision(4-5) + fastv(2, 0.5)"
+    assert parse_plan("fastv(2, drop=0.5)") == fastv(2, 0.5) == Plan.from_json(fastv(2, 0.5).to_json())
     assert vision_exit(12) != Plan()  # equal only on a decoder of 12 layers
     assert vision_exit(12).is_identity(12)
     assert not vision_exit(12).is_identity(13)
@@ -80,6 +85,11 @@ def test_presence_follows_the_definitions():
     assert not random_keep(0.99).is_identity(5)
     assert not late_entry(1).is_identity(5)
     assert not skip_mlp(0).is_identity(5)
+    assert not hide_vision(0).is_identity(5)
+    assert fastv(2, 0.0).is_identity(5)
+    assert not fastv(4, 0.1).is_identity(5)
+    assert [fastv(2, 0.25).presence(i, 4).ranked for i in range(4)] == [False, False, True, True]
+    assert [fastv(2, 0.25).n_dropped(v) for v in (0, 1, 2, 9, 10)] == [0, 0, 1, 2, 3]
     assert [random_keep(0.25).n_kept(v) for v in (0, 1, 2, 9, 10, 100)] == [0, 1, 1, 2, 3, 25]
 
 
@@ -97,6 +107,15 @@ def test_presence_follows_the_definitions():
         ),
         (lambda: late_entry(5) + late_entry(3), "agree on late_entry to join them, got 5 and 3"),
         (lambda: random_keep(0.0), "keep_vision above 0"),
+        (lambda: fastv(0, 0.5), r"the layer of fastv.*got 0"),
+        (lambda: fastv(2, 1.5), r"the share of fastv inside \[0, 1\], got 1.5"),
+        (lambda: Plan(fastv=3), r"need fastv as \(layer, share"),
+        (lambda: fastv(2, 0.5) + late_entry(2), r"need vision and text tokens in layer 1, by whose"),
+        (lambda: fastv(3, 0.5) + vision_exit(2), r"need vision and text tokens in layer 2"),
+        (lambda: fastv(3, 0.5) + text_exit(1), r"need vision and text tokens in layer 2"),
+        (lambda: fastv(3, 0.5) + skip_layers(2), r"need the attention of layer 2"),
+        (lambda: fastv(3, 0.5) + fastv(2, 0.5), r"agree on fastv"),
+        (lambda: parse_plan("fastv(2)"), r"got 'fastv\(2\)'"),
         (lambda: random_keep(1.2), r"keep_vision inside \[0, 1\], got 1.2"),
         (lambda: logit_exit(7, n_layers=5), r"layer in 0\.\.5, got 7"),
         (lambda: parse_plan("early_entry(4)"), r"got 'early_entry\(4\)'"),

@@ -1,0 +1,116 @@
+"""Input-dependent plans: a rule that is asked before every layer which tokens it computes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+
+from redundancy._validate import check_count, check_real
+
+__all__ = ["LayerInput", "Router", "StillVisionExit"]
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class LayerInput:
+    """What a router sees before a layer runs.
+
+    Attributes
+    ----------
+    layer, n_layers : int
+        The layer about to run, counted from 0, and how many there are.
+    states : Tensor of shape (batch, chunk, d)
+        Every token's state before the layer; a token that was absent so far still has its older one.
+    vision, valid, last : BoolTensor of shape (batch, chunk)
+        Vision tokens; tokens that are not padding; the last valid token of each row.
+    is_prompt : bool
+        Whether the chunk is (a part of) a prompt; False for one new token per row.
+    """
+
+    layer: int
+    n_layers: int
+    states: torch.Tensor
+    vision: torch.Tensor
+    valid: torch.Tensor
+    last: torch.Tensor
+    is_prompt: bool
+
+
+class Router(Protocol):
+    """Anything that maps a `LayerInput` to a BoolTensor (batch, chunk), True where the layer computes; None is all.
+
+    A token left out of one layer keeps its state and leaves no key and value there. Routers may remember what
+    they saw; layer 0 of a chunk starts a forward. One router serves one run: a cache belongs to the router
+    that filled it.
+    """
+
+    def __call__(self, view: LayerInput, /) -> torch.Tensor | None:
+        """Tokens that the layer computes."""
+        ...
+
+
+class StillVisionExit:
+    """Vision tokens of an image leave once they have come to rest, each image at a depth of its own.
+
+    An image leaves before layer i >= `earliest` when the mean cosine distance of its vision tokens between the
+    inputs of the two layers before, i-1 and i, is below `threshold`. Small distances do not make this safe: measure
+    it (`extraction.skip.sweep`) and choose the threshold under risk control like any other plan.
+
+    Parameters
+    ----------
+    threshold : float
+        In [0, 2].
+    earliest : int, default=1
+        First layer that an image may miss, at least 1.
+
+    Attributes
+    ----------
+    depths : list of int
+        Exit depth of each row of the latest prompt; n_layers where the image stayed.
+
+    Notes
+    -----
+    Rows of a batch that leave earlier than others are filled up with dummies, so time is saved only where all
+    rows have left: run such a rule at batch size 1, or sort by depth.
+
+    Examples
+    --------
+    >>> from extraction.skip import Plan, apply
+    >>> from extraction.tiny import tiny_batch, tiny_llava
+    >>> model, rule = tiny_llava(n_layers=4), StillVisionExit(2.0, earliest=3)
+    >>> with apply(model, Plan(), router=rule):
+    ...     _ = model(**tiny_batch(model, 2, 5))
+    >>> rule.depths
+    [3, 3]
+    """
+
+    def __init__(self, threshold: float, *, earliest: int = 1) -> None:
+        self.threshold = check_real(threshold, "threshold", lower=0.0, upper=2.0)
+        self.earliest = check_count(earliest, "earliest", lower=1)
+        self.depths: list[int] = []
+        self._before: torch.Tensor | None = None
+        self._gone: torch.Tensor | None = None
+        self._depth: torch.Tensor | None = None
+
+    def __call__(self, view: LayerInput, /) -> torch.Tensor | None:
+        """Keep all but the vision tokens of images at rest."""
+        if not view.is_prompt:
+            return None
+        if view.layer == 0:
+            self._gone = torch.zeros(len(view.vision), dtype=torch.bool, device=view.vision.device)
+            self._depth = torch.full((len(view.vision),), view.n_layers, device=view.vision.device)
+            self._before = None
+        assert self._gone is not None
+        assert self._depth is not None
+        if self._before is not None and view.layer >= self.earliest:
+            cosine = torch.cosine_similarity(self._before.float(), view.states.float(), dim=-1)
+            mean = ((1.0 - cosine) * view.vision).sum(dim=1) / view.vision.sum(dim=1)
+            # A row without an image has nothing that could leave: 0/0 compares false.
+            leaves = ~self._gone & (mean < self.threshold)
+            self._depth = torch.where(leaves, view.layer, self._depth)
+            self._gone = self._gone | leaves
+        self._before = view.states
+        if view.layer == view.n_layers - 1:
+            self.depths = self._depth.tolist()
+        return ~(view.vision & self._gone[:, None])
