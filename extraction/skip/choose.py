@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import beta, binom
+from scipy.stats import beta
 
+from estimators.risk import Decision, ErrorGraph, p_value, sequentially_reject
 from extraction.skip.plan import Plan
 from extraction.skip.validate import PlanEvaluation
 from redundancy._validate import check_real
@@ -18,7 +19,7 @@ from redundancy.errors import InvalidInputError, StoreError
 __all__ = ["PlanChoice", "PlanTest", "choose_plan", "select_plan"]
 
 SCHEMA = "skip-it/plan-choice/1"
-_METHODS = ("fixed_sequence", "bonferroni")
+_METHODS = ("fixed_sequence", "bonferroni", "holm", "graph")
 _LOSSES = {"accuracy": "loses a right answer of the unmodified model on", "answer": "changes the answer on"}
 
 
@@ -76,7 +77,7 @@ class PlanChoice:
         Every certified plan has a risk of at most `risk`, with at least this confidence jointly.
     loss : {"accuracy", "answer"}
         What counts as a loss.
-    method : {"fixed_sequence", "bonferroni"}
+    method : {"fixed_sequence", "bonferroni", "holm", "graph"}
         How the tests share the error.
     sample_ids : tuple of str
         The samples, in the order of the stored losses.
@@ -121,7 +122,7 @@ class PlanChoice:
         n, tested = self.n_samples, self.n_tested
         plans = f"{tested} plan{'' if tested == 1 else 's'}"
         if self.chosen_test is None:
-            fewest = _fewest_samples(self.risk, min(t.level for t in self.tests))
+            fewest = _fewest_samples(self.risk, min(t.level for t in self.tests if t.level > 0.0))
             hint = f"; at this risk no plan can be certified with fewer than {fewest} samples" if n < fewest else ""
             return (
                 f"No plan is certified at risk {self.risk:g} and confidence {self.confidence_level:g} from {n} samples "
@@ -258,7 +259,9 @@ def choose_plan(
     ``binom.cdf(k, n, r)``: that is the p-value. Fixed-sequence testing goes through a chain from the mildest
     plan (highest cost) to the cheapest, each at the chain's level, and stops at the first that is not
     rejected. Several chains (as late entries and exits) share the error equally, so one that stops early does
-    not stop the others. Bonferroni tests every plan at an equal share.
+    not stop the others; "graph" also hands the share of a chain that is certified to its end on to the others.
+    Bonferroni tests every plan at an equal share, Holm hands the shares of certified plans on to the rest.
+    Losses other than 0/1, graphs of one's own and stopping at any time: `estimators.risk`.
 
     Parameters
     ----------
@@ -276,7 +279,7 @@ def choose_plan(
         r in (0, 1), the tolerated risk.
     confidence_level : float, default=0.95
         Holds jointly for all certified plans.
-    method : {"fixed_sequence", "bonferroni"}
+    method : {"fixed_sequence", "bonferroni", "holm", "graph"}
         How the tests share the error.
     chains : sequence of str, optional
         Chain of each plan; one chain by default.
@@ -308,27 +311,26 @@ def choose_plan(
     if len(losses) != len(plans):
         raise InvalidInputError(f"need losses for each of {len(plans)} plans, got {len(losses)}")
     n = len(sample_ids)
-    level = delta / (len(plans) if method == "bonferroni" else len(set(names)))
-    stopped: set[str] = set()
+    order = sorted(range(len(plans)), key=lambda i: -float(costs[i]))
+    bits = [_bits(losses[i], n, plans[i]) for i in order]
+    p_values = [p_value(_integers(b), risk, kind="binomial") for b in bits]
+    decisions = _decide(p_values, [names[i] for i in order], method, confidence_level)
+    # A plan of a fixed sequence that was not reached shows the level that it would have been tested at.
+    sequence_level = delta / len(set(names))
     tests = []
-    for i in sorted(range(len(plans)), key=lambda i: -float(costs[i])):
-        bits = _bits(losses[i], n, plans[i])
-        p_value = float(binom.cdf(bits.count("1"), n, risk))
-        tested = method == "bonferroni" or names[i] not in stopped
-        certified = tested and p_value <= level
-        if not certified:
-            stopped.add(names[i])
+    for i, b, p, decision in zip(order, bits, p_values, decisions, strict=True):
+        level = sequence_level if method == "fixed_sequence" else decision.level
         tests.append(
             PlanTest(
                 plan=plans[i],
                 cost=float(costs[i]),
                 chain=names[i],
-                losses=bits,
-                p_value=p_value,
+                losses=b,
+                p_value=p,
                 level=level,
-                loss_upper=_upper(bits.count("1"), n, level),
-                is_tested=tested,
-                is_certified=certified,
+                loss_upper=_upper(b.count("1"), n, level),
+                is_tested=decision.is_tested,
+                is_certified=decision.is_rejected,
             )
         )
     certified_tests = [test for test in tests if test.is_certified]
@@ -359,6 +361,21 @@ def _check(plans: Sequence[Plan], costs: Sequence[float], ids: Sequence[str], lo
         check_real(cost, "each cost", lower=0.0)
     if not len(ids) or len({str(i) for i in ids}) != len(ids):
         raise InvalidInputError(f"need at least one sample and unique sample ids, got {len(ids)} ids")
+
+
+def _decide(p_values: list[float], chains: list[str], method: str, confidence_level: float) -> tuple[Decision, ...]:
+    """Outcome of each plan, in test order."""
+    graphs = {
+        "fixed_sequence": lambda: ErrorGraph.chains(chains, connected=False),
+        "graph": lambda: ErrorGraph.chains(chains),
+        "bonferroni": lambda: ErrorGraph.bonferroni(len(chains)),
+        "holm": lambda: ErrorGraph.holm(len(chains)),
+    }
+    return sequentially_reject(p_values, graphs[method](), confidence_level=confidence_level)
+
+
+def _integers(bits: str) -> npt.NDArray[np.int64]:
+    return np.array([int(bit) for bit in bits], dtype=np.int64)
 
 
 def _bits(losses: npt.ArrayLike, n: int, plan: Plan) -> str:

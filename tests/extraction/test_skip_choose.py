@@ -73,6 +73,27 @@ def test_bonferroni_passes_over_a_failure():
     assert all(t.is_tested and t.level == pytest.approx(0.01) for t in choice.tests)
 
 
+def test_holm_and_graphs_hand_the_error_on():
+    losses = with_losses(1, 100, 0, 0, 2)
+    bonferroni, holm = (
+        choose_plan(FAMILY, losses, costs=COSTS, sample_ids=ids(300), risk=0.0255, method=method)
+        for method in ("bonferroni", "holm")
+    )
+    assert [t.is_certified for t in bonferroni.tests] == [True, False, True, True, False]
+    assert [t.is_certified for t in holm.tests] == [True, False, True, True, True]
+    assert holm.chosen == late_entry(5)
+    assert holm.recheck().ok
+    # 3 losses of 300 at 2.6 %: p = 0.046, between half of the error and all of it.
+    arguments = {"costs": COSTS, "sample_ids": ids(300), "risk": 0.026, "chains": ["late", "late", *["exit"] * 3]}
+    apart, joined = (
+        choose_plan(FAMILY, with_losses(0, 0, 0, 3, 0), **arguments, method=method)
+        for method in ("fixed_sequence", "graph")
+    )
+    assert [t.is_certified for t in apart.tests] == [True, True, True, False, False]
+    assert all(t.is_certified for t in joined.tests)
+    assert joined.recheck().ok
+
+
 def test_sentences():
     choice = choose_plan(FAMILY[:1], with_losses(0), costs=[0.9], sample_ids=ids(300))
     assert choice.guarantee == (
