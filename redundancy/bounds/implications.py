@@ -45,8 +45,10 @@ _MOST_ROUNDS = 8  # the longest useful path has five arrows; more rounds only po
 
 
 @bound("given")
-def given(*, quantity: str, value: Evidence, base: float | None = None) -> Bound:
+def given(*, quantity: str, value: Evidence, base: float | None = None, estimated: bool = False) -> Bound:
     """A declared starting point: `value` holds `quantity`, as its supplier says.
+
+    With `estimated` it is a point estimate or an asymptotic interval: whatever rests on it carries the label E.
 
     Raises
     ------
@@ -61,8 +63,11 @@ def given(*, quantity: str, value: Evidence, base: float | None = None) -> Bound
     within = QUANTITIES[quantity][1]
     if not within.includes(interval):
         raise InvalidInputError(f"need {quantity} inside {within}, got {interval}")
-    assumption = Assumption(f"given_{quantity}", f"{quantity} lies in {interval}, as given")
-    return Bound(quantity=quantity, interval=interval, trivial=within, base=base, assumptions=(assumption,))
+    status, evidence = ("estimated", "E") if estimated else ("declared", "P")
+    assumption = Assumption(f"given_{quantity}", f"{quantity} lies in {interval}, as given", status)
+    return Bound(
+        quantity=quantity, interval=interval, trivial=within, base=base, assumptions=(assumption,), evidence=evidence
+    )
 
 
 @bound("logic.intersection")
