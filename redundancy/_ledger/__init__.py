@@ -1,0 +1,1 @@
+"""Data of the theorem ledger by subject: one record per definition, registered bound and false sentence."""

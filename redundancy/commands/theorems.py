@@ -1,0 +1,58 @@
+"""`skip-it theorems`: print the theorem ledger, whole or one statement."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated
+
+import typer
+
+from redundancy.ledger import STATUSES, TheoremRecord, find
+from redundancy.ledger import theorems as records
+
+__all__ = ["theorems"]
+
+
+def theorems(
+    theorem: Annotated[str | None, typer.Argument(help="A theorem id, as thm1.minkowski; all if omitted.")] = None,
+    status: Annotated[
+        str | None, typer.Option("--status", help=f"Only statements that are one of: {', '.join(STATUSES)}.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a list of records as JSON.")] = False,
+) -> None:
+    """Print every statement: as printed in the paper, as used, why they differ, where it is computed.
+
+    Example: skip-it theorems --status refuted
+    """
+    if status is not None and status not in STATUSES:
+        raise typer.BadParameter(f"need one of {', '.join(STATUSES)}, got {status!r}", param_hint="--status")
+    chosen = [find(theorem)] if theorem is not None else list(records())
+    chosen = [record for record in chosen if status in (None, record.status)]
+    if as_json:
+        typer.echo(json.dumps([record.to_record() for record in chosen], indent=1))
+        return
+    for record in chosen:
+        typer.echo(_text(record) if theorem is not None or status is not None else _line(record))
+    if theorem is None and status is None:
+        typer.echo(f"{len(chosen)} statements; `skip-it theorems ID` shows one, `--status refuted` the false ones.")
+
+
+def _line(record: TheoremRecord) -> str:
+    return f"{record.id:<42} {record.status:<10} {record.evidence}  {record.statement}"
+
+
+def _text(record: TheoremRecord) -> str:
+    rows = [
+        ("status", STATUSES[record.status]),
+        ("printed", record.printed),
+        ("used", record.statement),
+        ("deviation", record.deviation),
+        ("counterexample", record.counterexample),
+        ("evidence", record.evidence),
+        ("rests on", ", ".join(record.uses)),
+        ("functions", ", ".join(record.functions)),
+        ("proof check", record.proof_check),
+        ("page", f"docs/theorems/{record.anchor}"),
+    ]
+    head = f"{record.id}: {record.title}"
+    return "\n".join([head, *(f"  {name + ':':<16}{text}" for name, text in rows if text), ""])
