@@ -13,10 +13,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from redundancy._validate import check_real
 from redundancy.certificate import ArrayInput, Bound, BoundCertificate, bound
 from redundancy.concentration.capital import Problem, solve, solved_together
-from redundancy.concentration.sample import Sample, read_sample
+from redundancy.concentration.sample import Sample, error_of, read_sample
 from redundancy.errors import SkipItError
 from redundancy.interval import Interval, round_down, round_up
 
@@ -183,7 +182,7 @@ def betting_upper_columns(values: npt.ArrayLike, *, confidence_level: float) -> 
         In [0, 1]; 1 where nothing was refuted.
     """
     columns = [read_sample(column) for column in np.asarray(values, dtype=np.float64).T]
-    problems = [Problem(s.u, s.w, _delta(confidence_level)) for s in columns]
+    problems = [Problem(s.u, s.w, error_of(confidence_level)) for s in columns]
     with solved_together(problems):
         return np.array([solve(p) for p in problems])
 
@@ -195,7 +194,7 @@ def problem_of(theorem: str, inputs: Mapping[str, Any]) -> Problem | None:
     side, mode = _KINDS[theorem]
     plain: dict[str, Any] = {k: v.values if isinstance(v, ArrayInput) else v for k, v in inputs.items()}
     sample = read_sample(**{k: plain[k] for k in _SAMPLE_INPUTS if k in plain})
-    return Problem(sample.u, sample.w, _delta(plain.get("confidence_level", 0.95)), side, mode)
+    return Problem(sample.u, sample.w, error_of(plain.get("confidence_level", 0.95)), side, mode)
 
 
 def together(
@@ -229,28 +228,13 @@ def rechecking(statements: Iterable[BoundCertificate]) -> Iterator[None]:
         yield
 
 
-def _delta(confidence_level: float) -> float:
-    return 1.0 - check_real(confidence_level, "confidence_level", lower=0.0, upper=1.0, open_ends=True)
-
-
 def _upper(sample: Sample, quantity: str, confidence_level: float, mode: str) -> Bound:
-    level = solve(Problem(sample.u, sample.w, _delta(confidence_level), "upper", mode))
+    level = solve(Problem(sample.u, sample.w, error_of(confidence_level), "upper", mode))
     upper = min(sample.scale, round_up(sample.scale * level)) if level < 1.0 else sample.scale
-    return _bound(sample, quantity, Interval(0.0, upper), confidence_level)
+    return sample.bound(quantity, Interval(0.0, upper), confidence_level)
 
 
 def _lower(sample: Sample, quantity: str, confidence_level: float, mode: str) -> Bound:
-    level = solve(Problem(sample.u, sample.w, _delta(confidence_level), "lower", mode))
+    level = solve(Problem(sample.u, sample.w, error_of(confidence_level), "lower", mode))
     lower = max(0.0, round_down(sample.scale * level))
-    return _bound(sample, quantity, Interval(lower, sample.scale), confidence_level)
-
-
-def _bound(sample: Sample, quantity: str, interval: Interval, confidence_level: float) -> Bound:
-    return Bound(
-        quantity=quantity,
-        interval=interval,
-        trivial=Interval(0.0, sample.scale),
-        assumptions=sample.assumptions,
-        evidence="C",
-        confidence_level=confidence_level,
-    )
+    return sample.bound(quantity, Interval(lower, sample.scale), confidence_level)

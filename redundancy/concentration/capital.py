@@ -25,7 +25,7 @@ import numpy.typing as npt
 
 from redundancy.errors import InvalidInputError
 
-__all__ = ["MAX_BET", "Problem", "bets", "capitals", "solve", "solved_together"]
+__all__ = ["MAX_BET", "MODES", "Problem", "bets", "capitals", "solve", "solved_together"]
 
 Array = npt.NDArray[np.float64]
 
@@ -34,7 +34,8 @@ _GRID_BITS = 40  # bounds are multiples of 2^-40, about 1e-12, always rounded to
 _SLACK = 1e-9  # relative error of a capital: a few ulps for each of up to 10^6 factors
 _BLOCK = 200  # factors are at least 0.05: products of 200 stay above 1e-261, far from where floats lose digits
 _CACHE = 32_768  # numbers per pass: three such arrays stay in a 1 MB cache
-_MODES = ("fixed", "sequence")
+MODES = ("fixed", "sequence")
+_SMALLEST, _LARGEST = float(np.finfo(np.float64).tiny), float(np.finfo(np.float64).max)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -87,8 +88,8 @@ def bets(u: Array, w: Array | None, delta: float, mode: str) -> Array:
     ``sqrt(2 ln(1/delta) / (s^2_{j-1} n))``, with ``j ln(1 + j)`` for n in a sequence; s^2 is the
     running variance around the running mean, shrunk to 1/4 and 1/2 as if one such value had been seen.
     """
-    if mode not in _MODES:
-        raise InvalidInputError(f"need a mode among {_MODES}, got {mode!r}")
+    if mode not in MODES:
+        raise InvalidInputError(f"need a mode among {MODES}, got {mode!r}")
     n = u.shape[-1]
     index = np.arange(1.0, n + 1)
     total = index if w is None else np.cumsum(w, axis=-1)
@@ -105,13 +106,16 @@ def bets(u: Array, w: Array | None, delta: float, mode: str) -> Array:
 def capitals(problem: Problem, m: float) -> Array:
     """Capital after each value, shape (n,), in the bet against a mean of at least (side "lower": at most) m.
 
-    For looking at and for p-values. Products of thousands of values may leave the range of floats; `solve`
-    carries exponents along, this does not.
+    For looking at and for p-values. The bet is stopped before the capital leaves the range of floats, which it
+    may after thousands of values: at the largest float, or with nothing (`solve` carries exponents along instead).
     """
     u, w = problem.u[None], None if problem.w is None else problem.w[None]
     factors = _Growth(problem, u, w).at(np.array([m]))
     with np.errstate(over="ignore", under="ignore"):
-        return np.asarray(np.cumprod(factors, axis=-1)[0])
+        capital = np.minimum(np.cumprod(factors, axis=-1)[0], _LARGEST)
+    # What is left below the smallest float of full precision is given away; there is nothing left to grow back.
+    capital[np.minimum.accumulate(capital) < _SMALLEST] = 0.0
+    return np.asarray(capital)
 
 
 class _Growth:
@@ -126,15 +130,15 @@ class _Growth:
         self._centres, self._factors = np.empty_like(u), np.empty_like(u)
         if kind.population is not None:
             # Without replacement the mean of the j-th draw, given the past, is (N m - seen) / (N - j + 1).
-            self._left = kind.population - np.arange(0.0, u.shape[-1])
-            self._seen = np.concatenate([np.zeros((len(u), 1)), np.cumsum(u, axis=-1)[:, :-1]], axis=-1)
+            self._left = kind.population - np.arange(0.0, u.shape[-1] + 1)
+            self._seen = np.concatenate([np.zeros((len(u), 1)), np.cumsum(u, axis=-1)], axis=-1)
 
     def at(self, m: Array) -> Array:
         """Factors at one m per column, shape (columns, n), in a buffer that the next call reuses."""
         centres, out = self._centres, self._factors
         if self._population is not None:
             # Under the hypothesis the true conditional mean lies in [0, 1] and on the safe side of this one.
-            np.divide(self._population * m[:, None] - self._seen, self._left, out=centres)
+            np.divide(self._population * m[:, None] - self._seen[:, :-1], self._left[:-1], out=centres)
             np.clip(centres, 0.0, 1.0, out=centres)
         elif self._w is None:
             centres[...] = m[:, None]
@@ -152,7 +156,7 @@ class _Growth:
         return np.subtract(1.0, out, out=out)
 
     def impossible(self, m: Array) -> npt.NDArray[np.bool_]:
-        """Whether the values seen exclude the hypothesis for certain, in a finite population."""
+        """Whether what is left of a finite population, before or after any draw, cannot fit the hypothesis."""
         if self._population is None:
             return np.zeros(len(m), dtype=np.bool_)
         rest = self._population * m[:, None] - self._seen

@@ -6,16 +6,18 @@ when all images have equally many tokens, and must be declared otherwise.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from redundancy._validate import check_count, check_real
-from redundancy.certificate import Assumption
+from redundancy.certificate import Assumption, Bound
 from redundancy.errors import InvalidInputError
+from redundancy.interval import Interval
 
-__all__ = ["ESTIMANDS", "Sample", "read_sample"]
+__all__ = ["ESTIMANDS", "Sample", "error_of", "read_sample"]
 
 Array = npt.NDArray[np.float64]
 
@@ -31,6 +33,38 @@ class Sample:
     w: Array | None
     scale: float
     assumptions: tuple[Assumption, ...]
+    order: str = "as given"
+
+    @property
+    def slack(self) -> float:
+        """Absolute rounding error of the average and of a deviation of the values, in units of the scale."""
+        return 4.0 * self.scale * len(self.u) * math.ulp(1.0)
+
+    def bound(
+        self,
+        quantity: str,
+        interval: Interval,
+        confidence_level: float,
+        *,
+        assumptions: tuple[Assumption, ...] | None = None,
+    ) -> Bound:
+        """Outcome of a bound on the mean, with the assumptions of the sample unless others are given."""
+        return Bound(
+            quantity=quantity,
+            interval=interval,
+            trivial=Interval(0.0, self.scale),
+            assumptions=self.assumptions if assumptions is None else assumptions,
+            evidence="C",
+            confidence_level=confidence_level,
+        )
+
+
+def error_of(confidence_level: float) -> float:
+    """``1 - confidence_level``, for a level in (0, 1)."""
+    error = 1.0 - check_real(confidence_level, "confidence_level", lower=0.0, upper=1.0, open_ends=True)
+    if error == 1.0:
+        raise InvalidInputError(f"need a confidence_level that differs from 0 in floats, got {confidence_level!r}")
+    return error
 
 
 def read_sample(
@@ -75,7 +109,7 @@ def read_sample(
     if counts is None:
         if estimand != "image_average":
             raise InvalidInputError(f"need counts for the estimand {estimand!r}, got none; pass sums and counts")
-        return Sample(_unit(x, np.full(len(x), scale)), None, scale, sampling)
+        return Sample(_unit(x, np.full(len(x), scale)), None, scale, sampling, order)
     k = _vector(counts, "counts", "the number of tokens per image")
     if k.shape != x.shape:
         raise InvalidInputError(f"need values and counts of one length, got {len(x)} and {len(k)}")
@@ -87,7 +121,7 @@ def read_sample(
                 f"need tokens in every image, image {int(np.flatnonzero(k == 0)[0])} (counted from 0) has none; "
                 "leave it out by a rule fixed beforehand, or use the token-pooled estimand"
             )
-        return Sample(_unit(x, scale * k), None, scale, sampling)
+        return Sample(_unit(x, scale * k), None, scale, sampling, order)
     if count_max is None:
         raise InvalidInputError("need count_max, the most tokens that an image can have, to pool tokens; declare it")
     count_max = check_count(count_max, "count_max", lower=1)
@@ -95,7 +129,7 @@ def read_sample(
         raise InvalidInputError(f"need counts of at most count_max={count_max}, got {int(k.max())}")
     w = k / count_max
     bounded = Assumption("count_max", f"no image of the population has more than {count_max} tokens")
-    return Sample(np.minimum(_unit(x, scale * k) * w, w), w, scale, (*sampling, bounded))
+    return Sample(np.minimum(_unit(x, scale * k) * w, w), w, scale, (*sampling, bounded), order)
 
 
 def _vector(values: npt.ArrayLike, name: str, what: str) -> Array:

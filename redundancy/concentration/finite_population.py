@@ -1,0 +1,95 @@
+"""Betting bounds on the mean of a finite benchmark that was sampled without replacement."""
+
+from __future__ import annotations
+
+import numpy.typing as npt
+
+from redundancy._validate import check_count
+from redundancy.certificate import Assumption, Bound, bound
+from redundancy.concentration.capital import Problem, solve
+from redundancy.concentration.sample import Sample, error_of, read_sample
+from redundancy.errors import InvalidInputError
+from redundancy.interval import Interval, round_down, round_up
+
+__all__ = ["finite_population_lower", "finite_population_upper"]
+
+
+@bound("mean.finite_population_upper")
+def finite_population_upper(
+    *,
+    values: npt.ArrayLike,
+    population_size: int,
+    quantity: str = "mean",
+    scale: float = 1.0,
+    confidence_level: float = 0.95,
+    order: str = "random",
+) -> Bound:
+    """Upper bound on the mean over all images of a benchmark, from a random part of it; tight when all are seen.
+
+    Parameters
+    ----------
+    values : array_like of shape (n,)
+        One value in [0, scale] per sampled image, in the random order of the draws.
+    population_size : int
+        Images of the benchmark, at least n.
+    quantity, scale, confidence_level, order
+        As `betting_upper`.
+
+    Returns
+    -------
+    BoundCertificate
+        About this benchmark only, not about what it was itself drawn from.
+
+    Notes
+    -----
+    The bet on the j-th image is against its conditional mean ``(N m - sum of seen) / (N - j + 1)``.
+
+    References
+    ----------
+    .. [1] Waudby-Smith and Ramdas (2024), Estimating means of bounded random variables by betting,
+       JRSS-B 86(1), section 5.
+
+    Examples
+    --------
+    Half of the 200 images, none with an error; i.i.d. sampling would give 0.0324.
+
+    >>> round(finite_population_upper(values=[0] * 100, population_size=200).interval.upper, 3)
+    0.023
+    """
+    sample, size = _read(values, population_size, scale, order)
+    level = solve(Problem(sample.u, None, error_of(confidence_level), "upper", "fixed", size))
+    interval = Interval(0.0, min(sample.scale, round_up(sample.scale * level)))
+    return _bound(sample, quantity, interval, confidence_level)
+
+
+@bound("mean.finite_population_lower")
+def finite_population_lower(
+    *,
+    values: npt.ArrayLike,
+    population_size: int,
+    quantity: str = "mean",
+    scale: float = 1.0,
+    confidence_level: float = 0.95,
+    order: str = "random",
+) -> Bound:
+    """Lower bound on the mean over all images of a benchmark; see `finite_population_upper`."""
+    sample, size = _read(values, population_size, scale, order)
+    level = solve(Problem(sample.u, None, error_of(confidence_level), "lower", "fixed", size))
+    interval = Interval(max(0.0, round_down(sample.scale * level)), sample.scale)
+    return _bound(sample, quantity, interval, confidence_level)
+
+
+def _read(values: npt.ArrayLike, population_size: int, scale: float, order: str) -> tuple[Sample, int]:
+    sample = read_sample(values, scale=scale, order=order)
+    size = check_count(population_size, "population_size", lower=1)
+    if size < len(sample.u):
+        raise InvalidInputError(f"need population_size >= the {len(sample.u)} images sampled, got {size}")
+    return sample, size
+
+
+def _bound(sample: Sample, quantity: str, interval: Interval, confidence_level: float) -> Bound:
+    drawn = Assumption(
+        "without_replacement",
+        f"the images are a uniformly random part of a fixed benchmark, in random order ({sample.order})",
+    )
+    return sample.bound(quantity, interval, confidence_level, assumptions=(drawn,))
