@@ -2,7 +2,7 @@
 
 from redundancy.pid.batch import BrojaBatch, broja_batch
 from redundancy.pid.gaussian import GaussianPidEstimate, gaussian_pid
-from redundancy.pid.layers import layer_pair_pid, next_layer_unique_information, performance_gap_upper
+from redundancy.pid.layers import layer_pair_pid, next_layer_unique_information
 from redundancy.pid.result import BrojaResult
 from redundancy.pid.solve import (
     METHODS,
@@ -25,7 +25,6 @@ __all__ = [
     "gaussian_pid",
     "layer_pair_pid",
     "next_layer_unique_information",
-    "performance_gap_upper",
     "union_lower_bound",
     "union_upper_bound",
 ]

@@ -1,7 +1,8 @@
 r"""What unique information says about a pair of layers, and what it does not.
 
 Uni(Z : x_next \ x_prev) bounds the *performance* gap mmse(Z | x_prev) - mmse(Z | x_next); it does not bound the
-functional gap, the disagreement of the two predictors (independent noisy copies have Uni = 0 and disagree).
+functional gap, the disagreement of the two predictors (independent noisy copies have Uni = 0 and disagree). The
+bound itself is ``redundancy.bounds.pinsker.performance_gap_upper``, which takes these intervals.
 """
 
 from __future__ import annotations
@@ -11,15 +12,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from redundancy._validate import check_joint, check_real
-from redundancy.certificate import Assumption, Bound, Evidence, as_interval, bound
-from redundancy.interval import Interval, outward, round_up
+from redundancy._validate import check_joint
+from redundancy.interval import Interval, outward
 from redundancy.pid.problem import EXTENDED_EPS, UNIT_ROUNDOFF
 from redundancy.pid.result import BrojaResult, measured_entropy
 from redundancy.pid.solve import broja
-from redundancy.units import check_base, from_nats, to_nats
+from redundancy.units import check_base, from_nats
 
-__all__ = ["layer_pair_pid", "next_layer_unique_information", "performance_gap_upper"]
+__all__ = ["layer_pair_pid", "next_layer_unique_information"]
 
 
 def layer_pair_pid(joint: npt.ArrayLike, **options: Any) -> BrojaResult:
@@ -72,42 +72,3 @@ def next_layer_unique_information(joint: npt.ArrayLike, *, base: float = 2.0) ->
     value, slack = both.value - given.value, both.error + given.error
     wide = outward(from_nats(value - slack, base), from_nats(value + slack, base))
     return Interval(max(0.0, wide.lower), max(0.0, wide.upper))
-
-
-@bound("unique_information.performance_gap")
-def performance_gap_upper(*, unique_information: Evidence, task_diameter: float, base: float = 2.0) -> Bound:
-    r"""``mmse(Z | x_prev) - mmse(Z | x_next) <= (Delta^2 / 2) Uni(Z : x_next \ x_prev)``, Uni in nats.
-
-    Parameters
-    ----------
-    unique_information : number, Interval or certificate
-        Uni(Z : x_next \ x_prev) in units of `base`; the upper end is used.
-    task_diameter : float
-        Delta >= 0, largest Euclidean distance between two task values.
-    base : float, default=2
-
-    Notes
-    -----
-    Both errors depend on the pair marginals only, so they are the same under the BROJA minimiser Q, where
-    ``mmse_prev - mmse_next <= E_Q |h - f_prev|^2 <= (Delta^2 / 2) I_Q(Z; x_next | x_prev)`` by Pinsker. A bound on
-    the difference of two best possible errors, not on how often the two predictors disagree.
-
-    Examples
-    --------
-    >>> certificate = performance_gap_upper(unique_information=0.0, task_diameter=1.0)
-    >>> certificate.interval.upper
-    0.0
-    """
-    uni = as_interval(unique_information, name="unique_information", within=Interval(0.0, float("inf")))
-    delta = check_real(task_diameter, "task_diameter", lower=0.0)
-    cap = round_up(0.5 * delta * delta)
-    upper = round_up(0.5 * delta * delta * to_nats(uni.upper, base))
-    return Bound(
-        quantity="performance_gap",
-        interval=Interval(-cap, min(cap, upper)),
-        trivial=Interval(-cap, cap),
-        assumptions=(
-            Assumption("finite_codes", "both layers and the task take finitely many values", "declared"),
-            Assumption("task_diameter", "no two task values are further apart than task_diameter", "declared"),
-        ),
-    )

@@ -8,6 +8,7 @@ import pytest
 from scipy.optimize import minimize
 from typer.testing import CliRunner
 
+from redundancy.bounds.pinsker import performance_gap_upper
 from redundancy.commands.broja import broja as command
 from redundancy.commands.broja import read_joint
 from redundancy.errors import InvalidInputError, NotConvergedError
@@ -17,7 +18,6 @@ from redundancy.pid import (
     gaussian_pid,
     layer_pair_pid,
     next_layer_unique_information,
-    performance_gap_upper,
 )
 
 ATOMS = ("unique_x", "unique_y", "redundant", "synergistic")
@@ -208,7 +208,7 @@ def test_performance_gap_bound_holds_and_does_not_bound_the_functional_gap():
             return float((pair @ values**2).sum() - (pair.sum(1) * mean**2).sum())
 
         gap = mmse(joint.sum(0)) - mmse(joint.sum(1))
-        bound = performance_gap_upper(unique_information=uni, task_diameter=1.0)
+        bound = performance_gap_upper(unique_information=uni, diameter=1.0)
         assert bound.interval.lower <= gap <= bound.interval.upper
         assert bound.recheck().ok
         tight = max(tight, gap / bound.interval.upper if bound.interval.upper > 0 else 0.0)
