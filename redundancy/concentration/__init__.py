@@ -11,6 +11,7 @@ from typing import Any
 
 # Public names load on first use: whoever needs one bound pays for one.
 _HOMES = {
+    "AnytimeMeans": "anytime",
     "HolmVerdict": "multiplicity",
     "betting_lower": "betting",
     "betting_sequence_lower": "betting",
