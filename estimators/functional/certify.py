@@ -165,7 +165,7 @@ def _mismatches(codes: tuple[npt.ArrayLike, npt.ArrayLike], split: ImageFolds) -
             f"for {n_rows} rows"
         )
     differ = (first != second).astype(np.float64)
-    return np.bincount(split.index.rows, weights=differ, minlength=split.n_images)
+    return np.asarray(np.bincount(split.index.rows, weights=differ, minlength=split.n_images), dtype=np.float64)
 
 
 def _means(sums: Array, counts: npt.NDArray[np.int64], estimand: str) -> Array:
