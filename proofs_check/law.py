@@ -14,10 +14,10 @@ from itertools import combinations, product
 from typing import Any, TypeAlias
 
 from proofs_check.enclosure import Real, decimal, greatest, log, sqrt, total
+from proofs_check.points import Point, inner, minus, smallest_ball, square
 
-__all__ = ["Law", "Point", "atoms_of", "inner", "minus", "square"]
+__all__ = ["Law", "atoms_of"]
 
-Point: TypeAlias = tuple[Real, ...]
 Atom: TypeAlias = tuple[int, int, int]
 
 
@@ -47,14 +47,22 @@ class Law:
     t: Real = Fraction(0)
     extra: Mapping[str, Any] = field(default_factory=dict)
 
+    @cached_property
+    def is_float(self) -> bool:
+        """Whether the masses are floats: for searches, never for evidence."""
+        return any(isinstance(p, float) for p in self.masses.values())
+
     def marginal(self, axes: str) -> dict[tuple[int, ...], Real]:
         """Masses of the named axes out of "xyz", in that order."""
         places = ["xyz".index(a) for a in axes]
-        found: dict[tuple[int, ...], Real] = {}
-        for atom, mass in self.masses.items():
-            key = tuple(atom[i] for i in places)
-            found[key] = found[key] + mass if key in found else mass
-        return found
+        known: dict[str, dict[tuple[int, ...], Real]] = self.__dict__.setdefault("_marginals", {})
+        if axes not in known:
+            found: dict[tuple[int, ...], Real] = {}
+            for atom, mass in self.masses.items():
+                key = tuple(atom[i] for i in places)
+                found[key] = found[key] + mass if key in found else mass
+            known[axes] = found
+        return known[axes]
 
     @cached_property
     def pair(self) -> dict[tuple[int, ...], Real]:
@@ -145,21 +153,8 @@ class Law:
 
     @cached_property
     def radius_squared(self) -> Real:
-        """R^2, of the smallest ball that holds all task values: the best of the balls spanned by few of them."""
-        values = self.task_values
-        if len(values) == 1:
-            return Fraction(0)
-        best: Real = None
-        for size in range(2, min(len(values), len(values[0]) + 1) + 1):
-            for few in combinations(values, size):
-                centre = _circumcentre(few)
-                if centre is None:
-                    continue
-                radius = square(minus(few[0], centre))
-                inside = all(square(minus(v, centre)) <= _loose(radius) for v in values)
-                if inside and (best is None or radius < best):
-                    best = radius
-        return best
+        """R^2, of the smallest ball that holds all task values."""
+        return smallest_ball(self.task_values)
 
     @cached_property
     def kappa(self) -> Real:
@@ -200,6 +195,11 @@ class Law:
             return self.rho[i][j]
         return 1 - inner(self.x[i], self.y[j]) / (sqrt(square(self.x[i])) * sqrt(square(self.y[j])))
 
+    @property
+    def largest(self) -> Real:
+        """The declared end r of the range of rho, 2 unless `extra` says otherwise."""
+        return self.extra.get("rho_max", 2)
+
     @cached_property
     def mean_distance(self) -> Real:
         """Mean distance e = E rho."""
@@ -238,9 +238,10 @@ class Law:
         """P(rho >= t)."""
         return self.mean(lambda i, j: int(self.distance(i, j) >= t))
 
-    def ball(self, j: int) -> int:
-        """Number of x symbols within t of y symbol j, closed."""
-        return sum(self.distance(i, j) <= self.t for i in range(len(self.x)))
+    def ball(self, j: int, *, open_ball: bool = False) -> int:
+        """Number of x symbols within t of y symbol j, closed unless asked otherwise."""
+        reach = [self.distance(i, j) for i in range(len(self.x))]
+        return sum(r < self.t if open_ball else r <= self.t for r in reach)
 
     def ball_prob(self, i: int) -> Real:
         """P(Y within t of x symbol i), closed."""
@@ -271,8 +272,14 @@ class Law:
 
     def entropy(self, axes: str, given: str = "") -> Real:
         """H(axes | given)."""
-        joint = total(p * log(1 / p) for p in self.marginal(axes + given).values())
-        return joint - (total(p * log(1 / p) for p in self.marginal(given).values()) if given else 0)
+        return self._joint_entropy(axes + given) - (self._joint_entropy(given) if given else 0)
+
+    def _joint_entropy(self, axes: str) -> Real:
+        axes = "".join(sorted(axes))
+        known: dict[str, Real] = self.__dict__.setdefault("_entropies", {})
+        if axes not in known:
+            known[axes] = total(p * log(1 / p) for p in self.marginal(axes).values())
+        return known[axes]
 
     @cached_property
     def forward_entropy(self) -> Real:
@@ -298,6 +305,16 @@ class Law:
     def information_prev(self) -> Real:
         """I(Z; prev | next)."""
         return self.entropy("z", "x") - self.entropy("z", "xy")
+
+    def coded_by(self, *, next_only: bool = False) -> Law:
+        """The law of the codes in `extra`, of both layers or of the next one only."""
+        ahead = self.extra["code_next"]
+        behind = range(len(self.y)) if next_only else self.extra["code_prev"]
+        masses: dict[Atom, Real] = {}
+        for (i, j, k), p in self.masses.items():
+            cell = (ahead[i], behind[j], k)
+            masses[cell] = masses.get(cell, 0) + p
+        return Law(masses, self.x, self.y, self.z)
 
     def obeys(self, chain: str) -> bool:
         """Whether the chain holds exactly: "O" is Y - X - Z, "N" is X - Y - Z."""
@@ -326,48 +343,6 @@ def atoms_of(law: Law) -> str:
     tail = [f"t = {decimal(law.t)}"] if law.rho is not None else []
     tail += [f"{k} = {_show(v)}" for k, v in law.extra.items()]
     return "; ".join([*shown, *tail])
-
-
-def inner(a: Point, b: Point) -> Real:
-    """Scalar product."""
-    return total(u * v for u, v in zip(a, b, strict=True))
-
-
-def square(a: Point) -> Real:
-    """Squared norm."""
-    return inner(a, a)
-
-
-def minus(a: Point, b: Point) -> Point:
-    """Difference."""
-    return tuple(u - v for u, v in zip(a, b, strict=True))
-
-
-def _circumcentre(points: Sequence[Point]) -> Point | None:
-    """Centre of the smallest sphere through all points, in their affine hull; None if they are dependent."""
-    origin = points[0]
-    edges = [minus(p, origin) for p in points[1:]]
-    rows = [[2 * inner(a, b) for b in edges] + [square(a)] for a in edges]
-    for k in range(len(rows)):
-        pivot = next((r for r in range(k, len(rows)) if abs(rows[r][k]) > _tiny(rows[r][k])), None)
-        if pivot is None:
-            return None
-        rows[k], rows[pivot] = rows[pivot], rows[k]
-        rows[k] = [v / rows[k][k] for v in rows[k]]
-        for r in range(len(rows)):
-            if r != k:
-                factor = rows[r][k]
-                rows[r] = [u - factor * v for u, v in zip(rows[r], rows[k], strict=True)]
-    weights = [row[-1] for row in rows]
-    return tuple(o + total(w * e[d] for w, e in zip(weights, edges, strict=True)) for d, o in enumerate(origin))
-
-
-def _tiny(x: Real) -> Real:
-    return 1e-12 if isinstance(x, float) else 0
-
-
-def _loose(x: Real) -> Real:
-    return x * (1 + 1e-9) + 1e-15 if isinstance(x, float) else x
 
 
 def _point(points: Sequence[Point], index: int) -> str:

@@ -1,0 +1,240 @@
+"""Theorems 3 and 4 as checkable statements about entropies, balls and distances, in nats."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+from itertools import combinations
+
+from proofs_check.enclosure import Real, greatest, least, log, total
+from proofs_check.law import Law
+from proofs_check.statements.base import Constants, Side, Statement
+
+__all__ = ["ENTROPIC", "binary_divergence", "binary_entropy", "fano_of_lists", "xlogx_ratio"]
+
+_ONE = Fraction(1)
+_FANO = ("uniform on a ball", "uniform errors", "star", "all far", "path, middle known")
+_ALIKE = ("equal layers", "all far", "diagonal", "constant layer", "independent bits, distant")
+
+
+def _times_log(p: Real, x: Real) -> Real:
+    """Product p log x with 0 log 0 = 0."""
+    return p * log(x) if p else Fraction(0)
+
+
+def xlogx_ratio(p: Real, q: Real) -> Real:
+    """Product p log(p/q) with 0 log 0 = 0."""
+    return p * log(p / q) if p else Fraction(0)
+
+
+def binary_entropy(p: Real) -> Real:
+    """H2(p)."""
+    return _times_log(p, 1 / p if p else 1) + _times_log(1 - p, 1 / (1 - p) if p != 1 else 1)
+
+
+def binary_divergence(p: Real, q: Real) -> Real:
+    """Divergence d(p || q) of two bits."""
+    return xlogx_ratio(p, q) + xlogx_ratio(1 - p, 1 - q)
+
+
+def _printed_fano(law: Law, c: Constants, *, open_balls: bool = False) -> Real:
+    """Sum a H2(P) + b P log((K - N_min)/N_max) + d log N_max, capped at log K."""
+    far = law.tail(law.t)
+    balls = [law.ball(j, open_ball=open_balls) for j in range(len(law.y))]
+    least_ball, most = min(balls), max(balls)
+    rest = len(law.x) - least_ball
+    inside = log(Fraction(most))
+    return least(
+        c["a"] * binary_entropy(far) + c["b"] * (_times_log(far, Fraction(rest)) - far * inside) + c["d"] * inside,
+        log(Fraction(len(law.x))),
+    )
+
+
+def fano_of_lists(law: Law, lists: Sequence[frozenset[int]], c: Constants) -> Real:
+    """Sum a E h2(miss | size) + b E[hit log|L|] + d E[miss log(K - |L|)]."""
+    size_of = [len(s) for s in lists]
+    k = len(law.x)
+    result: Real = Fraction(0)
+    for size in sorted({size_of[j] for j in law.prev_law}):
+        mass = total(p for j, p in law.prev_law.items() if size_of[j] == size)
+        miss = total(p for (i, j), p in law.pair.items() if size_of[j] == size and i not in lists[j])
+        result = result + c["a"] * mass * binary_entropy(miss / mass)
+        result = result + c["b"] * _times_log(mass - miss, Fraction(size))
+        result = result + c["d"] * _times_log(miss, Fraction(k - size))
+    return result
+
+
+def _balls(law: Law, t: Real) -> list[frozenset[int]]:
+    return [frozenset(i for i in range(len(law.x)) if law.distance(i, j) <= t) for j in range(len(law.y))]
+
+
+def _all_distances(law: Law) -> list[Real]:
+    return sorted({law.distance(i, j) for i in range(len(law.x)) for j in range(len(law.y))})
+
+
+def _shells(law: Law, cuts: Sequence[Real], c: Constants) -> Real:
+    """Sum a H(S) + b E log #{x : S(x,Y) = S} for the shells between the cuts."""
+    shell = [[sum(law.distance(i, j) > cut for cut in cuts) for j in range(len(law.y))] for i in range(len(law.x))]
+    masses: dict[int, Real] = {}
+    inside: Real = Fraction(0)
+    for (i, j), p in law.pair.items():
+        s = shell[i][j]
+        masses[s] = masses.get(s, 0) + p
+        inside = inside + _times_log(p, Fraction(sum(shell[k][j] == s for k in range(len(law.x)))))
+    return c["a"] * total(_times_log(p, 1 / p) for p in masses.values()) + c["b"] * inside
+
+
+def _best_shells(law: Law, c: Constants) -> Real:
+    inner = _all_distances(law)[:-1]
+    return least(
+        *(_shells(law, cuts, c) for size in range(len(inner) + 1) for cuts in combinations(inner, size)),
+    )
+
+
+def _best_radius(law: Law, c: Constants) -> Real:
+    return least(*(fano_of_lists(law, _balls(law, t), c) for t in _all_distances(law)))
+
+
+def _cross_entropy(law: Law, c: Constants) -> Real:
+    q = law.extra["predictor"]
+    return c["a"] * total(p * log(1 / q[j][i]) for (i, j), p in law.pair.items())
+
+
+def _printed_information(law: Law, c: Constants) -> Real:
+    """Sum a (1-P) log(1/p_max) - b P log(1 - p_min) - d H2(P)."""
+    far = law.tail(law.t)
+    balls = [law.ball_prob(i) for i in range(len(law.x))]
+    # With P = 0 (P = 1) no ball is surely missed (hit), and 0 log 0 = 0.
+    near_term = -_times_log(1 - far, max(balls))
+    far_term = -_times_log(far, 1 - min(balls))
+    return c["a"] * near_term + c["b"] * far_term - c["d"] * binary_entropy(far)
+
+
+def _binary(law: Law, c: Constants) -> Real:
+    return c["a"] * binary_divergence(1 - law.tail(law.t), law.independent_ball_prob)
+
+
+def _best_binary(law: Law, c: Constants) -> Real:
+    values = []
+    for t in _all_distances(law):
+        q = total(m for r, _, m in law.distance_laws if r <= t)
+        values.append(binary_divergence(1 - law.tail(t), q))
+    return c["a"] * greatest(Fraction(0), *values)
+
+
+def _law_of_distance(law: Law, c: Constants) -> Real:
+    return c["a"] * total(xlogx_ratio(p, q) for _, p, q in law.distance_laws)
+
+
+def _variational(law: Law, c: Constants) -> Real:
+    """Difference b E phi(rho) - a ln E' exp phi(rho), phi = log of the weight of the distance."""
+    weights = law.extra["weights"]
+    known = [(weights[min(k, len(weights) - 1)], p, q) for k, (_, p, q) in enumerate(law.distance_laws)]
+    mean = total(_times_log(p, w) for w, p, _ in known)
+    return c["b"] * mean - c["a"] * log(total(q * w for w, _, q in known))
+
+
+_TABLE = ("distance table", "range")
+
+
+def _upper(
+    theorem: str, claim: str, right: Side, needs: tuple[str, ...], names: str, families: tuple[str, ...]
+) -> Statement:
+    """A statement with H(next|prev) on the left and constants 1."""
+    return Statement(
+        theorem=theorem,
+        claim=f"H(X|Y) <= {claim}",
+        left=lambda law, c: law.forward_entropy,
+        right=right,
+        needs=needs,
+        constants=dict.fromkeys(names, _ONE),
+        families=families,
+    )
+
+
+def _lower(
+    theorem: str, claim: str, left: Side, needs: tuple[str, ...], names: str, families: tuple[str, ...]
+) -> Statement:
+    """A statement with I(next;prev) on the right and constants 1."""
+    return Statement(
+        theorem=theorem,
+        claim=f"{claim} <= I(X;Y)",
+        left=left,
+        right=lambda law, c: law.mutual_information,
+        needs=needs,
+        constants=dict.fromkeys(names, _ONE),
+        families=families,
+    )
+
+
+ENTROPIC: tuple[Statement, ...] = (
+    _upper(
+        "thm3.printed",
+        "min(a H2(P) + b P log((K-N_min)/N_max) + d log N_max, log K)",
+        _printed_fano,
+        (*_TABLE, "balls"),
+        "abd",
+        (*_FANO, "two points, open balls"),
+    ),
+    _upper("thm3.predictor", "a E[-log q(X|Y)]", _cross_entropy, ("predictor",), "a", ("exact predictor",)),
+    _upper(
+        "thm3.list",
+        "a H2(P) + b (1-P) log k + d P log(K-k)",
+        lambda law, c: fano_of_lists(law, law.extra["lists"], c),
+        ("lists of one size",),
+        "abd",
+        ("list of one", "uniform errors", "list of two"),
+    ),
+    _upper(
+        "thm3.sized_lists",
+        "a E h2(miss|size) + b E[hit log|L|] + d E[miss log(K-|L|)]",
+        lambda law, c: fano_of_lists(law, law.extra["lists"], c),
+        ("lists",),
+        "abd",
+        ("list of one", "uniform errors", "list of two"),
+    ),
+    _upper(
+        "thm3.ball",
+        "a E h2(far|N) + b E[near log N(Y)] + d E[far log(K-N(Y))]",
+        lambda law, c: fano_of_lists(law, _balls(law, law.t), c),
+        _TABLE,
+        "abd",
+        _FANO,
+    ),
+    _upper("thm3.best_radius", "min over t of the ball form (a, b, d)", _best_radius, _TABLE, "abd", _FANO),
+    _upper(
+        "thm3.shells",
+        "a H(S) + b E log #{x : S(x,Y) = S}",
+        lambda law, c: _shells(law, law.extra["cuts"], c),
+        (*_TABLE, "shells"),
+        "ab",
+        (*_FANO, "skewed shells"),
+    ),
+    _upper(
+        "thm3.best_shells",
+        "min over partitions of the shell form (a, b)",
+        _best_shells,
+        _TABLE,
+        "ab",
+        (*_FANO, "skewed shells"),
+    ),
+    _lower(
+        "thm4.printed",
+        "a (1-P) log(1/p_max) - b P log(1-p_min) - d H2(P)",
+        _printed_information,
+        _TABLE,
+        "abd",
+        (*_ALIKE, "uniform errors"),
+    ),
+    _lower("thm4.binary", "a d(1-P || q_t)", _binary, _TABLE, "a", _ALIKE),
+    _lower("thm4.law", "a KL(rho joint || rho product)", _law_of_distance, _TABLE, "a", _ALIKE),
+    _lower(
+        "thm4.variational",
+        "b E phi(rho) - a ln E' exp phi(rho)",
+        _variational,
+        (*_TABLE, "test function"),
+        "ab",
+        ("best test function", *_ALIKE),
+    ),
+    _lower("thm4.best_radius", "a max over t of d(1-P || q_t)", _best_binary, _TABLE, "a", _ALIKE),
+)

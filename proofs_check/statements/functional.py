@@ -1,0 +1,306 @@
+"""Theorems 1 and 2 and the trivial caps as checkable statements about the functional gap F."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+
+from proofs_check.enclosure import Real, greatest, least, sqrt, total
+from proofs_check.law import Law
+from proofs_check.points import Point, inner, minus, square
+from proofs_check.statements.base import Constants, Statement
+
+__all__ = ["FUNCTIONAL", "probe_error", "probe_gap", "truncated"]
+
+_ONE = Fraction(1)
+_FLIPS = ("flip", "flip of one layer", "sign", "constant next")
+_CHAINS = ("noisy reading of next", "noisy reading of previous", "chain of signs, task reads next")
+_CHAINS_BACK = ("chain of signs, task reads previous",)
+
+
+def _alpha(law: Law) -> Real:
+    return sqrt(law.alpha_squared)
+
+
+def _beta(law: Law) -> Real:
+    return sqrt(law.beta_squared)
+
+
+def truncated(law: Law, lipschitz_squared: Real, c: Constants) -> Real:
+    """E min(lipschitz^2 |X-Y|^2, d Delta^2)."""
+    cap = c["d"] * law.diameter_squared
+    return law.mean(lambda i, j: least(lipschitz_squared * square(minus(law.x[i], law.y[j])), cap))
+
+
+def _proximal(law: Law, lipschitz_squared: Real, c: Constants) -> Real:
+    far = law.tail(law.t)
+    near = least(c["a"] * lipschitz_squared * law.t, law.diameter_squared)
+    return near * (1 - far) + least(c["b"] * lipschitz_squared, law.diameter_squared) * far
+
+
+def probe_gap(law: Law) -> Real:
+    """G = E|probe(X) - probe(Y)|^2."""
+    ahead, behind = law.extra["probe_next"], law.extra["probe_prev"]
+    return law.mean(lambda i, j: square(minus(ahead[i], behind[j])))
+
+
+def probe_error(law: Law, axis: str) -> Real:
+    """Error eta = E|probe - f|^2 of one layer."""
+    probe: Sequence[Point] = law.extra["probe_next" if axis == "x" else "probe_prev"]
+    masses, f = (law.next_law, law.f_next) if axis == "x" else (law.prev_law, law.f_prev)
+    return total(p * square(minus(probe[k], f[k])) for k, p in masses.items())
+
+
+def _roots(law: Law) -> Real:
+    return sqrt(probe_error(law, "x")) + sqrt(probe_error(law, "y"))
+
+
+def _mean_roots(law: Law) -> Real:
+    return sqrt(law.error("x", law.extra["probe_next"])) + sqrt(law.error("y", law.extra["probe_prev"]))
+
+
+def _direct(law: Law) -> Real:
+    """E(<w, X> - <w, Y>)^2."""
+    w = law.extra["direction"]
+    return law.mean(lambda i, j: inner(w, minus(law.x[i], law.y[j])) ** 2)
+
+
+FUNCTIONAL: tuple[Statement, ...] = (
+    Statement(
+        theorem="thm1.printed",
+        claim="F <= a (alpha^2 + beta^2) E rho",
+        left=lambda law, c: law.gap,
+        right=lambda law, c: c["a"] * (law.alpha_squared + law.beta_squared) * law.mean_distance,
+        needs=("unit norm", "one space"),
+        constants={"a": Fraction(4)},
+        families=_FLIPS,
+    ),
+    Statement(
+        theorem="thm1.printed",
+        part="printed, strict",
+        claim="E rho < eps/2: F < 2 (alpha^2 + beta^2) eps",
+        left=lambda law, c: law.gap,
+        # Every eps above 2 E rho is allowed; with alpha = beta = 0 the sides agree for all of them.
+        right=lambda law, c: (law.alpha_squared + law.beta_squared) * 2 * (2 * law.mean_distance + 1),
+        needs=("unit norm", "one space"),
+        relation="<",
+        true=False,
+        families=("constant task", "sign"),
+    ),
+    Statement(
+        theorem="thm1.minkowski",
+        claim="F <= a (alpha + beta)^2 E|X-Y|^2",
+        left=lambda law, c: law.gap,
+        right=lambda law, c: c["a"] * (_alpha(law) + _beta(law)) ** 2 * law.squared_distance,
+        needs=("one space",),
+        constants={"a": _ONE},
+        families=_FLIPS,
+    ),
+    Statement(
+        theorem="thm1.unit_norm",
+        claim="F <= a (alpha + beta)^2 e (2 - e), factor 1 for e > 1",
+        left=lambda law, c: law.gap,
+        right=lambda law, c: c["a"] * (_alpha(law) + _beta(law)) ** 2 * _scaled(law.mean_distance),
+        needs=("unit norm", "one space"),
+        constants={"a": _ONE},
+        families=_FLIPS,
+    ),
+    Statement(
+        theorem="thm1.residual",
+        claim="F <= a (beta sqrt V(prev|next) + alpha sqrt V(next|prev))^2",
+        left=lambda law, c: law.gap,
+        right=lambda law, c: (
+            c["a"] * (_beta(law) * sqrt(law.residual_prev) + _alpha(law) * sqrt(law.residual_next)) ** 2
+        ),
+        needs=("one space",),
+        constants={"a": _ONE},
+        families=_FLIPS,
+    ),
+    Statement(
+        theorem="thm1.chain",
+        part="previous - next - task",
+        claim="F <= a alpha^2 V(next|prev)",
+        left=lambda law, c: law.gap,
+        right=lambda law, c: c["a"] * law.alpha_squared * law.residual_next,
+        needs=("one space", "previous - next - task"),
+        constants={"a": _ONE},
+        families=_CHAINS,
+    ),
+    Statement(
+        theorem="thm1.chain",
+        part="next - previous - task",
+        claim="F <= a beta^2 V(prev|next)",
+        left=lambda law, c: law.gap,
+        right=lambda law, c: c["a"] * law.beta_squared * law.residual_prev,
+        needs=("one space", "next - previous - task"),
+        constants={"a": _ONE},
+        families=(*_CHAINS_BACK, "constant next"),
+    ),
+    Statement(
+        theorem="thm1.truncated",
+        claim="F <= a (sqrt E min(alpha^2|X-Y|^2, d Delta^2) + sqrt E min(beta^2|X-Y|^2, d Delta^2))^2",
+        left=lambda law, c: law.gap,
+        right=lambda law, c: (
+            c["a"] * (sqrt(truncated(law, law.alpha_squared, c)) + sqrt(truncated(law, law.beta_squared, c))) ** 2
+        ),
+        needs=("one space",),
+        constants={"a": _ONE, "d": _ONE},
+        families=(*_FLIPS, "rare jump"),
+    ),
+    Statement(
+        theorem="thm1.proximal",
+        part="alpha",
+        claim="E min(alpha^2|X-Y|^2, Delta^2) <= min(a alpha^2 t, Delta^2)(1-P) + min(b alpha^2, Delta^2) P",
+        left=lambda law, c: truncated(law, law.alpha_squared, {"d": _ONE}),
+        right=lambda law, c: _proximal(law, law.alpha_squared, c),
+        needs=("unit norm", "one space", "range"),
+        constants={"a": Fraction(2), "b": Fraction(4)},
+        families=("orthogonal states", "flip"),
+    ),
+    Statement(
+        theorem="thm1.proximal",
+        part="beta",
+        claim="E min(beta^2|X-Y|^2, Delta^2) <= min(a beta^2 t, Delta^2)(1-P) + min(b beta^2, Delta^2) P",
+        left=lambda law, c: truncated(law, law.beta_squared, {"d": _ONE}),
+        right=lambda law, c: _proximal(law, law.beta_squared, c),
+        needs=("unit norm", "one space", "range"),
+        constants={"a": Fraction(2), "b": Fraction(4)},
+        families=("orthogonal states", "flip"),
+    ),
+    Statement(
+        theorem="cap.variance",
+        part="variance",
+        claim="F <= a Var Z",
+        left=lambda law, c: law.gap,
+        right=lambda law, c: c["a"] * law.variance,
+        constants={"a": _ONE},
+        families=("fresh bit", "one-hot labels"),
+    ),
+    Statement(
+        theorem="cap.variance",
+        part="radius",
+        claim="Var Z <= a R^2",
+        left=lambda law, c: law.variance,
+        right=lambda law, c: c["a"] * law.radius_squared,
+        constants={"a": _ONE},
+        families=("fresh bit", "one-hot labels"),
+    ),
+    Statement(
+        theorem="cap.probe_errors",
+        claim="F <= a (sqrt mse_next + sqrt mse_prev)^2",
+        left=lambda law, c: law.gap,
+        right=lambda law, c: c["a"] * _mean_roots(law) ** 2,
+        needs=("probes",),
+        constants={"a": _ONE},
+        families=("flip", "probes off"),
+    ),
+    Statement(
+        theorem="thm2.printed",
+        claim="G <= a eta_next + a eta_prev + b (alpha^2 + beta^2) E rho",
+        left=lambda law, c: probe_gap(law),
+        right=lambda law, c: (
+            c["a"] * (probe_error(law, "x") + probe_error(law, "y"))
+            + c["b"] * (law.alpha_squared + law.beta_squared) * law.mean_distance
+        ),
+        needs=("unit norm", "one space", "probes"),
+        constants={"a": Fraction(3), "b": Fraction(12)},
+        families=("probes off", "probes off at a flip", "probes far off"),
+    ),
+    Statement(
+        theorem="thm2.printed",
+        part="with F",
+        claim="G <= a (eta_next + eta_prev + F)",
+        left=lambda law, c: probe_gap(law),
+        right=lambda law, c: c["a"] * (probe_error(law, "x") + probe_error(law, "y") + law.gap),
+        needs=("probes",),
+        constants={"a": Fraction(3)},
+        families=("probes off at a flip", "probes far off"),
+    ),
+    Statement(
+        theorem="thm2.printed",
+        part="printed, strict",
+        claim="E rho < eps/2: G < 3 eta_next + 3 eta_prev + 6 (alpha^2 + beta^2) eps",
+        left=lambda law, c: probe_gap(law),
+        right=lambda law, c: (
+            3 * (probe_error(law, "x") + probe_error(law, "y"))
+            + 6 * (law.alpha_squared + law.beta_squared) * (2 * law.mean_distance + 1)
+        ),
+        needs=("unit norm", "one space", "probes"),
+        relation="<",
+        true=False,
+        families=("constant task", "sign"),
+    ),
+    Statement(
+        theorem="thm2.minkowski",
+        part="upper",
+        claim="sqrt G <= sqrt F + a (sqrt eta_next + sqrt eta_prev)",
+        left=lambda law, c: sqrt(probe_gap(law)),
+        right=lambda law, c: sqrt(law.gap) + c["a"] * _roots(law),
+        needs=("probes",),
+        constants={"a": _ONE},
+        families=("probes off", "probes far off"),
+    ),
+    Statement(
+        theorem="thm2.minkowski",
+        part="lower",
+        claim="sqrt F - a (sqrt eta_next + sqrt eta_prev) <= sqrt G",
+        left=lambda law, c: sqrt(law.gap) - c["a"] * _roots(law),
+        right=lambda law, c: sqrt(probe_gap(law)),
+        needs=("probes",),
+        constants={"a": _ONE},
+        families=("probes constant", "probes off"),
+    ),
+    Statement(
+        theorem="thm2.inverse",
+        part="upper",
+        claim="sqrt F <= sqrt G + a (sqrt eta_next + sqrt eta_prev)",
+        left=lambda law, c: sqrt(law.gap),
+        right=lambda law, c: sqrt(probe_gap(law)) + c["a"] * _roots(law),
+        needs=("probes",),
+        constants={"a": _ONE},
+        families=("probes constant", "flip", "sign"),
+    ),
+    Statement(
+        theorem="thm2.inverse",
+        part="lower",
+        claim="sqrt G - a (sqrt eta_next + sqrt eta_prev) <= sqrt F",
+        left=lambda law, c: sqrt(probe_gap(law)) - c["a"] * _roots(law),
+        right=lambda law, c: sqrt(law.gap),
+        needs=("probes",),
+        constants={"a": _ONE},
+        families=("probes far off", "probes off"),
+    ),
+    Statement(
+        theorem="thm2.inverse",
+        part="errors",
+        claim="eta_next <= a mse_next",
+        left=lambda law, c: probe_error(law, "x"),
+        right=lambda law, c: c["a"] * law.error("x", law.extra["probe_next"]),
+        needs=("probes",),
+        constants={"a": _ONE},
+        families=("probes far off", "probes constant"),
+    ),
+    Statement(
+        theorem="thm2.function",
+        claim="X = g(Y): G <= a (sqrt eta_prev + sqrt(eta_next + F))^2",
+        left=lambda law, c: probe_gap(law),
+        right=lambda law, c: c["a"] * (sqrt(probe_error(law, "y")) + sqrt(probe_error(law, "x") + law.gap)) ** 2,
+        needs=("next is a function", "probes"),
+        constants={"a": _ONE},
+        families=("constant next, probes off", "probes far off"),
+    ),
+    Statement(
+        theorem="thm2.probe_lipschitz",
+        claim="E|f(X)-f(Y)|^2 <= a L^2 E|X-Y|^2 for f(s) = <w, s>, L = |w|",
+        left=lambda law, c: _direct(law),
+        right=lambda law, c: c["a"] * square(law.extra["direction"]) * law.squared_distance,
+        needs=("linear probe",),
+        constants={"a": _ONE},
+        families=("flip", "two lengths", "sign"),
+    ),
+)
+
+
+def _scaled(e: Real) -> Real:
+    """1 - (1 - e)^2 up to its peak, 1 beyond."""
+    return 1 - greatest(1 - e, 0 * e) ** 2
