@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Protocol
 
 import numpy as np
@@ -26,7 +27,9 @@ REGULARISATION = (1e-15, 1e-12, 1e-9, 1e-6)  # after Jacobi scaling, the next if
 _TO_BOUNDARY = 0.99  # share of the longest step taken; 0.999 saves half an iteration and stalls now and then
 _CAP = 8.0  # largest move of a multiplier in one step
 _REFINE_BELOW = 1e-4  # complementarity (nats) from which the Newton steps are refined
-_REFINEMENTS = 1
+_REFINEMENTS = 3
+_FAR = 4.0  # a marginal this many times too small gets the logarithmic-mean Newton step
+_LAG = 0.01  # least centring, as a share of what the slack equations are off by
 _STALL = 8  # certificates in a row without progress
 
 
@@ -81,117 +84,139 @@ class Kernel(Protocol):
     def adjoint(self, d: Array) -> Array:
         """R' d, the change of log S."""
 
-    def factor(self, s: Array, z: Array, over: Array, regularisation: float) -> bool:
-        """Factor the Newton matrix at (s, z), `over` being R s; False if it is not numerically positive definite."""
+    def factor(self, s: Array, ratio: Array, diagonal: Array, regularisation: float) -> bool:
+        """Factor the Newton matrix with ratio = s / z and `diagonal` in place of R s; False if it breaks down."""
 
-    def backsolve(self, rhs: Array) -> Array:
-        """Solve with the last factor."""
+    def solve(self, rhs: Array) -> tuple[Array, Array, Array]:
+        """(d, R'd, (s / z) R'd) with the last factor."""
 
-    def multiply(self, d: Array, s: Array, z: Array) -> Array:
-        """The Newton matrix without regularisation, times d."""
+    def marginal_change(self, d: Array, s: Array, v: Array) -> Array:
+        """sum of s r_t (dlam_t + dmu_t) + R v: how the marginals move, to first order, if v = ds - s R'd."""
 
     def unpack(self, theta: Array, s: Array) -> tuple[Array, Array, Array]:
         """(s on the grid, lam, mu) in the orientation of the caller."""
 
 
 class DenseKernel:
-    """Newton matrix T(X+Y) square, filled in a few numpy calls and factored whole: for small tables."""
+    """Newton matrix T(X+Y) square, filled in a few numpy calls and factored whole: for small tables.
+
+    Multipliers are ordered (symbol, target), all of x before all of y: every block of the matrix is T x T, the two
+    diagonal halves are block diagonal, and only the lower triangle is filled.
+    """
 
     def __init__(self, a: Array, b: Array) -> None:
         t, x = a.shape
         y = b.shape[1]
         m = x + y
         self.x, self.y, self.t, self.m, self.n = x, y, t, m, t * m
-        table = np.concatenate([a, b], axis=1)
+        table = np.concatenate([a, b], axis=1).T.copy()
         self.table, self.on = table, table > 0.0
-        all_on = bool(self.on.all())
-        active = None if all_on else np.flatnonzero((self.on[:, :x].T.astype(float) @ self.on[:, x:]).ravel() > 0.0)
-        self.cells = None if active is None or len(active) == x * y else active
-        cx, cy = np.divmod(np.arange(x * y) if self.cells is None else self.cells, y)
-        columns = np.arange(len(cx))
-        self.incidence = np.zeros((m, len(cx)))
-        self.incidence[cx, columns] = 1.0
-        self.incidence[x + cy, columns] = 1.0
-        self.incidence_t = np.ascontiguousarray(self.incidence.T)
-        self.mask = None if all_on else (self.on[:, cx] & self.on[:, x + cy]).astype(np.float64)
+        self.all_on = bool(self.on.all())
+        self.cells = None
+        if not self.all_on:
+            active = np.flatnonzero((self.on[:x].astype(float) @ self.on[x:].T).ravel() > 0.0)
+            self.cells = None if len(active) == x * y else active
+        self.incidence, self.incidence_t = _incidence(x, y)
+        self.p_x, self.p_y = np.add.reduce(a, 0), np.add.reduce(b, 0)
+        self.weights = np.multiply.outer(self.p_x, self.p_y).ravel()
+        self.mask = None
+        if not self.all_on:
+            cx, cy = np.divmod(np.arange(x * y), y)
+            mask = self.on[cx] & self.on[x + cy]
+            if self.cells is not None:
+                self.incidence = np.ascontiguousarray(self.incidence[:, self.cells])
+                self.incidence_t = np.ascontiguousarray(self.incidence.T)
+                self.weights, mask = self.weights[self.cells], mask[self.cells]
+            self.mask = mask.astype(np.float64)
+            self.dead = np.flatnonzero(~self.on)
         self.c = table.ravel()
-        self.p_t, self.p_x, self.p_y = a.sum(1), a.sum(0), b.sum(0)
-        self.weights = self.p_x[cx] * self.p_y[cy]
-        self.diagonal = slice(None, None, self.n + 1)
-        self.targets = np.arange(t)
-        # Gauge: lam_t + k, mu_t - k is the same law. A unit pivot on the heaviest mu of every t picks one
+        self.ones = np.ones(t)
+        self.blocks = np.arange(m)
+        # Gauge: lam_t + k, mu_t - k is the same law. A raised pivot on the heaviest mu of every t picks one
         # representative; right-hand sides are orthogonal to the gauge, so the solution is not biased.
-        self.gauge = (self.targets * m + x + b.argmax(1)) * (self.n + 1)
+        self.gauge = (x + b.argmax(1)) * t + np.arange(t)
 
     def start(self) -> tuple[Array, Array]:
         """First multipliers and s0."""
         x = self.x
-        theta = np.log(np.where(self.on, self.table, 1.0))
-        theta[:, :x] -= np.log(self.p_x)
-        theta[:, x:] -= np.log(self.p_y) + np.log(self.p_t)[:, None]
-        theta[~self.on] = 0.0
+        theta = np.log(self.table if self.all_on else np.where(self.on, self.table, 1.0))
+        theta[:x] -= np.log(self.p_x)[:, None]
+        theta[x:] -= np.log(self.p_y)[:, None]
+        theta[x:] -= np.log(np.add.reduce(self.table[:x], 0))
+        if not self.all_on:
+            theta[~self.on] = 0.0
         theta = theta.ravel()
         return theta, self.weights * np.exp(self.set_point(theta))
 
     def shift(self, theta: Array, by: float) -> Array:
         """Lower log S everywhere."""
-        shifted = theta.reshape(self.t, self.m).copy()
-        shifted[:, : self.x] -= by
-        return shifted.ravel()
+        shifted = theta.copy()
+        shifted[: self.t * self.x] -= by
+        return shifted
 
     def set_point(self, theta: Array) -> Array:
         """Move to theta; log S."""
-        e = np.exp(theta.reshape(self.t, self.m) @ self.incidence)
+        e = np.exp(self.incidence_t @ theta.reshape(self.m, self.t))
         if self.mask is not None:
             e *= self.mask
-        total = np.add.reduce(e, 0)
-        self.r = e / total
+        total = e @ self.ones
+        e /= total[:, None]
+        self.r = e
         return np.asarray(np.log(total))
 
     def apply(self, v: Array) -> Array:
         """R v."""
-        return np.asarray((self.r * v) @ self.incidence_t).reshape(-1)
+        return (self.incidence @ (self.r * v[:, None])).reshape(-1)
 
     def adjoint(self, d: Array) -> Array:
         """R' d."""
-        return np.asarray(np.add.reduce((d.reshape(self.t, self.m) @ self.incidence) * self.r, 0))
+        spread = self.incidence_t @ d.reshape(self.m, self.t)
+        spread *= self.r
+        return np.asarray(spread @ self.ones)
 
-    def factor(self, s: Array, z: Array, over: Array, regularisation: float) -> bool:
-        """Factor the Newton matrix."""
-        t, x, y, r = self.t, self.x, self.y, self.r
-        outer = (r * (s / z - s))[:, None, :] * r
-        blocks = outer @ self.incidence_t  # (T, T, X + Y): the matrix is block diagonal over x and over y
-        outer[self.targets, self.targets] += r * s
+    def newton_matrix(self, s: Array, ratio: Array, diagonal: Array, regularisation: float) -> Array:
+        """Lower triangle of the Newton matrix with `ratio` = s / z - s, (n, n)."""
+        t, x, y, m, n, r = self.t, self.x, self.y, self.m, self.n, self.r
+        outer = (r * ratio[:, None])[:, :, None] * r[:, None, :]  # (cells, T, T)
+        own = self.incidence @ outer.reshape(-1, t * t)
+        outer.reshape(-1, t * t)[:, :: t + 1] += r * s[:, None]
         if self.cells is not None:
-            grid = np.zeros((t, t, x * y))
-            grid[:, :, self.cells] = outer
+            grid = np.zeros((x * y, t, t))
+            grid[self.cells] = outer
             outer = grid
-        outer = outer.reshape(t, t, x, y)
-        h = np.zeros((self.n, self.n))
-        view = h.reshape(t, self.m, t, self.m)
-        view[:, x:, :, :x] = outer.transpose(0, 3, 1, 2)
-        view[:, :x, :, x:] = outer.transpose(0, 2, 1, 3)
-        np.einsum("aibi->abi", view)[...] = blocks
+        h = np.zeros((n, n))
+        view = h.reshape(m, t, m, t)
+        view[x:, :, :x, :] = outer.reshape(x, y, t, t).transpose(1, 2, 0, 3)
+        view[self.blocks, :, self.blocks, :] = own.reshape(m, t, t)
         flat = h.reshape(-1)
-        flat[self.diagonal] += over
-        d = flat[self.diagonal]
-        self.scale = 1.0 / np.sqrt(np.where(d > 0.0, d, 1.0))
-        h *= self.scale
-        h *= self.scale[:, None]
-        flat[self.diagonal] += regularisation
-        flat[self.gauge] += 1.0
+        pivots = flat[:: n + 1]
+        pivots += diagonal
+        pivots *= 1.0 + regularisation
+        if not self.all_on:
+            pivots[self.dead] = 1.0
+        pivots[self.gauge] += diagonal[self.gauge]
+        return h
+
+    def factor(self, s: Array, ratio: Array, diagonal: Array, regularisation: float) -> bool:
+        """Factor the Newton matrix."""
+        h = self.newton_matrix(s, ratio - s, diagonal, regularisation)
         self.factored, info = dpotrf(h.T, lower=0, clean=0, overwrite_a=1)
+        self.ratio = ratio
         return bool(info == 0)
 
-    def backsolve(self, rhs: Array) -> Array:
+    def solve(self, rhs: Array) -> tuple[Array, Array, Array]:
         """Solve with the last factor."""
-        return np.asarray(dpotrs(self.factored, rhs * self.scale, lower=0)[0] * self.scale)
+        d = dpotrs(self.factored, rhs, lower=0)[0]
+        change = self.adjoint(d)
+        return d, change, self.ratio * change
 
-    def multiply(self, d: Array, s: Array, z: Array) -> Array:
-        """Unregularised Newton matrix times d."""
-        spread = d.reshape(self.t, self.m) @ self.incidence
-        change = np.add.reduce(spread * self.r, 0)
-        return np.asarray((self.r * (s * spread + (s / z - s) * change)) @ self.incidence_t).reshape(-1)
+    def marginal_change(self, d: Array, s: Array, v: Array) -> Array:
+        """Change of the marginals to first order."""
+        spread = self.incidence_t @ d.reshape(self.m, self.t)
+        spread *= s[:, None]
+        spread += v[:, None]
+        spread *= self.r
+        return (self.incidence @ spread).reshape(-1)
 
     def unpack(self, theta: Array, s: Array) -> tuple[Array, Array, Array]:
         """(s, lam, mu) for the caller."""
@@ -201,8 +226,20 @@ class DenseKernel:
         else:
             grid = np.zeros(x * y)
             grid[self.cells] = s
-        table = theta.reshape(self.t, self.m)
-        return grid.reshape(x, y), table[:, :x].copy(), table[:, x:].copy()
+        table = theta.reshape(self.m, self.t)
+        return grid.reshape(x, y), table[:x].T.copy(), table[x:].T.copy()
+
+
+@lru_cache(maxsize=16)
+def _incidence(x: int, y: int) -> tuple[Array, Array]:
+    """Which of the X + Y symbols each of the X Y cells has; shared, never written to."""
+    columns = np.arange(x * y)
+    matrix = np.zeros((x + y, x * y))
+    matrix[columns // y, columns] = 1.0
+    matrix[x + columns % y, columns] = 1.0
+    transposed = np.ascontiguousarray(matrix.T)
+    matrix.flags.writeable = transposed.flags.writeable = False
+    return matrix, transposed
 
 
 def interior_point(
@@ -254,20 +291,20 @@ def _iterate(
     s = np.maximum(s, floor * weights)
     top = float(log_s.max()) + 0.5
     theta = kernel.shift(theta, top)
-    log_s = log_s - top
-    kernel.set_point(theta)
+    log_s = kernel.set_point(theta)
     z = -log_s
     total_weight = float(weights.sum())
     stalled, checked_at = 0, math.inf
     for iteration in range(max_iterations + 1):
         state.iterations = iteration
-        gap = float(s @ z)
+        products = s * z
+        gap = float(np.add.reduce(products))
         over = kernel.apply(s)
         residual = c - over
         late = time.perf_counter() > deadline
         ready = gap < 0.7 * tolerance and gap < 0.5 * checked_at
         if ready and gap > 1e-3 * tolerance:
-            ready = float(np.abs(residual).sum()) < 4.0 * tolerance  # else the certificate cannot pass yet
+            ready = float(np.add.reduce(np.abs(residual))) < 4.0 * tolerance  # else the certificate cannot pass yet
         last = iteration == max_iterations or late
         if ready or last or not math.isfinite(gap) or (iteration >= 25 and iteration % 5 == 0):
             if not math.isfinite(gap):
@@ -286,34 +323,44 @@ def _iterate(
             state.status = "time limit" if late else "iteration limit"
             break
         slack_residual = -log_s - z
-        sz, zi = s * z, 1.0 / z
-        if not any(kernel.factor(s, z, over, reg) for reg in REGULARISATION):
+        zi = 1.0 / z
+        ratio = s * zi
+        diagonal = _damped(over, c)
+        if not any(kernel.factor(s, ratio, diagonal, reg) for reg in REGULARISATION):
             state.offer(a, b, *kernel.unpack(theta, s), relative_error)
             state.status = "stalled"
             break
-        base = residual + kernel.apply(s * slack_residual * zi)
 
-        # Predictor: the plain Newton direction, which tells how much centring the step needs.
-        d = kernel.backsolve(base + over)
-        dz = slack_residual - kernel.adjoint(d)
-        ds = -s - s * dz * zi
-        primal = min(1.0, -1.0 / min(float((ds / s).min()), -1.0))
-        dual = min(1.0, -1.0 / min(float((dz * zi).min()), -1.0))
-        affine = float((s + primal * ds) @ (z + dual * dz))
-        sigma = min(max((affine / gap) ** 3, 1e-4), 0.9)
+        # Predictor: the plain Newton direction, which tells how much centring the step needs. With
+        # w = dz / z it has ds = -s (1 + w), so everything about it follows from w.
+        known = ratio * slack_residual
+        w = (slack_residual - kernel.solve(c + kernel.apply(known))[1]) * zi
+        primal = 1.0 / max(1.0 + float(np.maximum.reduce(w)), 1.0)
+        dual = 1.0 / max(-float(np.minimum.reduce(w)), 1.0)
+        turned = products * w
+        first, second = float(np.add.reduce(turned)), float(turned @ w)
+        affine = (1.0 - primal) * gap + (dual * (1.0 - primal) - primal) * first - primal * dual * second
+        # Complementarity must not outrun the slacks: far off the constraints, small s z leads into a corner.
+        lag = _LAG * float(s @ np.abs(slack_residual)) / gap
+        sigma = min(max((affine / gap) ** 3, lag, 1e-4), 0.9) if math.isfinite(affine) else 0.9
 
-        target = (sigma * gap / total_weight) * weights - sz - ds * dz
-        rhs = base - kernel.apply(target * zi)
-        d = kernel.backsolve(rhs)
+        target = ((sigma * gap / total_weight) * weights + turned + turned * w) * zi
+        d, change, lift = kernel.solve(c + kernel.apply(known - target))
+        ds = target - s - known + lift
         if gap < _REFINE_BELOW:
-            # The regularisation biases the step by about its own size; refinement takes that out.
+            # s / z amplifies rounding in d; ds is an unknown of its own here, so the marginals come out right.
+            off = float(np.add.reduce(np.abs(residual)))
             for _ in range(_REFINEMENTS):
-                d = d + kernel.backsolve(rhs - kernel.multiply(d, s, z))
-        dz = slack_residual - kernel.adjoint(d)
-        ds = (target - s * dz) * zi
-        longest = -1.0 / min(float((ds / s).min()), float((dz * zi).min()), -_TO_BOUNDARY)
+                error = residual - kernel.marginal_change(d, s, ds - s * change) - (diagonal - over) * d
+                size = float(np.add.reduce(np.abs(error)))
+                if size < 1e-2 * off or size < 1e-2 * tolerance or not math.isfinite(size):
+                    break
+                more, turn, lift = kernel.solve(error)
+                d, change, ds = d + more, change + turn, ds + lift
+        dz = slack_residual - change
+        longest = -1.0 / min(float(np.minimum.reduce(ds / s)), float(np.minimum.reduce(dz * zi)), -_TO_BOUNDARY)
         step = _TO_BOUNDARY * min(1.0, longest)
-        largest = float(np.abs(d).max())
+        largest = float(np.maximum.reduce(np.abs(d)))
         if not math.isfinite(largest):
             state.offer(a, b, *kernel.unpack(theta, s), relative_error)
             state.status = "stalled"
@@ -321,5 +368,18 @@ def _iterate(
         step = min(step, _CAP / largest) if step * largest > _CAP else step
         theta = theta + step * d
         s = s + step * ds
-        z = z + step * dz
         log_s = kernel.set_point(theta)
+        z = np.maximum(z + step * dz, -log_s)  # a slack is never below what the multipliers have
+
+
+def _damped(over: Array, c: Array) -> Array:
+    """R s, raised to the logarithmic mean with the wanted marginal where it is far too small.
+
+    The marginal grows as exp(d): Newton's own c / over - 1 would overshoot by orders of magnitude, and capping the
+    whole step for the sake of one multiplier would stop all the others. The logarithmic mean asks for log(c / over).
+    """
+    if not bool((c > _FAR * over).any()):
+        return over
+    safe = np.maximum(over, 1e-300)
+    far = c > _FAR * over
+    return np.where(far, (c - safe) / np.log(np.where(far, c, 2.0 * safe) / safe), over)

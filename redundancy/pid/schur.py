@@ -82,16 +82,17 @@ class SchurKernel:
         dl, dm = self._split(d)
         return self._gather(((self.left * dl).T @ self.right + self.left.T @ (self.right * dm)) / self.total)
 
-    def factor(self, s: Array, z: Array, over: Array, regularisation: float) -> bool:
+    def factor(self, s: Array, ratio: Array, diagonal: Array, regularisation: float) -> bool:
         """Factor the Newton matrix."""
         t, x, y = self.t, self.x, self.y
         left, right, total = self.left, self.right, self.total
         u = self._scatter(s) / total
-        w = self._scatter(s / z - s) / total / total
+        w = self._scatter(ratio - s) / total / total
+        self.ratio = ratio
         diag = np.arange(t)
         pairs = (right[:, None] * right).reshape(t * t, y)
         block_x = (w @ pairs.T).reshape(x, t, t) * left.T[:, :, None] * left.T[:, None, :]
-        over_x, over_y = self._split(over)
+        over_x, over_y = self._split(diagonal)
         block_x[:, diag, diag] += over_x.T
         pairs = (left[:, None] * left).reshape(t * t, x)
         block_y = (w.T @ pairs.T).reshape(y, t, t) * right.T[:, :, None] * right.T[:, None, :]
@@ -127,7 +128,7 @@ class SchurKernel:
         self.scale_y = scale_y.T.ravel()
         return bool(info == 0)
 
-    def backsolve(self, rhs: Array) -> Array:
+    def solve(self, rhs: Array) -> tuple[Array, Array, Array]:
         """Solve with the last factor."""
         t, x = self.t, self.x
         k = t * x
@@ -135,17 +136,18 @@ class SchurKernel:
         dm = dpotrs(self.factored, rhs[k:] * self.scale_y - self.eliminated.T @ h, lower=1)[0]
         rest = (h - self.eliminated @ dm).reshape(x, t, 1)
         dl = (np.swapaxes(self.inverse, 1, 2) @ rest)[:, :, 0].T
-        return np.concatenate([dl.ravel(), dm * self.scale_y])
+        d = np.concatenate([dl.ravel(), dm * self.scale_y])
+        change = self.adjoint(d)
+        return d, change, self.ratio * change
 
-    def multiply(self, d: Array, s: Array, z: Array) -> Array:
-        """Unregularised Newton matrix times d."""
+    def marginal_change(self, d: Array, s: Array, v: Array) -> Array:
+        """Change of the marginals to first order."""
         dl, dm = self._split(d)
         left, right = self.left, self.right
-        u = self._scatter(s) / self.total
-        over_x = left * (dl * (right @ u.T) + (right * dm) @ u.T)
-        over_y = right * (dm * (left @ u) + (left * dl) @ u)
-        diagonal = np.concatenate([over_x.ravel(), over_y.ravel()])
-        return diagonal + self.apply((s / z - s) * self.adjoint(d))
+        u, w = self._scatter(s) / self.total, self._scatter(v) / self.total
+        over_x = left * (dl * (right @ u.T) + (right * dm) @ u.T + right @ w.T)
+        over_y = right * (dm * (left @ u) + (left * dl) @ u + left @ w)
+        return np.concatenate([over_x.ravel(), over_y.ravel()])
 
     def unpack(self, theta: Array, s: Array) -> tuple[Array, Array, Array]:
         """(s, lam, mu) for the caller."""

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from redundancy._validate import check_count, check_real
 from redundancy.errors import InvalidInputError, NotConvergedError
+from redundancy.pid.augmented import AugmentedKernel
 from redundancy.pid.binary import binary_bounds
 from redundancy.pid.dual import certify, dual_bound, primal_bound
 from redundancy.pid.first_order import first_order
@@ -298,14 +299,14 @@ def _solve(
 def _attempts(method: str, cells: int) -> list[tuple[type[DenseKernel] | type[SchurKernel], float]]:
     """Kernels and starting floors in the order tried.
 
-    A heavier start is slower and sturdier on masses that spread over many orders of magnitude; so is the dense
-    matrix, which never divides by a small S.
+    A heavier start is slower and sturdier on masses that spread over many orders of magnitude; the augmented matrix
+    keeps the digits that a reduced one loses when the sources nearly copy each other.
     """
     first: type[DenseKernel] | type[SchurKernel] = DenseKernel if method == "dense" else SchurKernel
-    plan: list[tuple[type[DenseKernel] | type[SchurKernel], float]] = [(first, 0.1), (first, 1.0)]
-    if method == "schur" and cells <= _RESCUE_CELLS:
-        plan += [(DenseKernel, 0.1), (DenseKernel, 1.0)]
-    return plan
+    plan: list[tuple[type[DenseKernel] | type[SchurKernel], float]] = [(first, 0.1)]
+    if cells <= _RESCUE_CELLS:
+        plan += [(AugmentedKernel, 0.1), (AugmentedKernel, 1.0)]
+    return [*plan, (first, 1.0)]
 
 
 def _better(one: SolverState, two: SolverState, goal: float) -> SolverState:
