@@ -1,0 +1,14 @@
+"""Independent re-check of stored certificates: one formula per theorem, written afresh, in exact arithmetic.
+
+>>> from proofs_check.recheck import recheck
+>>> from redundancy.bounds.lemmas import squared_sum_upper
+>>> certificate = squared_sum_upper(first=1.0, second=2.0, third=0.5)
+>>> report = recheck(certificate)
+>>> report.ok, report.rows[0].status
+(True, 'confirmed')
+"""
+
+from proofs_check.recheck.report import RecheckReport, Row
+from proofs_check.recheck.run import covered, recheck
+
+__all__ = ["RecheckReport", "Row", "covered", "recheck"]

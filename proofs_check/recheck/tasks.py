@@ -1,0 +1,144 @@
+"""Theorem 5, recomputed: the functional gap from information, entropy, guesses and mismatch of codes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from fractions import Fraction
+
+from proofs_check.enclosure import Real, enclose, least, log, sqrt
+from proofs_check.recheck.gaps import CHAINS, gap
+from proofs_check.recheck.lemmas import marginal
+from proofs_check.recheck.record import Claim, Inputs
+from proofs_check.recheck.task_values import mismatch_constant, squared_radius
+
+__all__ = ["RULES"]
+
+_DISCRETE = ("discrete_states", "both layers are discrete (finite codes)", "declared")
+_COMMON = (
+    "common_alphabet",
+    "both layers are coded in one finite alphabet, the gap is that of the codes",
+    "declared",
+)
+_VALUES = ("task_values", "the task takes no other values than those listed", "declared")
+_KINDS = {"scalar": Fraction(1), "one_hot": Fraction(1), "vector": Fraction(7, 4)}
+_HALF = Fraction(1, 2)
+
+
+def _range(diameter: Fraction | None = None, radius: Fraction | None = None) -> tuple[str, str, str]:
+    parts = [] if diameter is None else [f"no two task values are further apart than {float(diameter):g}"]
+    parts += [] if radius is None else [f"all task values lie in one ball of radius {float(radius):g}"]
+    return ("task_range", " and ".join(parts), "declared")
+
+
+def _ceiling(diameter: Fraction | None, radius: Fraction | None) -> Real:
+    """R^2, or Delta^2/2 which is no less (Jung)."""
+    squares = [] if radius is None else [radius**2]
+    return min([*squares, *([] if diameter is None else [diameter**2 / 2])])
+
+
+def _printed(given: Inputs) -> Claim:
+    norm = given.number("norm_bound", 0)
+    upper = 2 * norm**2 * enclose(given.nats("conditional_entropy")[1])
+    text = ("task_norm", f"the task has norm at most {float(norm):g}", "declared")
+    return gap(None, upper, CHAINS["prev-next-task"], text, _DISCRETE, cap=norm**2)
+
+
+def _information(given: Inputs) -> Claim:
+    chain, diameter = given.choice("chain", list(CHAINS)), given.number("diameter", 0)
+    upper = _HALF * diameter**2 * enclose(given.nats("information")[1])
+    return gap(given, upper, CHAINS[chain], _range(diameter), cap=_ceiling(diameter, None))
+
+
+def _entropy(given: Inputs) -> Claim:
+    chain, radius = given.choice("chain", list(CHAINS)), given.number("radius", 0)
+    bits = enclose(given.nats("entropy")[1]) / log(Fraction(2))
+    return gap(given, radius**2 * bits, CHAINS[chain], _range(None, radius), _DISCRETE, cap=radius**2)
+
+
+def _guessing(given: Inputs) -> Claim:
+    chain, radius = given.choice("chain", list(CHAINS)), given.number("radius", 0)
+    _, masses = given.law("joint", 2)
+    guessed = 0 if chain == "prev-next-task" else 1
+    seen = marginal(masses, (1 - guessed,))
+    best: dict[int, Fraction] = {}
+    for index, p in masses.items():
+        best[index[1 - guessed]] = max(best.get(index[1 - guessed], Fraction(0)), p)
+    spread = Fraction(0)
+    for (k,), mass in seen.items():
+        p = best[k] / mass
+        spread += mass * (4 * p * (1 - p) if p >= _HALF else 1)
+    slack = radius**2 * Fraction(len(masses) + 4, 10**13)
+    return gap(
+        None, radius**2 * spread, CHAINS[chain], _range(None, radius), _DISCRETE, cap=radius**2, slack=slack
+    )  # fmt: skip
+
+
+def _coupling(given: Inputs) -> Claim:
+    chain, diameter = given.choice("chain", list(CHAINS)), given.number("diameter", 0)
+    upper = diameter**2 * given.probability("miss_prob")[1]
+    text = ("task_diameter", f"no two task values are further apart than {float(diameter):g}", "declared")
+    return gap(None, upper, CHAINS[chain], text, cap=_ceiling(diameter, None))
+
+
+def _mismatch(given: Inputs) -> Claim:
+    values = given.rows("task_values")
+    p = given.probability("mismatch_prob")[1]
+    extent = 2 * max(abs(v) for row in values for v in row)
+    slack = extent**2 * Fraction(len(values[0]) + 16, 10**13)
+    upper = mismatch_constant(values) * p
+    return gap(None, upper, _COMMON, _VALUES, evidence="P", cap=squared_radius(values), slack=slack)
+
+
+def _mismatch_diameter(given: Inputs) -> Claim:
+    kind, diameter = given.choice("kind", list(_KINDS)), given.number("diameter", 0)
+    upper = _KINDS[kind] * diameter**2 * given.probability("mismatch_prob")[1]
+    text = f"a {kind} task no two values of which are further apart than {float(diameter):g}"
+    return gap(None, upper, _COMMON, ("task_kind", text, "declared"), evidence="P", cap=_ceiling(diameter, None))
+
+
+def _roots(given: Inputs, first: str, second: str) -> Real:
+    return (enclose(sqrt(given.nats(first)[1])) + sqrt(given.nats(second)[1])) ** 2
+
+
+def _free_information(given: Inputs) -> Claim:
+    diameter = given.number("diameter", 0)
+    upper = _HALF * diameter**2 * _roots(given, "information_next", "information_prev")
+    return gap(given, upper, _range(diameter), evidence="P", cap=_ceiling(diameter, None))
+
+
+def _free_entropy(given: Inputs) -> Claim:
+    radius = given.number("radius", 0)
+    diameter = None if given.absent("diameter") else given.number("diameter", 0)
+    constant: Real = enclose(radius**2) / log(Fraction(2))
+    if diameter is not None:
+        constant = least(constant, diameter**2 / 2)
+    upper = constant * _roots(given, "forward_entropy", "backward_entropy")
+    return gap(given, upper, _range(diameter, radius), _DISCRETE, evidence="P", cap=_ceiling(diameter, radius))
+
+
+def _performance_gap(given: Inputs) -> Claim:
+    diameter = given.number("diameter", 0)
+    upper = _HALF * diameter**2 * enclose(given.nats("unique_information")[1])
+    claim = gap(given, upper, _range(diameter), evidence="P", cap=_ceiling(diameter, None), quantity="mmse_increase")
+    cap = claim.trivial[1]
+    return Claim(
+        quantity="mmse_increase",
+        lower=-enclose(cap),
+        upper=claim.upper,
+        trivial=(-enclose(cap), cap),
+        assumptions=claim.assumptions,
+    )
+
+
+RULES: dict[str, Callable[[Inputs], Claim]] = {
+    "thm5.printed": _printed,
+    "thm5.information": _information,
+    "thm5.entropy": _entropy,
+    "thm5.guessing": _guessing,
+    "thm5.coupling": _coupling,
+    "thm5.mismatch": _mismatch,
+    "thm5.mismatch_diameter": _mismatch_diameter,
+    "thm5.free_information": _free_information,
+    "thm5.free_entropy": _free_entropy,
+    "thm5.performance_gap": _performance_gap,
+}

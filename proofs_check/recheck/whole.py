@@ -1,0 +1,178 @@
+"""What must agree across a certificate: sample sizes, levels, layers, and the sentence that is put to readers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from proofs_check.recheck.record import exact
+
+__all__ = ["problems_of_pair", "problems_of_profile"]
+
+Problems = list[tuple[str, str]]
+
+_SILENT = "Says nothing about: raw-state entropy, other populations, or the network with a layer removed."
+_UNITS = {2.0: "bits", math.e: "nats", 10.0: "bans"}
+_WHOLE_SAMPLE = ("mean_distance", "tail_prob", "tail_prob_closed", "mismatch_prob")
+_LEAVES = 4  # mean distance and tail, from either side
+_NAMES = {
+    "mean_distance": "mean distance",
+    "tail_prob": "P(distance > t)",
+    "tail_prob_closed": "P(distance >= t)",
+    "conditional_entropy": "H(next code | previous code)",
+    "backward_entropy": "H(previous code | next code)",
+    "mismatch_prob": "P(codes differ)",
+    "ball_prob": "P(distance <= t) of different images",
+    "error_prev": "squared error of the probe on the previous layer",
+    "error_next": "squared error of the probe on the next layer",
+    "mmse_increase": "loss of an ideal reader of the previous layer",
+    "information_next": "I(task; next | previous)",
+}
+_MEANS = {
+    "image_average": "means are over images of the mean over an image's tokens",
+    "token_pooled": "means are over tokens: expected sum over expected count",
+}
+
+
+def problems_of_pair(pair: Mapping[str, Any], sentence: str, arrays: Mapping[str, Any]) -> Problems:
+    """What is wrong with a layer pair beside its statements."""
+    found = _sample_sizes(pair, arrays, "")
+    if not any(s["failures"] for s in pair["statements"]):
+        known = {"n_images": 0, "n_tokens": 0, "population": "none: the law is given"}
+        found += [(name, f"is {pair[name]!r}, and nothing was sampled") for name, v in known.items() if pair[name] != v]
+    expected = _sentence_of_pair(pair)
+    if sentence != expected:
+        found.append(("sentence", f"is not what the statements say, which is: {expected}"))
+    return found
+
+
+def problems_of_profile(body: Mapping[str, Any]) -> Problems:
+    """What is wrong with a profile beside its statements."""
+    pairs, level = body["pairs"], body["confidence_level"]
+    found: Problems = []
+    for k, pair in enumerate(pairs):
+        found += _sample_sizes(pair, body["arrays"], f"pairs[{k}].")
+        found += [
+            (f"pairs[{k}].{name}", f"is {pair[name]!r}, the profile says {body[name]!r}")
+            for name in ("n_images", "population")
+            if pair[name] != body[name]
+        ]
+    for group in dict.fromkeys(pair["group"] for pair in pairs):
+        layers = [pair["layer"] for pair in pairs if pair["group"] == group]
+        if layers != list(range(1, len(layers) + 1)):
+            found.append(("pairs", f"layers of {group} are {layers}, need 1, 2, ..."))
+    if len({sum(p["group"] == g for p in pairs) for g in {p["group"] for p in pairs}}) > 1:
+        found.append(("pairs", "the groups have unequal numbers of layers"))
+    sampled = [s for pair in pairs for s in pair["statements"] if "values" in s["inputs"]]
+    if len(sampled) != _LEAVES * len(pairs):
+        found.append(("pairs", f"need {_LEAVES * len(pairs)} sampling statements, got {len(sampled)}"))
+    single = 1.0 - (1.0 - level) / max(1, _LEAVES * len(pairs))
+    for s in sampled:
+        if s["inputs"]["estimand"] != body["estimand"]:
+            found.append(("estimand", f"is {body['estimand']!r}, a statement has {s['inputs']['estimand']!r}"))
+            break
+        if s["inputs"]["confidence_level"] != single:
+            found.append(("confidence_level", f"{level!r} needs {single!r} for each sampling statement"))
+            break
+    failures = {key: delta for pair in pairs for s in pair["statements"] for key, delta in s["failures"]}
+    if math.fsum(failures.values()) > (1.0 - level) * (1 + 1e-9):
+        found.append(("confidence_level", f"the statements may fail with {math.fsum(failures.values())!r} in all"))
+    expected = _sentence_of_profile(body)
+    if body["sentence"] != expected:
+        found.append(("sentence", f"is not what the statements say, which is: {expected}"))
+    if not _is_digest(body["statistics_digest"]):
+        found.append(("statistics_digest", f"is no SHA-256: {body['statistics_digest']!r}"))
+    return found
+
+
+def _is_digest(text: Any) -> bool:
+    return isinstance(text, str) and len(text) == 64 and set(text) <= set("0123456789abcdef")
+
+
+def _sample_sizes(pair: Mapping[str, Any], arrays: Mapping[str, Any], place: str) -> Problems:
+    # The arrays themselves are checked against their hashes; here only the totals count.
+    return [
+        (f"{place}{name}", f"is {pair[name]}, the sample has {size}")
+        for s in pair["statements"]
+        if s["quantity"] in _WHOLE_SAMPLE and "counts" in s["inputs"]
+        for name, size in _totals(arrays, s["inputs"]["counts"])
+        if pair[name] != size
+    ]
+
+
+def _totals(arrays: Mapping[str, Any], reference: Any) -> Iterator[tuple[str, int]]:
+    match reference:
+        case {"array": key} if key in arrays:
+            yield "n_images", len(arrays[key]["values"])
+            yield "n_tokens", int(sum(arrays[key]["values"]))
+
+
+def _vacuous(statement: Mapping[str, Any]) -> bool:
+    ends = [exact(statement[name][side]) for side in (0, 1) for name in ("interval", "trivial")]
+    return bool(ends[0] <= ends[1] and ends[2] >= ends[3])
+
+
+def _level(failures: Mapping[str, float]) -> float | None:
+    return max(0.0, 1.0 - sum(failures.values())) if failures else None
+
+
+def _label(statement: Mapping[str, Any]) -> str:
+    level = max(0.0, 1.0 - math.fsum(delta for _, delta in statement["failures"]))
+    if statement["evidence"] == "C" and statement["failures"]:
+        return f"C({1.0 - level:.3g})"
+    return str(statement["evidence"])
+
+
+def _unit(base: float | None) -> str:
+    return "" if base is None else f" {_UNITS.get(base, f'base-{base:g} units')}"
+
+
+def _claim(statement: Mapping[str, Any]) -> str:
+    name = _NAMES.get(statement["quantity"], statement["quantity"].replace("_", " "))
+    (low, high), (least, most) = ([float(end) for end in statement[field]] for field in ("interval", "trivial"))
+    bound = f"<= {high:.4g}" if high < most else f">= {low:.4g}"
+    if low > least and high < most:
+        bound = f"in [{low:.4g}, {high:.4g}]"
+    return f"{name} {bound}{_unit(statement['base'])} [{_label(statement)}, {statement['theorem']}]"
+
+
+def _sentence_of_pair(pair: Mapping[str, Any]) -> str:
+    tokens = f"{pair['group']} tokens"
+    where = f"layer {pair['layer']}, {tokens}" if pair["layer"] else tokens
+    useful = [s for s in pair["statements"] if not _vacuous(s)]
+    claims = "; ".join(dict.fromkeys(_claim(s) for s in useful)) or "nothing beyond the trivial ranges"
+    failures = {key: delta for s in pair["statements"] for key, delta in s["failures"]}
+    level = _level(failures)
+    if level is None:
+        text = f"For the given law ({where}): {claims}."
+    else:
+        text = (
+            f"With confidence at least {level:.6g} over the draw of {pair['n_images']} i.i.d. images from "
+            f"{pair['population']}, jointly over {len(failures)} sampling statements ({where}): {claims}."
+        )
+    assumed = dict.fromkeys([*(a[1] for s in useful for a in s["assumptions"]), *pair["notes"]])
+    idle = dict.fromkeys(s["theorem"] for s in pair["statements"] if _vacuous(s))
+    text += f" Assumes: {'; '.join(assumed)}." if assumed else ""
+    if idle:
+        text += (
+            f" Vacuous, so without any content: {', '.join(idle)}; a bound that is missing or vacuous is no "
+            "evidence against redundancy."
+        )
+    return f"{text} {_SILENT}"
+
+
+def _sentence_of_profile(body: Mapping[str, Any]) -> str:
+    statements = [s for pair in body["pairs"] for s in pair["statements"]]
+    sampling = dict.fromkeys(a[1] for s in statements if s["evidence"] == "C" for a in s["assumptions"])
+    declared = dict.fromkeys(
+        a[1] for s in statements if s["evidence"] == "A" and not _vacuous(s) for a in s["assumptions"]
+    )
+    text = (
+        f"With confidence at least {body['confidence_level']:g} over the draw of {body['n_images']} i.i.d. images "
+        f"from {body['population']}, jointly over {_LEAVES * len(body['pairs'])} sampling statements, all bounds "
+        f"labelled C hold; {_MEANS.get(body['estimand'], '')}. Assumes: {'; '.join(sampling)}."
+    )
+    only = [a for a in declared if a not in sampling]
+    text += f" Bounds labelled A assume besides: {'; '.join(only)}." if only else ""
+    return f"{text} {_SILENT}"
