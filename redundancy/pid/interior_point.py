@@ -91,7 +91,7 @@ class Kernel(Protocol):
         """(d, R'd, (s / z) R'd) with the last factor."""
 
     def marginal_change(self, d: Array, s: Array, v: Array) -> Array:
-        """sum of s r_t (dlam_t + dmu_t) + R v: how the marginals move, to first order, if v = ds - s R'd."""
+        """Sum of s r_t (dlam_t + dmu_t) + R v: how the marginals move, to first order, if v = ds - s R'd."""
 
     def unpack(self, theta: Array, s: Array) -> tuple[Array, Array, Array]:
         """(s on the grid, lam, mu) in the orientation of the caller."""
