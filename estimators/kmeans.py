@@ -1,4 +1,4 @@
-"""Spherical k-means in rounds over growing samples: matrix products only, in numpy or on a torch device.
+"""K-means in rounds over growing samples: matrix products only, in numpy or on a torch device.
 
 A round assigns a sample and moves every code to the direction of its members' sum; the sample grows from round
 to round, so that early rounds, when codes are far from their place, are cheap (Newling and Fleuret 2016).
@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from redundancy.errors import InvalidInputError, MissingExtraError
 
-__all__ = ["Engine", "engine_for", "greedy_seeds", "spherical_kmeans", "unit_rows"]
+__all__ = ["Engine", "engine_for", "greedy_seeds", "kmeans", "unit_rows"]
 
 Array = npt.NDArray[np.float32]
 Codes = npt.NDArray[np.int32]
@@ -57,29 +57,31 @@ def unit_rows(rows: npt.NDArray[Any], name: str, *, start: int = 0) -> Array:
 class Engine(Protocol):
     """Where the products are done."""
 
-    def assign(self, rows: Array, codes: Array) -> tuple[Codes, Array]:
-        """Nearest code of each row by inner product, and that product."""
+    def assign(self, rows: Array, codes: Array, offsets: Array | None = None) -> tuple[Codes, Array]:
+        """Code with the largest inner product (less its offset) with each row, and that number."""
 
-    def assign_and_sum(self, rows: Array, codes: Array) -> tuple[Codes, Array, Array]:
+    def assign_and_sum(self, rows: Array, codes: Array, offsets: Array | None = None) -> tuple[Codes, Array, Array]:
         """`assign`, and the sum of the rows of each code, shape (k, d)."""
 
 
 class _Numpy:
-    def assign(self, rows: Array, codes: Array) -> tuple[Codes, Array]:
+    def assign(self, rows: Array, codes: Array, offsets: Array | None = None) -> tuple[Codes, Array]:
         labels, best = np.empty(len(rows), dtype=np.int32), np.empty(len(rows), dtype=np.float32)
         products = np.empty((min(_CHUNK, len(rows)), len(codes)), dtype=np.float32)
         for start in range(0, len(rows), _CHUNK):
             part = rows[start : start + _CHUNK]
             block = np.matmul(part, codes.T, out=products[: len(part)])
+            if offsets is not None:
+                block -= offsets
             found = block.argmax(axis=1)
             labels[start : start + _CHUNK] = found
             best[start : start + _CHUNK] = block[np.arange(len(part)), found]
         return labels, best
 
-    def assign_and_sum(self, rows: Array, codes: Array) -> tuple[Codes, Array, Array]:
+    def assign_and_sum(self, rows: Array, codes: Array, offsets: Array | None = None) -> tuple[Codes, Array, Array]:
         from scipy.sparse import csr_array
 
-        labels, best = self.assign(rows, codes)
+        labels, best = self.assign(rows, codes, offsets)
         order = np.argsort(labels, kind="stable")
         ends = np.concatenate([[0], np.cumsum(np.bincount(labels, minlength=len(codes)))])
         members = csr_array((np.ones(len(rows), dtype=np.float32), order, ends), shape=(len(codes), len(rows)))
@@ -104,22 +106,24 @@ class _Torch:
             ) from None
         self._chunk = _CHUNK if self._device.type == "cpu" else 16 * _CHUNK
 
-    def assign(self, rows: Array, codes: Array) -> tuple[Codes, Array]:
-        labels, best, _ = self._run(rows, codes, with_sums=False)
+    def assign(self, rows: Array, codes: Array, offsets: Array | None = None) -> tuple[Codes, Array]:
+        labels, best, _ = self._run(rows, codes, offsets, with_sums=False)
         return labels, best
 
-    def assign_and_sum(self, rows: Array, codes: Array) -> tuple[Codes, Array, Array]:
-        return self._run(rows, codes, with_sums=True)
+    def assign_and_sum(self, rows: Array, codes: Array, offsets: Array | None = None) -> tuple[Codes, Array, Array]:
+        return self._run(rows, codes, offsets, with_sums=True)
 
-    def _run(self, rows: Array, codes: Array, *, with_sums: bool) -> tuple[Codes, Array, Array]:
+    def _run(self, rows: Array, codes: Array, offsets: Array | None, *, with_sums: bool) -> tuple[Codes, Array, Array]:
         torch = self._torch
-        table = torch.from_numpy(codes).to(self._device)
+        table = torch.tensor(codes, device=self._device)
+        less = None if offsets is None else torch.tensor(offsets, device=self._device)
         sums = torch.zeros_like(table)
         labels, best = np.empty(len(rows), dtype=np.int32), np.empty(len(rows), dtype=np.float32)
         with torch.inference_mode():
             for start in range(0, len(rows), self._chunk):
                 part = torch.from_numpy(rows[start : start + self._chunk]).to(self._device)
-                value, found = (part @ table.T).max(dim=1)
+                scores = part @ table.T
+                value, found = (scores if less is None else scores - less).max(dim=1)
                 if with_sums:
                     sums.index_add_(0, found, part)
                 labels[start : start + self._chunk] = found.to(torch.int32).cpu().numpy()
@@ -140,44 +144,49 @@ def greedy_seeds(rows: Array, k: int, rng: np.random.Generator) -> npt.NDArray[n
     .. [1] Arthur and Vassilvitskii (2007), k-means++: the advantages of careful seeding.
     """
     gram = rows @ rows.T
+    squares = gram.diagonal().copy()
     trials = 2 + int(np.log(k))
     chosen = np.empty(k, dtype=np.intp)
     chosen[0] = rng.integers(len(rows))
-    distance = np.maximum(1.0 - gram[chosen[0]], 0.0)
+    distance = np.maximum(squares + squares[chosen[0]] - 2.0 * gram[chosen[0]], 0.0)
     for step in range(1, k):
         cumulative = np.cumsum(distance, dtype=np.float64)
-        if cumulative[-1] <= 0.0:  # fewer distinct directions than codes: any row will do
+        if cumulative[-1] <= 0.0:  # fewer distinct rows than codes: any row will do
             chosen[step:] = rng.integers(len(rows), size=k - step)
             break
         candidates = np.searchsorted(cumulative, rng.random(trials) * cumulative[-1], side="right")
         candidates = np.minimum(candidates, len(rows) - 1)
-        closer = np.minimum(distance, np.maximum(1.0 - gram[candidates], 0.0))
+        apart = np.maximum(squares + squares[candidates, None] - 2.0 * gram[candidates], 0.0)
+        closer = np.minimum(distance, apart)
         best = int(closer.sum(axis=1).argmin())
         chosen[step], distance = candidates[best], closer[best]
     return chosen
 
 
-def spherical_kmeans(
+def kmeans(
     take: Callable[[npt.NDArray[np.intp]], Array],
     n_rows: int,
     k: int,
     *,
     rng: np.random.Generator,
     engine: Engine,
+    spherical: bool = True,
     rows_per_code: int = 256,
-    rounds: int = 12,
+    rounds: int = 16,
     progress: Callable[[int], object] | None = None,
 ) -> tuple[Array, int]:
-    """Unit codes that are close to the rows by cosine.
+    """Codes that are close to the rows.
 
     Parameters
     ----------
     take : callable
-        Gives unit float32 rows by their sorted numbers.
+        Gives float32 rows by their sorted numbers; unit rows if `spherical`.
     n_rows, k : int
         Rows that there are, and codes.
     rng : numpy.random.Generator
     engine : Engine
+    spherical : bool, default=True
+        Unit codes by cosine, else means by Euclidean distance.
     rows_per_code : int
         Largest sample, in rows per code; more rows lower the distortion by about 1 part in rows per code.
     rounds : int
@@ -194,7 +203,7 @@ def spherical_kmeans(
     largest = min(n_rows, max(k * rows_per_code, 2 * _SEED_ROWS))
     smallest = min(largest, max(16 * k, _SEED_ROWS))
     permutation = rng.permutation(n_rows)
-    sizes = np.geomspace(smallest, largest, rounds).astype(int) if rounds > 1 else np.array([largest])
+    sizes = np.geomspace(smallest, largest, rounds).round().astype(int) if rounds > 1 else np.array([largest])
     sample = np.sort(permutation[: min(n_rows, max(_SEED_ROWS, 2 * k))])
     seeds = take(sample)
     codes = np.ascontiguousarray(seeds[greedy_seeds(seeds, k, rng)])
@@ -203,20 +212,22 @@ def spherical_kmeans(
         if size > held:
             rows[held:size] = take(np.sort(permutation[held:size]))
             held = int(size)
-        labels, best, sums = engine.assign_and_sum(rows[:held], codes)
-        codes = _moved(codes, rows[:held], labels, best, sums)
+        offsets = None if spherical else 0.5 * np.einsum("ij,ij->i", codes, codes)
+        labels, best, sums = engine.assign_and_sum(rows[:held], codes, offsets)
+        codes = _moved(codes, rows[:held], labels, best, sums, spherical=spherical)
         if progress is not None:
             progress(1)
     return codes, held
 
 
-def _moved(codes: Array, rows: Array, labels: Codes, best: Array, sums: Array) -> Array:
-    """Codes at the direction of their sums; those without members go to the rows that are worst served."""
-    lengths = np.sqrt(np.einsum("ij,ij->i", sums, sums))
+def _moved(codes: Array, rows: Array, labels: Codes, best: Array, sums: Array, *, spherical: bool) -> Array:
+    """Codes at the direction (or mean) of their rows; those without go to the rows that are worst served."""
     members = np.bincount(labels, minlength=len(codes))
-    new = np.where(lengths[:, None] > 0.0, sums / np.maximum(lengths, np.finfo(np.float32).tiny)[:, None], codes)
+    scale = np.sqrt(np.einsum("ij,ij->i", sums, sums)) if spherical else members.astype(np.float32)
+    new = np.where(scale[:, None] > 0.0, sums / np.maximum(scale, np.finfo(np.float32).tiny)[:, None], codes)
     empty = np.flatnonzero(members == 0)
     if empty.size:
-        worst = np.argpartition(best, min(empty.size, len(best) - 1))[: empty.size]
+        poor = best if spherical else best - 0.5 * np.einsum("ij,ij->i", rows, rows)
+        worst = np.argpartition(poor, min(empty.size, len(poor) - 1))[: empty.size]
         new[empty[: len(worst)]] = rows[worst]
     return np.ascontiguousarray(new, dtype=np.float32)
