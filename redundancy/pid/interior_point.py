@@ -293,6 +293,7 @@ def _iterate(
     theta = kernel.shift(theta, top)
     log_s = kernel.set_point(theta)
     z = -log_s
+    reach = np.sqrt(weights)  # what a cell that breaks its constraint may cost the lower bound
     total_weight = float(weights.sum())
     stalled, checked_at = 0, math.inf
     for iteration in range(max_iterations + 1):
@@ -341,7 +342,7 @@ def _iterate(
         first, second = float(np.add.reduce(turned)), float(turned @ w)
         affine = (1.0 - primal) * gap + (dual * (1.0 - primal) - primal) * first - primal * dual * second
         # Complementarity must not outrun the slacks: far off the constraints, small s z leads into a corner.
-        lag = _LAG * float(s @ np.abs(slack_residual)) / gap
+        lag = _LAG * float(s @ np.abs(slack_residual) + 0.1 * (reach @ np.maximum(log_s, 0.0))) / gap
         sigma = min(max((affine / gap) ** 3, lag, 1e-4), 0.9) if math.isfinite(affine) else 0.9
 
         target = ((sigma * gap / total_weight) * weights + turned + turned * w) * zi
@@ -365,7 +366,8 @@ def _iterate(
             state.offer(a, b, *kernel.unpack(theta, s), relative_error)
             state.status = "stalled"
             break
-        step = min(step, _CAP / largest) if step * largest > _CAP else step
+        if largest > _CAP:  # one by one: shortening the whole step would stop all for the sake of one
+            d = np.clip(d, -_CAP, _CAP)
         theta = theta + step * d
         s = s + step * ds
         log_s = kernel.set_point(theta)
