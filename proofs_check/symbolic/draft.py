@@ -29,8 +29,9 @@ class Step:
     sense : {"<=", "="}
     rule : str
         Why it holds, as "sum of squares" or "Minkowski's inequality in L2".
-    kind : {"checked", "assumed", "cited"}
-        Decided by algebra here, a hypothesis, or a theorem of analysis that is named and not proved here.
+    kind : {"checked", "assumed", "cited", "earlier"}
+        Decided by algebra here, a hypothesis or definition, a theorem of analysis that is named and not proved
+        here, or a statement that has a proof of its own.
     ok : bool
         Whether the check came out true; cited and assumed steps are as good as their source.
     detail : str
@@ -57,7 +58,11 @@ class Step:
         return sp.sympify(self.right) - sp.sympify(self.left)
 
     def __str__(self) -> str:
-        mark = {"checked": "ok    ", "assumed": "given ", "cited": "cited "}[self.kind] if self.ok else "FAILS "
+        mark = (
+            {"checked": "ok    ", "assumed": "given ", "cited": "cited ", "earlier": "lemma "}[self.kind]
+            if self.ok
+            else "FAILS "
+        )
         return f"{mark} {self.name}: {self.claim}\n         by {self.rule}" + (
             f": {self.detail}" if self.detail else ""
         )
@@ -113,12 +118,13 @@ class Proof:
         return self.ok
 
     def __str__(self) -> str:
-        count = {k: sum(s.kind == k for s in self.steps) for k in ("checked", "assumed", "cited")}
+        count = {k: sum(s.kind == k for s in self.steps) for k in ("checked", "assumed", "cited", "earlier")}
         verdict = "proved" if self.ok else f"NOT proved: {', '.join(s.name for s in self.failed)}"
         lines = [f"{self.theorem}: {self.title}", f"Statement: {self.statement.claim}"]
         lines += [f"  {letter}: {meaning}" for letter, meaning in self.symbols.items()]
         lines += [f"  {i:2d} {step}" for i, step in enumerate(self.steps, 1)]
         tally = f"{count['checked']} steps checked, {count['assumed']} assumed, {count['cited']} cited"
+        tally += f", {count['earlier']} from other proofs" if count["earlier"] else ""
         return "\n".join([*lines, f"{verdict}; {tally}."])
 
     def to_dict(self) -> dict[str, Any]:
@@ -150,6 +156,11 @@ class Draft:
     def cite(self, name: str, left: Expr, sense: str, right: Expr, rule: str) -> str:
         """A theorem of analysis, by name."""
         return self._add(Step(name=name, left=left, sense=sense, right=right, rule=rule, kind="cited"))
+
+    def earlier(self, name: str, left: Expr, sense: str, right: Expr, theorem: str) -> str:
+        """The statement of another proof, by its id."""
+        rule = f"{theorem}, which has its own proof"
+        return self._add(Step(name=name, left=left, sense=sense, right=right, rule=rule, kind="earlier"))
 
     # ---- decided by algebra
 
@@ -184,14 +195,24 @@ class Draft:
         detail = f"no root of the difference inside [{lower}, {upper}] and its sign is {sign}"
         return self._checked(name, left, "<=", right, "Sturm's theorem", sign > 0, detail)
 
-    def mean(self, name: str, of: str, left: Expr, right: Expr, meaning: Mapping[Expr, Expr]) -> str:
+    def mean(
+        self,
+        name: str,
+        of: str,
+        left: Expr,
+        right: Expr,
+        meaning: Mapping[Expr, Expr],
+        *,
+        fixed: Sequence[Expr] = (),
+    ) -> str:
         """Expectation of a pointwise step: linear and monotone.
 
         `meaning` says of which random expression each symbol is the mean; put back, they must give the step.
+        Symbols in it are random but for those in `fixed`.
         """
         step = self._steps[of]
         sides = [sp.sympify(left), sp.sympify(right)]
-        random = set().union(*(sp.sympify(m).free_symbols for m in meaning.values()))
+        random = set().union(*(sp.sympify(m).free_symbols for m in meaning.values())) - set(fixed)
         linear = all(
             not side.free_symbols & random and sp.Poly(side, *meaning).total_degree() <= 1 for side in sides
         )  # fmt: skip

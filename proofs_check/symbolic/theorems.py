@@ -10,7 +10,7 @@ from typing import Any
 
 import sympy as sp
 
-from proofs_check.symbolic import lemmas
+from proofs_check.symbolic import gaps, lemmas, tails
 from proofs_check.symbolic.draft import Proof
 from redundancy.errors import InvalidInputError
 
@@ -18,6 +18,8 @@ __all__ = ["available", "constants", "prove"]
 
 _PROOFS: dict[str, Callable[..., Proof]] = {
     **lemmas.PROOFS,
+    **tails.PROOFS,
+    **gaps.PROOFS,
 }
 
 
