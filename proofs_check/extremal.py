@@ -61,6 +61,12 @@ def signs(flip: Real, task: Callable[[int, int], Any], **extra: Any) -> Law:
     return make(cells, SIGNS, SIGNS, values, **extra)
 
 
+def _right_angles(flip: Real) -> Law:
+    """The flipped sign with X on one axis and Y on the other: every distance is 1."""
+    law = signs(flip, _total)
+    return complete(Law(law.masses, _points(((-1, 0), (1, 0))), _points(((0, -1), (0, 1))), law.z))
+
+
 def read(p_next: Sequence[Real], kernel: Sequence[Sequence[Real]], z: Sequence[Any], **extra: Any) -> Law:
     """X with the given law, Y constant, Z read from X through the kernel; states are 0, 1, ..."""
     cells = {(i, 0, k): p * q for i, p in enumerate(p_next) for k, q in enumerate(kernel[i])}
@@ -136,6 +142,14 @@ def _noisy_copies() -> Law:
     return make(cells, SIGNS, SIGNS, SIGNS, other=make(together, SIGNS, SIGNS, SIGNS))
 
 
+def _recoupled() -> Law:
+    """A fair bit that only X knows, compared with a law in which nobody knows anything."""
+    law = read((HALF, HALF), _unit(2), SIGNS)
+    return make(
+        law.masses, (0, 1), (0, 1), SIGNS, other=make({(0, 0, 0): HALF, (0, 0, 1): HALF}, (0, 1), (0, 1), SIGNS)
+    )
+
+
 def _two_images() -> Law:
     return make({(k, k, k): HALF for k in (0, 1)}, (0, 1), (0, 1), (0, 1), rho=[[0, 1], [1, 0]])
 
@@ -181,6 +195,9 @@ _BUILDERS: dict[str, Callable[[], list[Law]]] = {
         _distances([(F(1, 20), F(19, 20)), (2, F(1, 20))], F(1, 20)),
         _distances([(HALF, HALF), (2, HALF)], HALF),
     ],
+    "rho beyond its range": lambda: [_distances([(3, 1)], 1)],
+    "unrelated coupling": lambda: [_recoupled()],
+    "beyond t": lambda: [_distances([(2, 1)], 1)],
     "atom at t": lambda: [_distances([(1, 1)], 1), _distances([(0, HALF), (1, HALF)], 1)],
     "two distances up to one": lambda: [_distances([(HALF, HALF), (1, HALF)], HALF)],
     "half and one": lambda: [_distances([(HALF, HALF), (1, HALF)], HALF, eps=HALF)],
@@ -197,6 +214,8 @@ _BUILDERS: dict[str, Callable[[], list[Law]]] = {
     "sign": lambda: [signs(F(0), lambda a, b: a)],
     "flip": lambda: [signs(q, _total) for q in (*SMALL, F(99, 100))],
     "flip of one layer": lambda: [law for q in SMALL for law in (signs(q, lambda a, b: b), signs(q, lambda a, b: a))],
+    "flip at right angles": lambda: [_right_angles(F(1, 3))],
+    "star, leaf known": lambda: [table_law([[0, 1], [0, 0], [0, 1], [0, 0]], _STAR, 1)],
     "constant next": lambda: [make({(0, 0, 0): HALF, (0, 1, 1): HALF}, (1,), SIGNS, SIGNS)],
     "stretched": lambda: [make({(0, 0, 0): HALF, (0, 1, 1): HALF}, (1,), (1, 2), (1, 2))],
     "constant task": lambda: [make({(0, 0, 0): 1}, (1,), (1,))],
@@ -263,11 +282,16 @@ _BUILDERS: dict[str, Callable[[], list[Law]]] = {
     "list of two": lambda: [_listed(4, 2)],
     "skewed shells": lambda: [table_law([[4], [1], [1]], _PATH, 0), table_law([[2], [1], [1]], _STAR, 1)],
     "best test function": lambda: [_tilted(law, s) for law in family("uniform errors")[:2] for s in (1, 2)],
+    "coded": lambda: [
+        make({(k, k, 0): HALF for k in (0, 1)}, (0, 1), (0, 1), code_next=(0, 1), code_prev=(0, 1)),
+        make({(k, 0, 0): HALF for k in (0, 1)}, (0, 1), (0, 1), code_next=(0, 1), code_prev=(0, 0)),
+    ],
     "many points in one ball": lambda: [_many_points()],
     "two images": lambda: [_two_images()],
     # ---- samples
     "coins": lambda: [_coin(F(9, 20), 4, F(1, 4)), _coin(F(11, 20), 4, F(1, 4)), _coin(HALF, 3, F(1, 10))],
-    "many coins": lambda: [_coin(HALF, 40, F(1, 100)), _coin(HALF, 400, F(1, 4))],
+    "eight coins": lambda: [_coin(HALF, 8, F(1, 4))],
+    "many coins": lambda: [_coin(HALF, 40, F(1, 100)), _coin(HALF, 300, F(1, 4))],
     "rare ones": lambda: [_coin(F(1, 5), 5, F(1, 4)), _coin(F(1, 10), 6, F(1, 4))],
     "rare zeros": lambda: [_coin(F(4, 5), 5, F(1, 4)), _coin(F(9, 10), 6, F(1, 4))],
     "exact tail": lambda: [_coin(F(91, 100), 1, F(1, 20)), _coin(F(951, 1000), 1, F(1, 20))],

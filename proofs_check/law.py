@@ -6,17 +6,17 @@ roots become enclosures), on floats they serve the gradient search. X is the nex
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
 from itertools import combinations, product
 from typing import Any, TypeAlias
 
-from proofs_check.enclosure import Real, decimal, greatest, log, sqrt, total
+from proofs_check.enclosure import Real, greatest, log, sqrt, total
 from proofs_check.points import Point, inner, minus, smallest_ball, square
 
-__all__ = ["Law", "atoms_of"]
+__all__ = ["Law"]
 
 Atom: TypeAlias = tuple[int, int, int]
 
@@ -327,34 +327,4 @@ class Law:
         )
 
     def __str__(self) -> str:
-        return atoms_of(self)
-
-
-def atoms_of(law: Law) -> str:
-    """The law in one line: masses with the points, distances and extras that matter to a reader."""
-    shown = []
-    for (i, j, k), p in sorted(law.masses.items()):
-        parts = [f"x={_point(law.x, i)}", f"y={_point(law.y, j)}"]
-        if len(law.z) > 1 or law.z[0] != (0,):
-            parts.append(f"z={_point(law.z, k)}")
-        if law.rho is not None:
-            parts.append(f"rho={decimal(law.rho[i][j])}")
-        shown.append(f"P({', '.join(parts)}) = {decimal(p)}")
-    tail = [f"t = {decimal(law.t)}"] if law.rho is not None else []
-    tail += [f"{k} = {_show(v)}" for k, v in law.extra.items()]
-    return "; ".join([*shown, *tail])
-
-
-def _point(points: Sequence[Point], index: int) -> str:
-    point = points[index]
-    if not point:
-        return str(index)
-    return decimal(point[0], 4) if len(point) == 1 else "(" + ", ".join(decimal(v, 4) for v in point) + ")"
-
-
-def _show(value: Any) -> str:
-    if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{k}: {_show(v)}" for k, v in value.items()) + "}"
-    if isinstance(value, Iterable) and not isinstance(value, str):
-        return "[" + ", ".join(_show(v) for v in value) + "]"
-    return value if isinstance(value, str) else decimal(value, 6)
+        return f"law of {len(self.masses)} atoms; describe() of proofs_check.printing writes them out"

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
 
-from proofs_check.enclosure import Real, exceeds, log
+from proofs_check.enclosure import Enclosure, Real, exceeds, log
 from proofs_check.law import Law
 from proofs_check.points import square
 
@@ -49,9 +49,18 @@ def _one_alphabet(law: Law) -> bool:
     return law.x == law.y or (law.rho is not None and len(law.x) == len(law.y))
 
 
+def _measured(law: Law) -> bool:
+    """Whether all distances are exact numbers that can be ordered."""
+    if law.rho is not None:
+        return True
+    if not (_cosine(law) and _positions(law)):
+        return False
+    return not any(isinstance(law.distance(i, j), Enclosure) for i in range(len(law.x)) for j in range(len(law.y)))
+
+
 def _ranged(law: Law) -> bool:
     top = law.largest
-    return all(law.distance(i, j) <= top for i, j in law.pair) and 0 <= law.t <= top
+    return _measured(law) and all(law.distance(i, j) <= top for i, j in law.pair) and 0 <= law.t <= top
 
 
 def _copies_next(law: Law) -> bool:
@@ -103,8 +112,11 @@ ASSUMPTIONS: dict[str, tuple[str, Callable[[Law], bool]]] = {
     "distance table": ("rho is a table on a common finite alphabet", lambda law: law.rho is not None),
     "range": ("0 <= rho <= r and 0 <= t <= r", _ranged),
     "radius below range": ("t < r", lambda law: law.t < law.largest),
-    "range one": ("0 <= rho <= 1 and 0 <= t < 1", lambda law: _ranged(law) and law.largest == 1 and law.t < 1),
-    "distances up to one": ("0 <= rho <= 1", lambda law: all(0 <= law.distance(i, j) <= 1 for i, j in law.pair)),
+    "distances": ("rho is defined, with exact values", _measured),
+    "distances up to one": (
+        "0 <= rho <= 1",
+        lambda law: _measured(law) and all(0 <= law.distance(i, j) <= 1 for i, j in law.pair),
+    ),
     "radius below one": ("0 <= t < 1", lambda law: 0 <= law.t < 1),
     "positive radius": ("t > 0", lambda law: law.t > 0),
     "grid": ("0 = t_0 < ... < t_m = r", _grid),
@@ -127,7 +139,9 @@ ASSUMPTIONS: dict[str, tuple[str, Callable[[Law], bool]]] = {
     "test function": ("a function of the distance", _has("weights")),
     "guesses": ("g(Y) and g(X)", _has("guess_next", "guess_prev")),
     "codes": ("a code of each layer", _has("code_next", "code_prev")),
-    "tail premise": ("P[rho > t] < (eps - t)/(1 - t)", lambda law: "eps" in law.extra and _premise(law)),
+    "tail premise": ("P[rho > t] < (eps - t)/(1 - t)", lambda law: _premise(law)),
+    "weak tail premise": ("P[rho > t] < eps/(1 - t)", lambda law: _premise(law, weak=True)),
+    "tail premise, any t": ("P[rho > t] < (eps - t)/(1 - t), also for t > 1", lambda law: _premise(law, any_t=True)),
     "no mass in the tail": ("P[rho > t] = 0", lambda law: law.rho is not None and law.tail(law.t) == 0),
     "a bit in common": (
         "I(X;Y) >= ln 2",
@@ -141,6 +155,7 @@ ASSUMPTIONS: dict[str, tuple[str, Callable[[Law], bool]]] = {
         "n independent units with outcomes 0 or 1, delta",
         lambda law: _has("n", "delta")(law) and all(v in ((0,), (1,)) for v in law.x),
     ),
+    "two units": ("n >= 2", lambda law: law.extra.get("n", 0) >= 2),
     "shares": (
         "n independent units with shares in [0, 1] beyond several thresholds, delta",
         lambda law: _has("n", "delta")(law) and all(0 <= w <= 1 for v in law.x for w in v),
@@ -150,9 +165,11 @@ ASSUMPTIONS: dict[str, tuple[str, Callable[[Law], bool]]] = {
 }
 
 
-def _premise(law: Law) -> bool:
-    eps, t = law.extra["eps"], law.t
-    return bool(t < 1 and law.tail(t) < (eps - t) / (1 - t))
+def _premise(law: Law, *, weak: bool = False, any_t: bool = False) -> bool:
+    eps, t = law.extra.get("eps"), law.t
+    if eps is None or t == 1 or (t > 1 and not any_t) or not _measured(law):
+        return False
+    return bool(law.tail(t) < (eps - (0 if weak else t)) / (1 - t))
 
 
 def obeys(law: Law, need: str) -> bool:

@@ -48,6 +48,8 @@ class Verdict:
         if not self.applies:
             return 0.0
         left, right = float(self.left), float(self.right)
+        if self.equal:
+            return 1.0 if right > float(_TIE) else 0.0
         if right == 0.0:
             return 0.0 if left <= 0.0 else float("inf")
         return left / right if right > 0.0 else 0.0

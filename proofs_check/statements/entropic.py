@@ -10,14 +10,23 @@ from proofs_check.enclosure import Real, greatest, least, log, total
 from proofs_check.law import Law
 from proofs_check.statements.base import Constants, Side, Statement
 
-__all__ = ["ENTROPIC", "binary_divergence", "binary_entropy", "fano_of_lists", "xlogx_ratio"]
+__all__ = [
+    "ENTROPIC",
+    "binary_divergence",
+    "binary_entropy",
+    "fano_of_lists",
+    "printed_fano",
+    "printed_information",
+    "times_log",
+    "xlogx_ratio",
+]
 
 _ONE = Fraction(1)
 _FANO = ("uniform on a ball", "uniform errors", "star", "all far", "path, middle known")
 _ALIKE = ("equal layers", "all far", "diagonal", "constant layer", "independent bits, distant")
 
 
-def _times_log(p: Real, x: Real) -> Real:
+def times_log(p: Real, x: Real) -> Real:
     """Product p log x with 0 log 0 = 0."""
     return p * log(x) if p else Fraction(0)
 
@@ -29,7 +38,7 @@ def xlogx_ratio(p: Real, q: Real) -> Real:
 
 def binary_entropy(p: Real) -> Real:
     """H2(p)."""
-    return _times_log(p, 1 / p if p else 1) + _times_log(1 - p, 1 / (1 - p) if p != 1 else 1)
+    return times_log(p, 1 / p if p else 1) + times_log(1 - p, 1 / (1 - p) if p != 1 else 1)
 
 
 def binary_divergence(p: Real, q: Real) -> Real:
@@ -37,15 +46,16 @@ def binary_divergence(p: Real, q: Real) -> Real:
     return xlogx_ratio(p, q) + xlogx_ratio(1 - p, 1 - q)
 
 
-def _printed_fano(law: Law, c: Constants, *, open_balls: bool = False) -> Real:
+def printed_fano(
+    law: Law, c: Constants, *, open_balls: bool = False, most: int | None = None, rest: int | None = None
+) -> Real:
     """Sum a H2(P) + b P log((K - N_min)/N_max) + d log N_max, capped at log K."""
     far = law.tail(law.t)
     balls = [law.ball(j, open_ball=open_balls) for j in range(len(law.y))]
-    least_ball, most = min(balls), max(balls)
-    rest = len(law.x) - least_ball
-    inside = log(Fraction(most))
+    rest = len(law.x) - min(balls) if rest is None else rest
+    inside = log(Fraction(max(balls) if most is None else most))
     return least(
-        c["a"] * binary_entropy(far) + c["b"] * (_times_log(far, Fraction(rest)) - far * inside) + c["d"] * inside,
+        c["a"] * binary_entropy(far) + c["b"] * (times_log(far, Fraction(rest)) - far * inside) + c["d"] * inside,
         log(Fraction(len(law.x))),
     )
 
@@ -59,8 +69,8 @@ def fano_of_lists(law: Law, lists: Sequence[frozenset[int]], c: Constants) -> Re
         mass = total(p for j, p in law.prev_law.items() if size_of[j] == size)
         miss = total(p for (i, j), p in law.pair.items() if size_of[j] == size and i not in lists[j])
         result = result + c["a"] * mass * binary_entropy(miss / mass)
-        result = result + c["b"] * _times_log(mass - miss, Fraction(size))
-        result = result + c["d"] * _times_log(miss, Fraction(k - size))
+        result = result + c["b"] * times_log(mass - miss, Fraction(size))
+        result = result + c["d"] * times_log(miss, Fraction(k - size))
     return result
 
 
@@ -80,8 +90,8 @@ def _shells(law: Law, cuts: Sequence[Real], c: Constants) -> Real:
     for (i, j), p in law.pair.items():
         s = shell[i][j]
         masses[s] = masses.get(s, 0) + p
-        inside = inside + _times_log(p, Fraction(sum(shell[k][j] == s for k in range(len(law.x)))))
-    return c["a"] * total(_times_log(p, 1 / p) for p in masses.values()) + c["b"] * inside
+        inside = inside + times_log(p, Fraction(sum(shell[k][j] == s for k in range(len(law.x)))))
+    return c["a"] * total(times_log(p, 1 / p) for p in masses.values()) + c["b"] * inside
 
 
 def _best_shells(law: Law, c: Constants) -> Real:
@@ -100,13 +110,13 @@ def _cross_entropy(law: Law, c: Constants) -> Real:
     return c["a"] * total(p * log(1 / q[j][i]) for (i, j), p in law.pair.items())
 
 
-def _printed_information(law: Law, c: Constants) -> Real:
+def printed_information(law: Law, c: Constants, *, balls: Sequence[Real] = ()) -> Real:
     """Sum a (1-P) log(1/p_max) - b P log(1 - p_min) - d H2(P)."""
     far = law.tail(law.t)
-    balls = [law.ball_prob(i) for i in range(len(law.x))]
+    balls = balls or [law.ball_prob(i) for i in range(len(law.x))]
     # With P = 0 (P = 1) no ball is surely missed (hit), and 0 log 0 = 0.
-    near_term = -_times_log(1 - far, max(balls))
-    far_term = -_times_log(far, 1 - min(balls))
+    near_term = -times_log(1 - far, max(balls))
+    far_term = -times_log(far, 1 - min(balls))
     return c["a"] * near_term + c["b"] * far_term - c["d"] * binary_entropy(far)
 
 
@@ -130,7 +140,7 @@ def _variational(law: Law, c: Constants) -> Real:
     """Difference b E phi(rho) - a ln E' exp phi(rho), phi = log of the weight of the distance."""
     weights = law.extra["weights"]
     known = [(weights[min(k, len(weights) - 1)], p, q) for k, (_, p, q) in enumerate(law.distance_laws)]
-    mean = total(_times_log(p, w) for w, p, _ in known)
+    mean = total(times_log(p, w) for w, p, _ in known)
     return c["b"] * mean - c["a"] * log(total(q * w for w, _, q in known))
 
 
@@ -171,7 +181,7 @@ ENTROPIC: tuple[Statement, ...] = (
     _upper(
         "thm3.printed",
         "min(a H2(P) + b P log((K-N_min)/N_max) + d log N_max, log K)",
-        _printed_fano,
+        printed_fano,
         (*_TABLE, "balls"),
         "abd",
         (*_FANO, "two points, open balls"),
@@ -221,7 +231,7 @@ ENTROPIC: tuple[Statement, ...] = (
     _lower(
         "thm4.printed",
         "a (1-P) log(1/p_max) - b P log(1-p_min) - d H2(P)",
-        _printed_information,
+        printed_information,
         _TABLE,
         "abd",
         (*_ALIKE, "uniform errors"),

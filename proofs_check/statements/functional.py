@@ -10,7 +10,7 @@ from proofs_check.law import Law
 from proofs_check.points import Point, inner, minus, square
 from proofs_check.statements.base import Constants, Statement
 
-__all__ = ["FUNCTIONAL", "probe_error", "probe_gap", "truncated"]
+__all__ = ["FUNCTIONAL", "lipschitz_sum", "probe_error", "probe_gap", "truncated"]
 
 _ONE = Fraction(1)
 _FLIPS = ("flip", "flip of one layer", "sign", "constant next")
@@ -24,6 +24,11 @@ def _alpha(law: Law) -> Real:
 
 def _beta(law: Law) -> Real:
     return sqrt(law.beta_squared)
+
+
+def lipschitz_sum(law: Law) -> Real:
+    """(alpha + beta)^2."""
+    return (_alpha(law) + _beta(law)) ** 2
 
 
 def truncated(law: Law, lipschitz_squared: Real, c: Constants) -> Real:
@@ -91,7 +96,7 @@ FUNCTIONAL: tuple[Statement, ...] = (
         theorem="thm1.minkowski",
         claim="F <= a (alpha + beta)^2 E|X-Y|^2",
         left=lambda law, c: law.gap,
-        right=lambda law, c: c["a"] * (_alpha(law) + _beta(law)) ** 2 * law.squared_distance,
+        right=lambda law, c: c["a"] * lipschitz_sum(law) * law.squared_distance,
         needs=("one space",),
         constants={"a": _ONE},
         families=_FLIPS,
@@ -100,7 +105,7 @@ FUNCTIONAL: tuple[Statement, ...] = (
         theorem="thm1.unit_norm",
         claim="F <= a (alpha + beta)^2 e (2 - e), factor 1 for e > 1",
         left=lambda law, c: law.gap,
-        right=lambda law, c: c["a"] * (_alpha(law) + _beta(law)) ** 2 * _scaled(law.mean_distance),
+        right=lambda law, c: c["a"] * lipschitz_sum(law) * _scaled(law.mean_distance),
         needs=("unit norm", "one space"),
         constants={"a": _ONE},
         families=_FLIPS,
@@ -204,7 +209,7 @@ FUNCTIONAL: tuple[Statement, ...] = (
         ),
         needs=("unit norm", "one space", "probes"),
         constants={"a": Fraction(3), "b": Fraction(12)},
-        families=("probes off", "probes off at a flip", "probes far off"),
+        families=("probes off", "probes off at a flip", "probes far off", "flip"),
     ),
     Statement(
         theorem="thm2.printed",

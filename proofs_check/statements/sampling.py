@@ -15,7 +15,7 @@ from proofs_check.enclosure import Real, exceeds, log, sqrt, total
 from proofs_check.law import Law
 from proofs_check.statements.base import Constants, Statement
 
-__all__ = ["SAMPLING", "samples", "tail_of_binomial"]
+__all__ = ["SAMPLING", "betting", "samples", "tail_of_binomial"]
 
 _ONE, _TWO = Fraction(1), Fraction(2)
 _CAP = Fraction(19, 20)  # largest share of the capital that is staked
@@ -25,12 +25,13 @@ _FINE = 1000  # bets are rationals of this denominator: any predictable bet is a
 def samples(law: Law) -> Iterator[tuple[tuple[int, ...], Real]]:
     """Every multiset of n symbols with its probability."""
     n = law.extra["n"]
+    powers = {i: [_ONE * p**k for k in range(n + 1)] for i, p in law.next_law.items()}
     for symbols in combinations_with_replacement(sorted(law.next_law), n):
         ways, mass = math.factorial(n), _ONE
         for symbol in set(symbols):
             count = symbols.count(symbol)
             ways //= math.factorial(count)
-            mass = mass * law.next_law[symbol] ** count
+            mass = mass * powers[symbol][count]
         yield symbols, ways * mass
 
 
@@ -60,6 +61,8 @@ def _bernstein(law: Law, c: Constants, sign: int) -> Real:
 
     def misses(xs: Sequence[Real]) -> bool:
         mean = total(xs) / n
+        if sign * (truth - mean) <= 0:
+            return False
         variance = total((x - mean) ** 2 for x in xs) / (n - 1)
         width = sqrt(c["a"] * variance * odds / n) + c["b"] * odds / (n - 1)
         return exceeds(sign * (truth - mean), width)
@@ -96,7 +99,7 @@ def _bets(seen: Sequence[Real], n: int, delta: Real, *, sequence: bool) -> Real:
     return min(_CAP, Fraction(round(stake * _FINE), _FINE))
 
 
-def _betting(law: Law, c: Constants, *, upper: bool, sequence: bool = False, foresight: bool = False) -> Real:
+def betting(law: Law, c: Constants, *, upper: bool, sequence: bool = False, foresight: bool = False) -> Real:
     """Probability that the capital against the true mean ever reaches a / delta."""
     n, delta = law.extra["n"], law.extra["delta"]
     value = {i: x if upper else 1 - x for i, x in _values(law).items()}
@@ -209,6 +212,7 @@ SAMPLING: tuple[Statement, ...] = (
         "average +- (sqrt(a V ln(2/delta) / n) + b ln(2/delta) / (n-1))",
         lambda law, c, upper: _bernstein(law, c, 1 if upper else -1),
         {"a": _TWO, "b": Fraction(7, 3)},
+        ("sample", "two units"),
         families=("many coins", "rare ones", "rare zeros"),
     ),
     *_sided(
@@ -222,13 +226,13 @@ SAMPLING: tuple[Statement, ...] = (
     *_sided(
         "mean.betting",
         "the m at which the capital reaches a / delta",
-        lambda law, c, upper: _betting(law, c, upper=upper),
+        lambda law, c, upper: betting(law, c, upper=upper),
         {"a": _ONE},
     ),
     *_sided(
         "mean.betting_sequence",
         "the m at which the capital reaches a / delta, at any time",
-        lambda law, c, upper: _betting(law, c, upper=upper, sequence=True),
+        lambda law, c, upper: betting(law, c, upper=upper, sequence=True),
         {"a": _ONE},
     ),
     *_sided(

@@ -256,7 +256,7 @@ TASK: tuple[Statement, ...] = (
         right=lambda law, c: c["a"] * law.mutual_information,
         needs=("codes",),
         constants={"a": _ONE},
-        families=("equal layers",),
+        families=("coded", "equal layers"),
     ),
     Statement(
         theorem="claim.codes_bound_entropy",
@@ -266,7 +266,7 @@ TASK: tuple[Statement, ...] = (
         right=lambda law, c: c["a"] * law.coded_by().forward_entropy,
         needs=("codes",),
         constants={"a": _ONE},
-        families=("fresh bit", "flip"),
+        families=("coded", "fresh bit", "flip"),
     ),
     Statement(
         theorem="claim.information_chain",
