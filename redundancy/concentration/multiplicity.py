@@ -47,12 +47,14 @@ def bonferroni(confidence_level: float, n_statements: int, *, weights: Sequence[
     """
     error = error_of(confidence_level)
     n = check_count(n_statements, "n_statements", lower=1)
-    if n == 1 and weights is None:
-        return [1.0 - error]
     shares = np.ones(n) if weights is None else np.asarray(weights, dtype=np.float64)
     if shares.shape != (n,) or not (shares > 0.0).all() or not np.isfinite(shares.sum()):
         raise InvalidInputError(f"need {n} positive weights, got {weights!r}")
-    levels = [math.nextafter(1.0 - error * float(share), 1.0) for share in shares / shares.sum()]
+    if n == 1:
+        return [float(confidence_level)]
+    # A share is off by three roundings at most, its level by one more.
+    parts = error * (1.0 - 4.0 * math.ulp(1.0)) * (shares / shares.sum())
+    levels = [math.nextafter(1.0 - float(part), 1.0) for part in parts]
     if max(levels) == 1.0:
         raise InvalidInputError(f"need shares of the error above 1e-16, got {error * shares.min() / shares.sum():g}")
     return levels
