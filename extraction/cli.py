@@ -214,6 +214,8 @@ def _need_extras() -> None:
             raise MissingExtraError(f'this command needs {module}: pip install "skip-it[{extra}]"')
     # Said before transformers is imported, which reads them once: nothing here may reach for a network.
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    # Threads that spin while they wait for each other stall for minutes beside other programs; OpenMP reads this once.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 def _say(text: str) -> None:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
 from tqdm.auto import tqdm
 
 from extraction.adapters import adapt
-from extraction.data import Sample, make_batch
+from extraction.data import Sample
 from extraction.data.scoring import answer_token_ids
 from extraction.harvesting import harvest
 from extraction.skip import (
@@ -19,10 +20,13 @@ from extraction.skip import (
     PlanChoice,
     PlanEvaluation,
     PrefillTiming,
+    downsample_image,
+    fastv,
     flop_speedup,
     kv_share,
     late_entry,
     measure_prefill,
+    plan_batch,
     random_keep,
     select_plan,
     sweep,
@@ -36,6 +40,7 @@ from redundancy.statistics import HarvestStatistics
 __all__ = ["Clock", "StudySettings", "Validation", "certify", "harvest_samples", "validate"]
 
 _CERTIFIED = ("vision", "text")
+_PLAIN = Plan()
 _LABELS = ("special_mask",)  # keys of a batch that the harvest reads and a plain forward must not get
 
 
@@ -108,15 +113,19 @@ def validate(
         If an answer is missing or is no single token of the model.
     """
     n_layers = adapt(model).n_layers
-    batches = [_labelled(model, processor, chunk) for chunk in _chunks(samples, settings.batch_size)]
+    batches = [
+        _for_plans(_labelled(model, processor, chunk), partial(_labelled, model, processor, chunk))
+        for chunk in _chunks(samples, settings.batch_size)
+    ]
     entries = [late_entry(layer) for layer in range(1, n_layers + 1)]
     exits = [vision_exit(layer) for layer in range(n_layers)]
-    quarter = random_keep(0.25)
-    plans = [Plan(), *entries, *exits, quarter]
+    # Plans that the choice does not test: pruning by attention, and the baselines of a quarter of the tokens.
+    others = [fastv(max(1, n_layers // 4), 0.5), random_keep(0.25), downsample_image(0.25)]
+    plans = [Plan(), *entries, *exits, *others]
     evaluations = sweep(model, batches, plans, progress=progress)
     by_plan = dict(zip(plans, evaluations, strict=True))
 
-    n_vision, n_text = _token_counts(model, batches)
+    n_vision, n_text = _token_counts(model, [batch(Plan()) for batch in batches])
     flops = {plan: flop_speedup(model.config, plan, n_vision, n_text) for plan in plans}
     kv = {plan: kv_share(model.config, plan, n_vision, n_text) for plan in plans}
     candidates = entries[:-1] + exits[1:]  # blind plans are controls, not candidates
@@ -127,7 +136,7 @@ def validate(
         confidence_level=settings.confidence_level,
         chains=["late entry"] * (n_layers - 1) + ["vision exit"] * (n_layers - 1),
     )
-    timing_batch = _labelled(model, processor, samples[: settings.timing_batch])
+    timing_batch = partial(_labelled, model, processor, samples[: settings.timing_batch])
     timed = plans[1:]
     timings = measure_prefill(model, timing_batch, timed, rounds=settings.timing_rounds, progress=progress)
     return Validation(
@@ -166,7 +175,12 @@ def harvest_samples(
     )
 
 
-def _labelled(model: Any, processor: Any, samples: Sequence[Sample]) -> dict[str, Any]:
+def _for_plans(common: dict[str, Any], make: Callable[[Plan], dict[str, Any]]) -> Callable[[Plan], dict[str, Any]]:
+    """The common batch for all plans but those with a prompt of their own."""
+    return lambda plan: common if plan.image_share is None else make(plan)
+
+
+def _labelled(model: Any, processor: Any, samples: Sequence[Sample], plan: Plan = _PLAIN) -> dict[str, Any]:
     """Model inputs with sample ids and the single token of each right answer."""
     unanswered = [s.sample_id for s in samples if not s.answer]
     if unanswered:
@@ -174,7 +188,7 @@ def _labelled(model: Any, processor: Any, samples: Sequence[Sample]) -> dict[str
             f"need an answer for every sample to measure accuracy, {unanswered[0]!r} has none; add it, or skip the "
             "validation"
         )
-    batch = make_batch(processor, samples, vision_ids=adapt(model).vision_ids)
+    batch = plan_batch(processor, samples, plan, vision_ids=adapt(model).vision_ids)
     batch["answers"] = answer_token_ids(processor.tokenizer, [s.answer for s in samples])
     return {key: value for key, value in batch.items() if key not in _LABELS}
 

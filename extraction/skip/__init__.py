@@ -11,10 +11,12 @@ from extraction.skip.cost import (
     prefill_flops,
     tokens_per_layer,
 )
+from extraction.skip.downsample import plan_batch
 from extraction.skip.patch import Skipping, apply
 from extraction.skip.plan import Plan
 from extraction.skip.routers import LayerInput, Router, StillVisionExit
 from extraction.skip.terms import (
+    downsample_image,
     fastv,
     hide_vision,
     late_entry,
@@ -46,6 +48,7 @@ __all__ = [
     "choose_plan",
     "decode_bytes",
     "decode_flops",
+    "downsample_image",
     "evaluate",
     "fastv",
     "flop_speedup",
@@ -55,6 +58,7 @@ __all__ = [
     "logit_exit",
     "measure_prefill",
     "parse_plan",
+    "plan_batch",
     "prefill_flops",
     "random_keep",
     "select_plan",

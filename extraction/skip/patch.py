@@ -18,6 +18,7 @@ from torch import nn
 
 from extraction.skip.cache import CompactLayer, adopt, check_cache
 from extraction.skip.chunk import Chunk
+from extraction.skip.downsample import interpolate_positions
 from extraction.skip.masks import gather_tokens, scatter_tokens
 from extraction.skip.plan import Plan
 from extraction.skip.ranking import AttentionRanking
@@ -119,6 +120,10 @@ class Skipping:
         return tuple(self._computed)
 
     def _install(self, undo: contextlib.ExitStack) -> None:
+        if self.plan.image_share is not None:
+            interpolate_positions(self.model, undo)
+            if self._router is None and replace(self.plan, image_share=None).is_identity(self.n_layers):
+                return
         names = argument_names(self.model)
 
         def begin(model: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:

@@ -7,6 +7,7 @@ Layers are numbered 0..n-1 by position, a depth d lies after d layers. Absent to
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from typing import Any
@@ -81,6 +82,9 @@ class Plan:
         budget. Of v tokens ``floor(keep_vision * v + 0.5)`` are kept, at least one.
     seed : int, default=0
         Seed of that draw; the kept positions depend on the seed and on v alone.
+    image_share : float, optional
+        Share in (0, 1] of vision tokens that a down-sampled image brings: the other baseline of equal budget. The
+        prompt itself is smaller, so it must be made for the plan: see `extraction.skip.downsample`.
 
     Raises
     ------
@@ -108,6 +112,7 @@ class Plan:
     fastv: tuple[int, float] | None = None
     keep_vision: float | None = None
     seed: int = 0
+    image_share: float | None = None
 
     def __post_init__(self) -> None:
         check_count(self.late_entry, "late_entry")
@@ -122,10 +127,9 @@ class Plan:
                 f"need vision_exit >= late_entry, got late_entry({self.late_entry}) and "
                 f"vision_exit({self.vision_exit}): vision tokens cannot leave before they enter"
             )
-        if self.keep_vision is not None:
-            check_real(self.keep_vision, "keep_vision", lower=0.0, upper=1.0)
-            if self.keep_vision == 0.0:
-                raise InvalidInputError("need keep_vision above 0, got 0; a plan without vision is vision_exit(0)")
+        for name in ("keep_vision", "image_share"):
+            if getattr(self, name) is not None and check_real(getattr(self, name), name, lower=0.0, upper=1.0) == 0.0:
+                raise InvalidInputError(f"need {name} above 0, got 0; a plan without vision is vision_exit(0)")
         check_count(self.seed, "seed")
         if self.fastv is not None:
             self._check_fastv()
@@ -200,7 +204,7 @@ class Plan:
     def is_identity(self, n_layers: int) -> bool:
         """Whether the plan leaves a decoder of `n_layers` layers as it is."""
         self.check(n_layers)
-        untouched = not any(getattr(self, name) for name in LAYER_SETS)
+        untouched = not any(getattr(self, name) for name in LAYER_SETS) and self.image_share in (None, 1.0)
         return untouched and all(self.presence(i, n_layers).is_full for i in range(n_layers))
 
     def vision_layers(self, n_layers: int) -> range:
@@ -218,7 +222,11 @@ class Plan:
 
     def n_kept(self, n_vision: int) -> int:
         """How many of `n_vision` vision tokens of one sample enter the model."""
-        if self.keep_vision is None or n_vision == 0:
+        if n_vision == 0:
+            return 0
+        if self.image_share is not None:  # a square grid stays square
+            n_vision = max(1, int(math.sqrt(self.image_share * n_vision) + 0.5)) ** 2
+        if self.keep_vision is None:
             return n_vision
         return max(1, int(self.keep_vision * n_vision + 0.5))
 
@@ -239,6 +247,8 @@ class Plan:
             terms.append(f"fastv({self.fastv[0]}, {self.fastv[1]!r})")
         if self.keep_vision is not None:
             terms.append(f"random_keep({self.keep_vision!r}, seed={self.seed})")
+        if self.image_share is not None:
+            terms.append(f"downsample_image({self.image_share!r})")
         return " + ".join(terms) or IDENTITY
 
     def __repr__(self) -> str:

@@ -10,6 +10,7 @@ from redundancy._validate import check_count
 from redundancy.errors import InvalidInputError
 
 __all__ = [
+    "downsample_image",
     "fastv",
     "hide_vision",
     "late_entry",
@@ -75,6 +76,11 @@ def random_keep(share: float, *, seed: int = 0) -> Plan:
     return Plan(keep_vision=share, seed=seed)
 
 
+def downsample_image(share: float) -> Plan:
+    """A smaller image that brings about `share` of the vision tokens: the other baseline of equal budget."""
+    return Plan(image_share=share)
+
+
 _DEPTHS = {"late_entry": late_entry, "vision_exit": vision_exit, "text_exit": text_exit}
 
 
@@ -105,6 +111,8 @@ def _term(term: str) -> Plan:
         if name == "random_keep":
             share, _, seed = body.partition(",")
             return random_keep(float(share), seed=int(re.sub(r"^\s*seed\s*=", "", seed) or 0))
+        if name == "downsample_image":
+            return downsample_image(float(body))
         if name == "fastv":
             layer, _, drop = body.partition(",")
             return fastv(int(layer), float(re.sub(r"^\s*drop\s*=", "", drop)))
@@ -114,7 +122,8 @@ def _term(term: str) -> Plan:
         pass  # a number that does not parse: the sentence below names the term
     raise InvalidInputError(
         "need terms like late_entry(4), vision_exit(24), fastv(2, 0.5), text_exit(30), skip_layers(3, 7-9), "
-        f"skip_attention(5), skip_mlp(5), hide_vision(5) or random_keep(0.5, seed=0) joined by +, got {term!r}"
+        f"skip_attention(5), skip_mlp(5), hide_vision(5), random_keep(0.5, seed=0) or downsample_image(0.5), "
+        f"joined by +, got {term!r}"
     )
 
 

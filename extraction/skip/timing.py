@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from statistics import median
 from typing import Any
 
@@ -16,7 +17,7 @@ from tqdm.auto import tqdm
 
 from extraction.skip.patch import apply
 from extraction.skip.plan import Plan
-from extraction.skip.validate import last_logits, model_inputs
+from extraction.skip.validate import Batch, last_logits, model_inputs, own_inputs
 from redundancy._validate import check_count, check_real
 from redundancy.errors import InvalidInputError
 
@@ -110,7 +111,7 @@ def median_interval(values: Sequence[float], confidence_level: float = 0.95) -> 
 
 def measure_prefill(
     model: Any,
-    batch: dict[str, Any],
+    batch: Batch,
     plans: Sequence[Plan],
     *,
     rounds: int = 15,
@@ -128,7 +129,7 @@ def measure_prefill(
     ----------
     model : PreTrainedModel
         In eval mode.
-    batch : dict
+    batch : dict or callable
         As in `sweep`; labels are ignored.
     plans : sequence of Plan
         What to time.
@@ -151,15 +152,16 @@ def measure_prefill(
     if model.training:
         raise InvalidInputError("need a model in eval mode to time it: call model.eval()")
     rng = np.random.default_rng(rng)
-    inputs = model_inputs(model, batch)
     contenders = [Plan(), *plans]
+    common = model_inputs(model, batch(Plan()) if callable(batch) else batch)
+    inputs = [common if (own := own_inputs(model, batch, plan)) is None else own for plan in contenders]
     times: list[list[tuple[float, float, float]]] = [[] for _ in contenders]
     disable = None if progress is None else not progress
     with torch.inference_mode(), _Clock(model) as clock:
         for turn in tqdm(range(warmup + rounds), desc="timing", unit="round", disable=disable):
             for i in rng.permutation(len(contenders)):
                 with apply(model, contenders[i]):
-                    parts = clock.time(lambda: last_logits(model, inputs, use_cache=True))
+                    parts = clock.time(partial(last_logits, model, inputs[i], use_cache=True))
                 if turn >= warmup:
                     times[i].append(parts)
     totals, decoders, visions = ([tuple(part[k] for part in own) for own in times] for k in range(3))

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -21,15 +21,18 @@ from redundancy._validate import check_count, check_real
 from redundancy.errors import InvalidInputError
 
 __all__ = [
+    "Batch",
     "PlanEvaluation",
     "answer_positions",
     "evaluate",
     "last_logits",
     "model_inputs",
+    "own_inputs",
     "proportion_interval",
     "sweep",
 ]
 
+Batch: TypeAlias = dict[str, Any] | Callable[[Plan], dict[str, Any]]
 _NOT_INPUTS = ("sample_ids", "answers", "families")
 
 
@@ -173,14 +176,14 @@ def proportion_interval(successes: int, n: int, confidence_level: float = 0.95) 
     return lower, upper
 
 
-def evaluate(model: Any, batches: Iterable[dict[str, Any]], plan: Plan, **options: Any) -> PlanEvaluation:
+def evaluate(model: Any, batches: Iterable[Batch], plan: Plan, **options: Any) -> PlanEvaluation:
     """Run every sample with and without `plan`; `options` are those of `sweep`."""
     return sweep(model, batches, [plan], **options)[0]
 
 
 def sweep(
     model: Any,
-    batches: Iterable[dict[str, Any]],
+    batches: Iterable[Batch],
     plans: Sequence[Plan],
     *,
     candidates: Sequence[int] | None = None,
@@ -195,7 +198,8 @@ def sweep(
         In eval mode.
     batches : iterable of dict
         Model inputs (``input_ids``, ``attention_mask``, ``pixel_values``, ...), ``sample_ids`` (one name per row)
-        and, if there are right answers, ``answers``: LongTensor of answer tokens, one per row. Read once.
+        and, if there are right answers, ``answers``: LongTensor of answer tokens, one per row. Read once. For plans
+        with a prompt of their own (`downsample_image`), functions from a plan to such a batch.
     plans : sequence of Plan
         The unmodified model is always run and need not be among them.
     candidates : sequence of int, optional
@@ -224,8 +228,9 @@ def sweep(
     bar = tqdm(desc="plans", unit="forward", disable=None if progress is None else not progress)
     with bar, torch.inference_mode():
         for batch in batches:
-            ids, answers = _labels(batch)
-            inputs = model_inputs(model, batch)
+            whole = batch(Plan()) if callable(batch) else batch
+            ids, answers = _labels(whole)
+            inputs = model_inputs(model, whole)
             plain = _answer_logits(model, inputs, candidates)
             bar.update()
             if sharing:
@@ -234,11 +239,27 @@ def sweep(
                     sharing = torch.equal(_answer_logits(model, shared, candidates), plain)
                 inputs = shared if sharing and shared is not None else inputs
             for plan, row in zip(plans, rows, strict=True):
+                own = own_inputs(model, batch, plan, ids)
                 with apply(model, plan):
-                    logits = _answer_logits(model, inputs, candidates)
+                    logits = _answer_logits(model, inputs if own is None else own, candidates)
                 row.add(ids, answers, plain, logits, candidates)
                 bar.update()
     return tuple(row.finish(plan) for plan, row in zip(plans, rows, strict=True))
+
+
+def own_inputs(model: Any, batch: Batch, plan: Plan, sample_ids: list[str] | None = None) -> dict[str, Any] | None:
+    """Inputs of a plan that has a prompt of its own; None for all others."""
+    if plan.image_share is None:
+        return None
+    if not callable(batch):
+        raise InvalidInputError(
+            f"the plan {plan} needs a prompt of its own: give a function from a plan to its batch, as "
+            "`lambda plan: plan_batch(processor, samples, plan)`"
+        )
+    own = batch(plan)
+    if sample_ids is not None and _labels(own)[0] != sample_ids:
+        raise InvalidInputError(f"need the same samples in the same order in the batch for {plan}")
+    return model_inputs(model, own)
 
 
 @dataclass

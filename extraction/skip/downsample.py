@@ -1,0 +1,108 @@
+"""A smaller image instead of fewer tokens of a large one: the baseline that many pruning methods lose to."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import math
+from collections.abc import Collection, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import torch
+from torch import nn
+
+from extraction.data.items import Sample
+from extraction.data.prompts import make_batch
+from extraction.skip.plan import Plan
+from redundancy.errors import UnsupportedModelError
+
+__all__ = ["interpolate_positions", "plan_batch"]
+
+
+def plan_batch(
+    processor: Any,
+    samples: Sequence[Sample],
+    plan: Plan,
+    *,
+    vision_ids: Collection[int] = (),
+    prompt: str | None = None,
+) -> dict[str, Any]:
+    """`make_batch` for a plan: with its smaller images if it has some.
+
+    A processor of fixed size is copied with a smaller one (the tower then interpolates its position embeddings,
+    see `interpolate_positions`); one that follows the image's size is given resized images.
+
+    Raises
+    ------
+    UnsupportedModelError
+        If the processor makes the same number of vision tokens of a smaller image.
+    """
+    share = plan.image_share
+    if share is None or share == 1.0:
+        return make_batch(processor, samples, vision_ids=vision_ids, prompt=prompt)
+    smaller = _smaller_processor(processor, share)
+    if smaller is not None:
+        return make_batch(smaller, samples, vision_ids=vision_ids, prompt=prompt)
+    resized = [replace(s, image=_resize(s.load_image(), share)) for s in samples]
+    batch = make_batch(processor, resized, vision_ids=vision_ids, prompt=prompt)
+    before = _n_vision(make_batch(processor, samples[:1], vision_ids=vision_ids, prompt=prompt), vision_ids)
+    after = _n_vision({k: v[:1] for k, v in batch.items() if k == "input_ids"}, vision_ids)
+    if after >= before:
+        raise UnsupportedModelError(
+            f"downsample_image({share}) needs a processor that makes fewer vision tokens of a smaller image, "
+            f"{type(processor).__name__} makes {after} of {before}; use random_keep"
+        )
+    return batch
+
+
+def interpolate_positions(model: nn.Module, undo: ExitStack) -> None:
+    """Let the vision towers that can do it interpolate their position embeddings to the image, until `undo` closes."""
+    found: list[str] = []
+    for name, module in model.named_modules():
+        if any(name.startswith(f"{outer}.") for outer in found):
+            continue
+        if "interpolate_pos_encoding" not in inspect.signature(type(module).forward).parameters:
+            continue
+        if "pixel_values" not in inspect.signature(type(module).forward).parameters:
+            continue
+        found.append(name)
+        before = vars(module).get("forward")
+        vars(module)["forward"] = partial(module.forward, interpolate_pos_encoding=True)
+        undo.callback(_restore, module, before)
+
+
+def _restore(module: nn.Module, before: Any) -> None:
+    if before is None:
+        del vars(module)["forward"]
+    else:
+        vars(module)["forward"] = before
+
+
+def _smaller_processor(processor: Any, share: float) -> Any:
+    """A copy whose images have about `share` of the patches; None if its image size is not fixed."""
+    images = processor.image_processor
+    patch = getattr(processor, "patch_size", None) or getattr(images, "patch_size", None)
+    fixed = (getattr(images, "crop_size", None) if getattr(images, "do_center_crop", False) else None) or images.size
+    side = fixed.get("height") if fixed.get("height") == fixed.get("width") else None
+    if side is None or not isinstance(patch, int):
+        return None
+    smaller = copy.deepcopy(processor)
+    new_side = patch * max(1, int(math.sqrt(share) * (side // patch) + 0.5))
+    for name in ("size", "crop_size"):
+        size = getattr(smaller.image_processor, name, None)
+        if size is not None:
+            setattr(smaller.image_processor, name, type(size)(**{k: new_side for k, v in dict(size).items() if v}))
+    return smaller
+
+
+def _resize(image: Any, share: float) -> Any:
+    scale = math.sqrt(share)
+    return image.resize((max(1, round(image.width * scale)), max(1, round(image.height * scale))))
+
+
+def _n_vision(batch: dict[str, Any], vision_ids: Collection[int]) -> int:
+    ids = batch["input_ids"][0]
+    return int(torch.isin(ids, torch.tensor(sorted(vision_ids), dtype=ids.dtype)).sum())
