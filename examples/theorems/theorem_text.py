@@ -1,0 +1,100 @@
+"""Generated parts of the pages: the table of comparisons, the statements of the ledger, arrows and index."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+
+from theorem_clouds import Panel
+
+from redundancy.bounds.implications import ARROWS, QUANTITIES
+from redundancy.ledger import STATUSES, TheoremRecord, find, theorems
+
+__all__ = ["TITLES", "arrows", "index", "statements", "table", "winners"]
+
+TITLES = {
+    "definitions": "Definitions 1 to 4",
+    "lemmas": "Lemmas 1 to 5",
+    "proposition-1": "Proposition 1: tail and mean of the distance",
+    "theorem-1": "Theorem 1: close states, smooth task",
+    "theorem-2": "Theorem 2: fitted predictors",
+    "theorem-3": "Theorem 3: conditional entropy from closeness",
+    "theorem-4": "Theorem 4: mutual information from closeness",
+    "theorem-5": "Theorem 5: functional gap from information",
+    "mismatch": "Code mismatch: functional gap from disagreement",
+    "performance-gap": "Performance gap and unique information",
+    "implications": "Figure 2, corrected",
+    "confidence": "Confidence from a sample",
+}
+
+
+def table(panels: Sequence[Panel]) -> str:
+    """One row per bound and family."""
+    rows = [c.row() for panel in panels if not panel.lines for c in panel.clouds]
+    head = "| bound | laws | number | broken | median ratio | largest ratio |\n| --- | --- | --- | --- | --- | --- |"
+    return "\n".join([head, *rows])
+
+
+def statements(page: str) -> str:
+    """All records of a page, each with its anchor."""
+    return "\n\n".join(_statement(record) for record in theorems() if record.page == page)
+
+
+def _statement(record: TheoremRecord) -> str:
+    functions = ", ".join(f"`{name}`" for name in record.functions)
+    lines = [
+        f'<a id="{record.anchor.split("#")[1]}"></a>',
+        f"**`{record.id}`** {plain(record.title)}",
+        "",
+        f"- {STATUSES[record.status]}; label {record.evidence}" + (f"; {functions}" if functions else ""),
+        f"- used: `{record.statement}`",
+    ]
+    if record.printed and record.printed != record.statement:
+        quoted = record.printed if record.printed.startswith('"') else f"`{record.printed}`"
+        lines.append(f"- printed: {quoted}")
+    if record.deviation:
+        lines.append(f"- {plain(record.deviation)}")
+    if record.counterexample:
+        lines.append(f"- counterexample: {plain(record.counterexample)}")
+    if record.uses:
+        lines.append("- rests on " + ", ".join(f"[`{u}`]({find(u).anchor})" for u in record.uses))
+    return "\n".join(lines)
+
+
+def arrows() -> str:
+    """The implication graph that `derive` follows."""
+    rows = ["| from | to | by | needs |", "| --- | --- | --- | --- |"]
+    for arrow in ARROWS:
+        sources = ", ".join(_quantity(s) for s in arrow.sources)
+        needs = [f"`{c}`" for c in arrow.constants]
+        if "chain" in arrow.fixed:
+            needs.append(arrow.fixed["chain"].replace("-", " - "))
+        link = f"[`{arrow.theorem}`]({find(arrow.theorem).anchor})"
+        rows.append(f"| {sources} | {_quantity(arrow.target)} | {link} | {', '.join(needs)} |")
+    return "\n".join(rows)
+
+
+def _quantity(name: str) -> str:
+    return plain(QUANTITIES[name][0])
+
+
+def winners(counts: Counter[str]) -> str:
+    """How often each theorem gave the best bound on F."""
+    rows = [f"| [`{name}`]({find(name).anchor}) | {number} |" for name, number in counts.most_common()]
+    return "\n".join(["| best bound on F by | laws |", "| --- | --- |", *rows])
+
+
+def index() -> str:
+    """All pages, with the number of statements of each status."""
+    rows = ["| page | statements | " + " | ".join(STATUSES) + " |", "| --- " * (2 + len(STATUSES)) + "|"]
+    for page, title in TITLES.items():
+        here = Counter(record.status for record in theorems() if record.page == page)
+        cells = " | ".join(str(here[s] or "") for s in STATUSES)
+        rows.append(f"| [{title}]({page}.md) | {sum(here.values())} | {cells} |")
+    return "\n".join(rows)
+
+
+def plain(words: str) -> str:
+    """Text in which no character is markup."""
+    return re.sub(r"([\\`*_<>|\[\]])", r"\\\1", words)
