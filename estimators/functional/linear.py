@@ -98,7 +98,7 @@ class LinearEngine:
                 cell.update(joined, task.rows(part), weights=weights, shift=shift)
                 shift = cell.shift
         self.probe_class = "linear (ridge)"
-        self._penalties: dict[int, tuple[float, float, float]] = {}
+        self._penalties: dict[int, tuple[float, ...]] = {}
 
     def folds_and_halves(self) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
         """Fold and half of every cell."""
@@ -177,18 +177,34 @@ class LinearEngine:
     def _parts(self) -> tuple[slice, slice, slice]:
         return slice(None, self.d), slice(self.d, None), slice(None)
 
-    def _choose(self, first: Centred, second: Centred) -> tuple[float, float, float]:
-        """Penalties that predict each half best from the other: the size at which they are used."""
-        chosen = []
-        for part in self._parts():
-            errors = np.zeros(len(PENALTIES))
-            for training, testing in ((first, second), (second, first)):
-                inner = _select(training, part)
-                scale = _mean_diagonal(inner.xx)
-                path = ridge_path(inner.xx, inner.xz, [p * scale for p in PENALTIES])
-                errors += held_out_error(path, inner, _select(testing, part))
-            chosen.append(PENALTIES[int(errors.argmin())])
-        return chosen[0], chosen[1], chosen[2]
+    def _choose(self, first: Centred, second: Centred) -> tuple[float, ...]:
+        """Penalties that predict each half best from the other: the size at which they are used.
+
+        Those of previous, next and joint, then those of the two regressions of the difference. The latter have
+        (almost) no noise to fight and get by with less; sharing the penalty would shrink the correction.
+        """
+        sides = ((first, second), (second, first))
+        chosen = [self._best([(_select(a, part), _select(b, part)) for a, b in sides]) for part in self._parts()]
+        prev, after, _ = self._parts()
+        slopes = []
+        for part in (prev, after):
+            pairs = []
+            for a, b in sides:
+                w1 = _solve(a.xx[prev, prev], chosen[0], a.xz[prev])
+                w2 = _solve(a.xx[after, after], chosen[1], a.xz[after])
+                difference = np.concatenate([w1, -w2] if part == prev else [-w1, w2])
+                pairs.append((_with_target(a, part, difference), _with_target(b, part, difference)))
+            slopes.append(self._best(pairs))
+        return (*chosen, *slopes)
+
+    @staticmethod
+    def _best(pairs: Sequence[tuple[Centred, Centred]]) -> float:
+        errors = np.zeros(len(PENALTIES))
+        for training, testing in pairs:
+            scale = _mean_diagonal(training.xx)
+            path = ridge_path(training.xx, training.xz, [p * scale for p in PENALTIES])
+            errors += held_out_error(path, training, testing)
+        return PENALTIES[int(errors.argmin())]
 
     def _fit(self, training: Centred, penalties: Sequence[float]) -> LinearProbes:
         prev, after, joint = self._parts()
@@ -196,8 +212,8 @@ class LinearEngine:
         w1 = _solve(s11, penalties[0], training.xz[prev])
         w2 = _solve(s22, penalties[1], training.xz[after])
         # Fitted on the difference of the probes: it vanishes with it, and shrinkage does not enter twice.
-        g1 = _solve(s11, penalties[0], s11 @ w1 - s12 @ w2)
-        g2 = _solve(s22, penalties[1], s22 @ w2 - s12.T @ w1)
+        g1 = _solve(s11, penalties[3], s11 @ w1 - s12 @ w2)
+        g2 = _solve(s22, penalties[4], s22 @ w2 - s12.T @ w1)
         wj = _solve(training.xx, penalties[2], training.xz)
         return LinearProbes(
             prev=self._affine(training, prev, w1),
@@ -218,6 +234,14 @@ def _select(moments: Centred, part: slice) -> Centred:
     return Centred(
         moments.weight, moments.mean_x[part], moments.mean_z, moments.xx[part, part], moments.xz[part], moments.zz
     )
+
+
+def _with_target(moments: Centred, part: slice, weights: Array) -> Centred:
+    """Moments of one layer with the linear function ``x weights`` of both layers in place of the task."""
+    products = moments.xx @ weights
+    total = float((weights * products).sum())
+    mean = moments.mean_x @ weights
+    return Centred(moments.weight, moments.mean_x[part], mean, moments.xx[part, part], products[part], max(total, 0.0))
 
 
 def _mean_diagonal(xx: Array) -> float:

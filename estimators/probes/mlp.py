@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -122,9 +123,9 @@ class MLPProbe(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ignore
             raise MissingExtraError('the MLP probe needs torch: pip install "skip-it[extract]"') from None
         rng = np.random.default_rng(self.random_state)
         sizes = [x.shape[1], *widths, z.shape[1]]
-        options = {"dtype": torch.float32, "device": self.device}
+        options: dict[str, Any] = {"dtype": torch.float32, "device": self.device}
         layers = []
-        for n_in, n_out in zip(sizes[:-1], sizes[1:], strict=True):
+        for n_in, n_out in pairwise(sizes):
             start = rng.standard_normal((n_in, n_out)) * np.sqrt(2.0 / n_in)
             weights = torch.tensor(start, requires_grad=True, **options)
             layers.append((weights, torch.zeros(n_out, requires_grad=True, **options)))
