@@ -25,7 +25,6 @@ __all__ = ["DenseKernel", "Kernel", "SolverState", "interior_point"]
 Array = npt.NDArray[np.float64]
 REGULARISATION = (1e-15, 1e-12, 1e-9, 1e-6)  # after Jacobi scaling, the next if the factorisation breaks down
 _TO_BOUNDARY = 0.99  # share of the longest step taken; 0.999 saves half an iteration and stalls now and then
-_CAP = 8.0  # largest move of a multiplier in one step
 _REFINE_BELOW = 1e-4  # complementarity (nats) from which the Newton steps are refined
 _REFINEMENTS = 3
 _FAR = 4.0  # a marginal this many times too small gets the logarithmic-mean Newton step
@@ -251,6 +250,7 @@ def interior_point(
     max_iterations: int,
     deadline: float,
     floor: float = 0.1,
+    cap: float = 3.0,
     relative_error: float = 8.0 * UNIT_ROUNDOFF,
 ) -> SolverState:
     """Mehrotra predictor-corrector until the certificate of (a, b) is narrower than `tolerance` nats.
@@ -259,16 +259,18 @@ def interior_point(
     ----------
     floor : float, default=0.1
         Smallest starting s as a share of p_x p_y; 1 is slower and sturdier on spread masses.
+    cap : float, default=3
+        Largest move of a multiplier in one step; 8 is faster on spread masses and cycles on a few tables.
 
     Notes
     -----
-    There is no line search on a merit function: the log form makes full steps safe once each multiplier
-    moves by at most 8 at a time. Iterates need not be feasible; the certificate repairs both ends itself.
+    There is no line search on a merit function: the log form makes full steps safe once no multiplier
+    moves too far at a time. Iterates need not be feasible; the certificate repairs both ends itself.
     """
     state = SolverState()
     # Far from the optimum a step can overflow; every factor, step and gap is checked for being finite.
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        _iterate(state, kernel, a, b, tolerance, max_iterations, deadline, floor, relative_error)
+        _iterate(state, kernel, a, b, tolerance, max_iterations, deadline, floor, cap, relative_error)
     if state.primal is None:  # the rare run that ends before its first certificate: the start is always valid
         state.offer(a, b, *kernel.unpack(*kernel.start()), relative_error)
     return state
@@ -283,6 +285,7 @@ def _iterate(
     max_iterations: int,
     deadline: float,
     floor: float,
+    cap: float,
     relative_error: float,
 ) -> None:
     weights, c = kernel.weights, kernel.c
@@ -366,8 +369,8 @@ def _iterate(
             state.offer(a, b, *kernel.unpack(theta, s), relative_error)
             state.status = "stalled"
             break
-        if largest > _CAP:  # one by one: shortening the whole step would stop all for the sake of one
-            d = np.clip(d, -_CAP, _CAP)
+        if largest > cap:  # one by one: shortening the whole step would stop all for the sake of one
+            d = np.clip(d, -cap, cap)
         theta = theta + step * d
         s = s + step * ds
         log_s = kernel.set_point(theta)

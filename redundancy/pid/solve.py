@@ -9,6 +9,8 @@ from functools import partial
 import numpy as np
 import numpy.typing as npt
 
+from scipy.special import logsumexp
+
 from redundancy._validate import check_count, check_real
 from redundancy.errors import InvalidInputError, NotConvergedError
 from redundancy.pid.augmented import AugmentedKernel
@@ -263,7 +265,7 @@ def _solve(
     else:
         goal = nats if reduced.untouched else 0.9 * nats
         state = SolverState(status="iteration limit")
-        for kernel, floor in _attempts(method, math.prod(reduced.shape)):
+        for kernel, floor, cap in _attempts(method, math.prod(reduced.shape)):
             left = iterations - state.iterations
             if state.status not in ("stalled", "iteration limit") or (state.iterations and left <= 0):
                 break
@@ -275,6 +277,7 @@ def _solve(
                 max_iterations=min(left, _ATTEMPT),
                 deadline=deadline,
                 floor=floor,
+                cap=cap,
                 relative_error=eta,
             )
             state = _better(state, again, goal)
@@ -296,17 +299,15 @@ def _solve(
     return SolverState(lower, upper, prices, (weights, lam, mu), state.iterations, status)
 
 
-def _attempts(method: str, cells: int) -> list[tuple[type[DenseKernel] | type[SchurKernel], float]]:
-    """Kernels and starting floors in the order tried.
+def _attempts(method: str, cells: int) -> list[tuple[type[DenseKernel] | type[SchurKernel], float, float]]:
+    """Kernels, starting floors and largest moves in the order tried.
 
     A heavier start is slower and sturdier on masses that spread over many orders of magnitude; the augmented matrix
     keeps the digits that a reduced one loses when the sources nearly copy each other.
     """
     first: type[DenseKernel] | type[SchurKernel] = DenseKernel if method == "dense" else SchurKernel
-    plan: list[tuple[type[DenseKernel] | type[SchurKernel], float]] = [(first, 0.1)]
-    if cells <= _RESCUE_CELLS:
-        plan += [(AugmentedKernel, 0.1), (AugmentedKernel, 1.0)]
-    return [*plan, (first, 1.0)]
+    rescue = [(AugmentedKernel, 0.1, 3.0), (AugmentedKernel, 1.0, 8.0)] if cells <= _RESCUE_CELLS else []
+    return [(first, 0.1, 3.0), *rescue, (first, 1.0, 8.0)]
 
 
 def _better(one: SolverState, two: SolverState, goal: float) -> SolverState:
@@ -323,8 +324,11 @@ def _lift(
 ) -> tuple[Array, Array, Array]:
     """Carry a solver state back to all symbols: merged ones share multipliers, dropped ones get neutral ones."""
     s, lam, mu = state
-    full_lam = _lift_side(problem.a, problem.p_t, reduced.rows, reduced.columns_x, lam, reduced.a)
-    full_mu = _lift_side(problem.b, problem.p_t, reduced.rows, reduced.columns_y, mu, reduced.b)
+    top_lam, top_mu = _tops(lam, reduced.a), _tops(mu, reduced.b)
+    full_lam = _lift_side(problem.a, reduced.rows, reduced.columns_x, lam, reduced.a, top_mu)
+    full_mu = _lift_side(problem.b, reduced.rows, reduced.columns_y, mu, reduced.b, top_lam)
+    _settle(full_mu, problem.b, reduced.columns_y, np.where(problem.a > 0.0, full_lam, -np.inf))
+    _settle(full_lam, problem.a, reduced.columns_x, np.where(problem.b > 0.0, full_mu, -np.inf))
     share_x = _shares(problem.p_x, reduced.columns_x, s.shape[0])
     share_y = _shares(problem.p_y, reduced.columns_y, s.shape[1])
     weights = s[np.maximum(reduced.columns_x, 0)][:, np.maximum(reduced.columns_y, 0)]
@@ -338,18 +342,29 @@ def _shares(mass: Array, columns: npt.NDArray[np.intp], n_columns: int) -> Array
     return np.where(alive, mass / total[np.maximum(columns, 0)], 0.0)
 
 
+def _tops(multipliers: Array, law: Array) -> Array:
+    """Largest multiplier of every target, (T, 1)."""
+    return np.where(law > 0.0, multipliers, -np.inf).max(1, keepdims=True)
+
+
 def _lift_side(
-    law: Array, p_t: Array, rows: npt.NDArray[np.intp], columns: npt.NDArray[np.intp], multipliers: Array, kept: Array
+    law: Array, rows: npt.NDArray[np.intp], columns: npt.NDArray[np.intp], multipliers: Array, kept: Array, other: Array
 ) -> Array:
-    t, n = law.shape
-    # Neutral: what independence would give, far enough down that no live cell notices.
-    full = np.full((t, n), -80.0)
+    # A dropped symbol of a kept target: e^-40 of what would tip any cell over, whatever the gauge of that target.
+    full = np.full(law.shape, -80.0)
     alive = columns >= 0
     source = multipliers[:, columns[alive]]
-    live = kept[:, columns[alive]] > 0.0
-    tops = np.where(kept > 0.0, multipliers, -np.inf).max(1, keepdims=True)
-    full[np.ix_(rows, alive)] = np.where(live, source, np.where(np.isfinite(tops), tops, 0.0) - 60.0)
+    full[rows] = -other - 40.0
+    full[np.ix_(rows, alive)] = np.where(kept[:, columns[alive]] > 0.0, source, -other - 40.0)
     return np.where(law > 0.0, full, 0.0)
+
+
+def _settle(multipliers: Array, law: Array, columns: npt.NDArray[np.intp], other: Array) -> None:
+    """Give every dropped symbol multipliers that just reach its constraint: slack there would raise other prices."""
+    for column in np.flatnonzero((columns < 0) & (law > 0.0).any(0)):
+        trial = np.where(law[:, column] > 0.0, multipliers[:, column], -np.inf)
+        log_s = logsumexp(trial[:, None] + other, axis=0)
+        multipliers[:, column] -= log_s.max() if np.isfinite(log_s.max()) else 0.0
 
 
 def _state_for_coupling(problem: PairMarginals, nats: float, memory_limit: float) -> tuple[Array, Array, Array]:
