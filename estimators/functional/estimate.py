@@ -18,6 +18,7 @@ from estimators.functional.scores import (
     NAMES,
     ScoreSums,
     clustered_error,
+    independent_rows,
     jackknife_error,
     score_images,
     t_quantile,
@@ -37,6 +38,7 @@ Array = npt.NDArray[np.float64]
 
 FEW_IMAGES = 200  # below, the jackknife covers better than the sum of squared scores
 MOST_FEATURES = 1 / 3  # effective features per image of a half beyond which coverage falls short
+INFLATION = 2.0  # of the variance, per effective feature and independent row of a half (estimation.md)
 _UNIT = 1e-3  # how far from 1 a norm may be for the states to count as unit-norm
 _BLOCK = 4096
 _VIEWS = ("token", "pooled", "full")
@@ -280,8 +282,9 @@ def _engine(
 def _standard_error(
     scores: ScoreSums, engine: LinearEngine | RowEngine, dof: float | None, split: ImageFolds
 ) -> tuple[float, str]:
-    half = split.n_images * (split.n_folds - 1) / (2.0 * split.n_folds)
-    inflation = math.sqrt(1.0 + 2.0 * (dof or 0.0) / half)
+    # Scores given the probes miss the variance of products of the probes' own errors, which grows with the dimension.
+    half = independent_rows(scores) * (split.n_folds - 1) / (2.0 * split.n_folds)
+    inflation = math.sqrt(1.0 + INFLATION * (dof or 0.0) / half)
     clustered = float(clustered_error(scores)[0]) * inflation
     if isinstance(engine, LinearEngine) and split.n_images < FEW_IMAGES:
         jackknife, groups = jackknife_error(engine)

@@ -15,12 +15,18 @@ from estimators.functional.task import Task
 from estimators.probes.moments import Centred, Moments
 from estimators.probes.ridge_path import degrees_of_freedom, held_out_error, ridge_path
 
-__all__ = ["PENALTIES", "Affine", "LinearEngine", "LinearProbes"]
+__all__ = ["PENALTIES", "UNDERSMOOTHING", "Affine", "LinearEngine", "LinearProbes"]
 
 Array = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.intp]
 
 PENALTIES = tuple(float(10.0 ** (k / 2)) for k in range(-16, 5))  # times the mean diagonal of the scatter
+UNDERSMOOTHING = 0.01
+"""Share of the best penalty for prediction that the probes of the estimate use.
+
+What is best for prediction shrinks the gap by more than its standard error (measured: 4 % of the gap at 50 features
+and 160 images a half); the variance that less shrinkage costs cancels between the halves.
+"""
 _GATHER = 4096
 
 
@@ -184,7 +190,10 @@ class LinearEngine:
         (almost) no noise to fight and get by with less; sharing the penalty would shrink the correction.
         """
         sides = ((first, second), (second, first))
-        chosen = [self._best([(_select(a, part), _select(b, part)) for a, b in sides]) for part in self._parts()]
+        chosen = [
+            UNDERSMOOTHING * self._best([(_select(a, part), _select(b, part)) for a, b in sides])
+            for part in self._parts()
+        ]
         prev, after, _ = self._parts()
         slopes = []
         for part in (prev, after):

@@ -14,7 +14,16 @@ from estimators.folds import ImageFolds
 from estimators.functional.linear import LinearEngine
 from estimators.functional.task import Task
 
-__all__ = ["NAMES", "ScoreSums", "cell_scores", "clustered_error", "jackknife_error", "score_images", "t_quantile"]
+__all__ = [
+    "NAMES",
+    "ScoreSums",
+    "cell_scores",
+    "clustered_error",
+    "independent_rows",
+    "jackknife_error",
+    "score_images",
+    "t_quantile",
+]
 
 Array = npt.NDArray[np.float64]
 
@@ -24,9 +33,10 @@ _BLOCK = 4096
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ScoreSums:
-    """Per-image sums of the scores, shape (n_images, len(NAMES)), and rows per image."""
+    """Per-image sums of the scores, shape (n_images, len(NAMES)), of the squared first score, and rows per image."""
 
     sums: Array
+    squares: Array
     counts: Array
     estimand: str
 
@@ -56,7 +66,7 @@ def score_images(x_prev: Any, x_next: Any, task: Task, split: ImageFolds, engine
     residuals of a and b, so that the variance of the probes does not enter.
     """
     n_images = split.n_images
-    sums = np.zeros((n_images, len(NAMES)))
+    sums, squares = np.zeros((n_images, len(NAMES))), np.zeros(n_images)
     row_fold = split.row_fold
     for fold in range(split.n_folds):
         first, second = engine.halves(fold)
@@ -66,9 +76,10 @@ def score_images(x_prev: Any, x_next: Any, task: Task, split: ImageFolds, engine
             prev, after = (np.asarray(x[part], dtype=np.float64) for x in (x_prev, x_next))
             scores = _row_scores(first.evaluate(prev, after), second.evaluate(prev, after), task.rows(part))
             images = split.index.rows[part]
+            squares += np.bincount(images, weights=scores[0] ** 2, minlength=n_images)
             for column, values in enumerate(scores):
                 sums[:, column] += np.bincount(images, weights=values, minlength=n_images)
-    return ScoreSums(sums, split.index.counts.astype(np.float64), estimand)
+    return ScoreSums(sums, squares, split.index.counts.astype(np.float64), estimand)
 
 
 def clustered_error(scores: ScoreSums, values: Array | None = None) -> Array:
@@ -79,6 +90,20 @@ def clustered_error(scores: ScoreSums, values: Array | None = None) -> Array:
     deviations = x - np.multiply.outer(w, mean)
     n = len(w)
     return np.asarray(np.sqrt((deviations**2).sum(axis=0) * n / (n - 1)) / w.sum())
+
+
+def independent_rows(scores: ScoreSums) -> float:
+    """How many independent rows the sample is worth: rows over the design effect of the scores.
+
+    Between the number of images (rows of an image equal) and the number of rows (rows independent).
+    """
+    n_rows, n_images = float(scores.counts.sum()), float(len(scores.counts))
+    mean = scores.sums[:, 0].sum() / n_rows
+    single = max(float(scores.squares.sum()) / n_rows - mean**2, 0.0) / n_rows
+    clustered = float(((scores.sums[:, 0] - mean * scores.counts) ** 2).sum()) / n_rows**2
+    if single <= 0.0 or clustered <= 0.0:
+        return n_images
+    return min(max(n_rows * single / clustered, n_images), n_rows)
 
 
 def jackknife_error(engine: LinearEngine) -> tuple[Array, int]:

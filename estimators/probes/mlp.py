@@ -142,7 +142,7 @@ class MLPProbe(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ignore
                     state = torch.relu(state @ weights + offset)
                 loss = ((state @ layers[-1][0] + layers[-1][1] - goals[batch]) ** 2).mean()
                 optimiser.zero_grad()
-                loss.backward()
+                loss.backward()  # type: ignore[no-untyped-call]
                 optimiser.step()
             schedule.step()
         return [(w.detach().cpu().double().numpy(), b.detach().cpu().double().numpy()) for w, b in layers]
