@@ -98,6 +98,7 @@ class Panel:
     drawn: bool = True
     bound_label: str = "bound"
     lines: bool = False  # points are (x, y) of curves, nothing is compared
+    reference: float = 0.0  # true value, a horizontal line in a plot of curves
     floor: float = 1e-5  # of a logarithmic plot
 
 

@@ -16,8 +16,8 @@ from redundancy.report.style import DOUBLE_COLUMN, INK, MUTED, OKABE_ITO, PAPER,
 __all__ = ["digest", "draw"]
 
 _MOST_DRAWN = 60  # of each random cloud; all of them are checked and counted in the table
-_COLORS = [OKABE_ITO[c] for c in ("blue", "orange", "green", "purple", "sky")]
-_MARKERS = ["o", "^", "s", "v", "D"]
+_COLORS = [OKABE_ITO[c] for c in ("blue", "orange", "green", "purple", "sky")] + [MUTED]
+_MARKERS = ["o", "^", "s", "v", "D", "P"]
 
 
 def digest(panels: Sequence[Panel]) -> str:
@@ -74,14 +74,10 @@ def _panel(ax: Any, panel: Panel) -> None:
             look |= {"markerfacecolor": "none", "markeredgewidth": 0.8}
         count += not cloud.refuted
         if points:
-            style = {} if panel.lines else {"linestyle": "none"}
-            ax.plot(
-                *zip(*points, strict=True),
-                label=_label(cloud, panel),
-                **look,
-                **style,
-                zorder=3 if cloud.extremal else 2,
-            )
+            look["zorder"] = 3 if cloud.extremal else 2
+            if not panel.lines:
+                look["linestyle"] = "none"
+            ax.plot(*zip(*points, strict=True), label=_label(cloud, panel), **look)
     ax.set_title(panel.title, loc="left", pad=4)
     ax.set_xlabel(panel.quantity)
     ax.set_ylabel(panel.bound_label)
@@ -91,7 +87,7 @@ def _panel(ax: Any, panel: Panel) -> None:
             axis.set_major_formatter("{x:g}")
             axis.set_minor_formatter("")
     if panel.lines:
-        ax.axhline(0.028, color=MUTED, linewidth=0.7, linestyle=":")
+        ax.axhline(panel.reference, color=MUTED, linewidth=0.7, linestyle=":")
     else:
         _diagonal(ax, panel)
     ax.legend(
@@ -108,7 +104,7 @@ def _panel(ax: Any, panel: Panel) -> None:
 
 def _label(cloud: Cloud, panel: Panel) -> str:
     """The part of the bound's id that tells it from its neighbours, and the family."""
-    if panel.lines or cloud.theorem.startswith(("logic", "claim", "mean", "law")):
+    if panel.lines or cloud.theorem.startswith("mean") or len({c.theorem for c in panel.clouds}) == 1:
         return cloud.name
     return f"{cloud.theorem.rpartition('.')[2].replace('_', ' ')}: {cloud.name}"
 
@@ -119,6 +115,9 @@ def _diagonal(ax: Any, panel: Panel) -> None:
     if upper <= lower:
         lower, upper = ax.get_xlim()
     limits = ax.get_xlim(), ax.get_ylim()
+    if not panel.log and limits[1][1] < 0.1 * limits[0][1]:  # all bounds are 0 but for rounding
+        limits = (limits[0], (-0.05 * limits[0][1], limits[0][1]))
+        lower, upper = max(0.0, limits[0][0]), limits[1][1]
     ax.plot([lower, upper], [lower, upper], color=MUTED, linewidth=0.8, zorder=1)
     ax.set_xlim(limits[0])
     ax.set_ylim(limits[1])

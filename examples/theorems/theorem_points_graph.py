@@ -154,7 +154,7 @@ def confidence() -> list[Panel]:
     return [
         Panel("upper bounds", "true mean", list(upper.values()), **labels),
         Panel("lower bounds", "true mean", list(lower.values()), **labels),
-        Panel("median upper bound, P = 0.028", "images n", widths(), lines=True, bound_label="bound at 95 %", log=True),
+        Panel("median upper bound, P = 0.028", "images n", widths(), log=True, lines=True, reference=0.028, **labels),
         Panel("", "", [band, tails], drawn=False),
     ]
 
