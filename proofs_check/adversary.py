@@ -194,7 +194,7 @@ def _tilts(statement: Statement, start: Law) -> tuple[int, Callable[..., Masses]
             chosen = [(n, k[1]) for n, (k, _) in enumerate(readings) if k[0] == m]
             weights = _normal(tilted[[n for n, _ in chosen]], exact)
             kernel[m] = [(z, w) for (_, z), w in zip(chosen, weights, strict=True)]
-        return {(*c, z): p * w for c, p in pair.items() for z, w in kernel[c[place]]}
+        return {(c[0], c[1], z): p * w for c, p in pair.items() for z, w in kernel[c[place]]}
 
     return len(pairs) + len(readings), chained
 

@@ -15,13 +15,14 @@ from proofs_check.statements.assumptions import ASSUMPTIONS, add_assumption
 from proofs_check.statements.base import Statement, Verdict
 from proofs_check.statements.entropic import ENTROPIC
 from proofs_check.statements.functional import FUNCTIONAL
+from proofs_check.statements.known_laws import KNOWN_LAWS
 from proofs_check.statements.lemmas import LEMMAS
 from proofs_check.statements.sampling import SAMPLING
 from proofs_check.statements.task import TASK
 
 __all__ = ["ASSUMPTIONS", "STATEMENTS", "Statement", "Verdict", "add_assumption", "statements_of"]
 
-STATEMENTS: tuple[Statement, ...] = (*LEMMAS, *FUNCTIONAL, *ENTROPIC, *TASK, *SAMPLING)
+STATEMENTS: tuple[Statement, ...] = (*LEMMAS, *FUNCTIONAL, *ENTROPIC, *TASK, *SAMPLING, *KNOWN_LAWS)
 
 
 def statements_of(theorem: str) -> tuple[Statement, ...]:

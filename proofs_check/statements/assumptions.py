@@ -40,6 +40,16 @@ def _one_hot(law: Law) -> bool:
     return all(sorted(value) == [0] * (len(value) - 1) + [1] for value in law.task_values)
 
 
+def _square_table(law: Law) -> bool:
+    rho = law.rho
+    if rho is None or len(law.x) != len(law.y) or law.t < 0:
+        return False
+    symbols = range(len(rho))
+    return all(len(row) == len(rho) for row in rho) and all(
+        rho[i][j] == rho[j][i] and rho[i][i] == 0 for i in symbols for j in symbols
+    )
+
+
 def _is_map(law: Law, axis: int) -> bool:
     """Whether the layer on `axis` is a function of the other."""
     return len({k[1 - axis] for k in law.pair}) == len(law.pair)
@@ -110,6 +120,10 @@ ASSUMPTIONS: dict[str, tuple[str, Callable[[Law], bool]]] = {
     "next is a function": ("X is a function of Y", lambda law: _is_map(law, 0)),
     "one alphabet": ("both layers take values in one alphabet", _one_alphabet),
     "distance table": ("rho is a table on a common finite alphabet", lambda law: law.rho is not None),
+    "square distance table": (
+        "rho is a symmetric table with zero diagonal on a common alphabet, t >= 0",
+        _square_table,
+    ),
     "range": ("0 <= rho <= r and 0 <= t <= r", _ranged),
     "radius below range": ("t < r", lambda law: law.t < law.largest),
     "distances": ("rho is defined, with exact values", _measured),
