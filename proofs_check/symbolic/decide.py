@@ -18,8 +18,27 @@ Expr: TypeAlias = Any  # sympy expressions carry no types
 
 def vanishes(expression: Expr) -> bool:
     """Whether an expression is identically zero, by expansion; logarithms of products of positive factors are split."""
-    split = sp.expand(sp.expand_log(sp.expand(expression), force=True))
-    return bool(split == 0) or bool(sp.cancel(sp.together(split)) == 0)
+    return _is_zero(sp.sympify(expression).replace(sp.log, _split_logarithm))
+
+
+def _is_zero(expression: Expr) -> bool:
+    return bool(sp.expand(expression) == 0) or bool(sp.cancel(sp.together(expression)) == 0)
+
+
+def _split_logarithm(argument: Expr) -> Expr:
+    """Logarithm of a positive number as that of its factors' absolute values, numbers by their primes."""
+    total = sp.Integer(0)
+    for factor in sp.Mul.make_args(sp.factor(sp.together(argument))):
+        base, power = factor.as_base_exp()
+        if base.is_Rational:
+            primes = sp.factorint(abs(base.p)).items(), sp.factorint(base.q).items()
+            total += power * sum((k * sp.log(prime) for prime, k in primes[0]), sp.Integer(0))
+            total -= power * sum((k * sp.log(prime) for prime, k in primes[1]), sp.Integer(0))
+        elif base == sp.E:
+            total += power
+        else:
+            total += power * sp.log(-base if base.could_extract_minus_sign() else base)
+    return total
 
 
 def never_negative(expression: Expr) -> bool:

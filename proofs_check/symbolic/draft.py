@@ -273,6 +273,19 @@ class Draft:
         left, right = (0, second) if convex else (second, 0)
         return self._checked(name, left, "<=", right, "second derivative, " + ("convex" if convex else "concave"), ok)
 
+    def minimum(self, name: str, expression: Expr, variable: Expr, point: Expr, second: Expr) -> str:
+        """``value at point <= expression`` everywhere: the slope vanishes there and the second derivative is >= 0."""
+        slope = vanishes(sp.diff(expression, variable).subs(variable, point))
+        convex = vanishes(sp.diff(expression, variable, 2) - second) and never_negative(second)
+        value = sp.sympify(expression).subs(variable, point)
+        detail = f"at {sp.sstr(point)} the slope is 0; second derivative {sp.sstr(second)} >= 0"
+        return self._checked(name, value, "<=", expression, "minimum of a convex function", slope and convex, detail)
+
+    def logarithm(self, name: str, smaller: Expr, larger: Expr) -> str:
+        """``log smaller <= log larger`` from ``smaller <= larger``."""
+        ok = never_negative(sp.sympify(larger) - smaller)
+        return self._checked(name, sp.log(smaller), "<=", sp.log(larger), "the logarithm is monotone", ok)
+
     def attained(self, name: str, left: Expr, right: Expr, at: Mapping[Expr, Expr], text: str) -> str:
         """Equality at a point that a law realises: no constant of the bound can be lowered."""
         values = [sp.simplify(sp.sympify(side).subs(list(at.items()))) for side in (left, right)]

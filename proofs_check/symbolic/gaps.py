@@ -148,9 +148,11 @@ def _distance_steps(draft: Draft) -> None:
         w = _predictor_steps(draft, state, root, name)
         draft.assume(f"{name}, other state", w, "=", sp.Symbol("sqrtD", nonnegative=True) ** 2, "g is the other state")
         draft.combine(
-            f"{name}, by D", root**2, sp.Symbol("sqrtD", nonnegative=True) ** 2,
+            f"{name}, by D",
+            root**2,
+            sp.Symbol("sqrtD", nonnegative=True) ** 2,
             {f"{name}, any predictor": 1, f"{name}, other state": 1},
-        )  # fmt: skip
+        )
         draft.root(f"{name}, root", f"{name}, by D", root, sp.Symbol("sqrtD", nonnegative=True))
 
 
@@ -270,10 +272,13 @@ def _truncated(factor: Expr = 1) -> Proof:
     for name, root, moved, state in (("given X", u, m_prev, "y = X"), ("given Y", w, m_next, "x = Y")):
         extended = sp.Symbol(f"E|h-g|^2[{state}]", nonnegative=True)
         draft.cite(
-            f"{name}, extension", extended, "<=", moved**2,
+            f"{name}, extension",
+            extended,
+            "<=",
+            moved**2,
             f"Kirszbraun: h extends to {state} with its constant; projected on the hull of the task values it moves by "
             "at most min(constant |X-Y|, Delta)",
-        )  # fmt: skip
+        )
         draft.cite(f"{name}, best", root**2, "<=", extended, "the conditional mean is the best predictor in L2")
         draft.combine(f"{name}, squares", root**2, moved**2, {f"{name}, extension": 1, f"{name}, best": 1})
         draft.root(name, f"{name}, squares", root, moved)
@@ -295,8 +300,10 @@ def _proximal(near: Expr = 2, far: Expr = 4) -> Proof:
     mean = sp.Symbol("M", nonnegative=True)
     draft = Draft(
         "proximal implies functional, unit norm: one truncated mean",
-        M="E min(c^2|X-Y|^2, Delta^2), c = alpha or beta", P="P(rho > t)", u="a slack >= 0",
-    )  # fmt: skip
+        M="E min(c^2|X-Y|^2, Delta^2), c = alpha or beta",
+        P="P(rho > t)",
+        u="a slack >= 0",
+    )
     scaled = c**2 * 2 * rho  # |X-Y|^2 = 2 rho on the sphere
     draft.earlier("on the sphere", sp.Symbol("|X-Y|^2"), "=", 2 * rho, "lemma2")
     draft.cases("near", scaled, near * c**2 * t, {"rho <= t": {t: rho + u}})

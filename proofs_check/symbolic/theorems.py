@@ -10,7 +10,7 @@ from typing import Any
 
 import sympy as sp
 
-from proofs_check.symbolic import gaps, lemmas, tails
+from proofs_check.symbolic import divergences, entropies, gaps, lemmas, readers, tails
 from proofs_check.symbolic.draft import Proof
 from redundancy.errors import InvalidInputError
 
@@ -20,6 +20,9 @@ _PROOFS: dict[str, Callable[..., Proof]] = {
     **lemmas.PROOFS,
     **tails.PROOFS,
     **gaps.PROOFS,
+    **readers.PROOFS,
+    **entropies.PROOFS,
+    **divergences.PROOFS,
 }
 
 
