@@ -43,8 +43,9 @@ def dual_bound(a: Array, b: Array, lam: Array, mu: Array, *, relative_error: flo
 
     Notes
     -----
-    alpha_x = max_y c_xy, then beta_y = max_x (c_xy - alpha_x), and the transposed choice, which starts from a
-    charge on the light symbols of broken cells; the better one is kept. Cost: one T x X x Y matrix product; the three-way table is never formed.
+    alpha_x = max_y c_xy, then beta_y = max_x (c_xy - alpha_x), and the transposed choice, which starts from a charge
+    on the light symbols of broken cells; the better one is kept. Cost: one T x X x Y matrix product; the three-way
+    table is never formed.
     """
     on_a, on_b = a > 0.0, b > 0.0
     lam, mu = np.where(on_a, lam, -np.inf), np.where(on_b, mu, -np.inf)
@@ -66,7 +67,7 @@ def dual_bound(a: Array, b: Array, lam: Array, mu: Array, *, relative_error: flo
     beta = _clean((c - alpha[..., :, None]).max(-2))
     first = (p_x * alpha).sum(-1) + (p_y * beta).sum(-1)
     # The other way round, after the cells that break their constraint have charged the lighter of their two symbols.
-    broken = np.where(p_x[..., :, None] < p_y[..., None, :], np.maximum(c, 0.0), 0.0).max(-1)
+    broken = np.where(p_x[..., :, None] < p_y[..., None, :], np.maximum(c + 2.0 * shift, 0.0), 0.0).max(-1)
     beta2 = _clean((c - broken[..., :, None]).max(-2))
     alpha2 = _clean((c - beta2[..., None, :]).max(-1))
     second = (p_x * alpha2).sum(-1) + (p_y * beta2).sum(-1)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import logsumexp
 
 from redundancy.errors import InvalidInputError
 
@@ -19,6 +20,7 @@ __all__ = [
     "MASS_TOLERANCE",
     "PairMarginals",
     "ReducedProblem",
+    "lift",
     "marginals_of_joint",
     "marginals_of_pairs",
     "memory_estimate",
@@ -212,6 +214,52 @@ def _merge(law: Array) -> tuple[Index, Array]:
 
 # A fixed direction for the quick test that no two columns agree; a coincidence only costs the exact test.
 _MIX = np.random.default_rng(0).random(64)
+
+
+def lift(
+    problem: PairMarginals, reduced: ReducedProblem, state: tuple[Array, Array, Array]
+) -> tuple[Array, Array, Array]:
+    """Carry a solver state back to all symbols: merged ones share multipliers, dropped ones get neutral ones."""
+    s, lam, mu = state
+    top_lam, top_mu = _tops(lam, reduced.a), _tops(mu, reduced.b)
+    full_lam = _lift_side(problem.a, reduced.rows, reduced.columns_x, lam, reduced.a, top_mu)
+    full_mu = _lift_side(problem.b, reduced.rows, reduced.columns_y, mu, reduced.b, top_lam)
+    _settle(full_mu, problem.b, reduced.columns_y, np.where(problem.a > 0.0, full_lam, -np.inf))
+    _settle(full_lam, problem.a, reduced.columns_x, np.where(problem.b > 0.0, full_mu, -np.inf))
+    share_x = _shares(problem.p_x, reduced.columns_x, s.shape[0])
+    share_y = _shares(problem.p_y, reduced.columns_y, s.shape[1])
+    weights = s[np.maximum(reduced.columns_x, 0)][:, np.maximum(reduced.columns_y, 0)]
+    return weights * share_x[:, None] * share_y, full_lam, full_mu
+
+
+def _shares(mass: Array, columns: Index, n_columns: int) -> Array:
+    alive = columns >= 0
+    total = np.zeros(n_columns)
+    np.add.at(total, columns[alive], mass[alive])
+    return np.where(alive, mass / total[np.maximum(columns, 0)], 0.0)
+
+
+def _tops(multipliers: Array, law: Array) -> Array:
+    """Largest multiplier of every target, (T, 1)."""
+    return np.asarray(np.where(law > 0.0, multipliers, -np.inf).max(1, keepdims=True))
+
+
+def _lift_side(law: Array, rows: Index, columns: Index, multipliers: Array, kept: Array, other: Array) -> Array:
+    # A dropped symbol of a kept target: e^-40 of what would tip any cell over, whatever the gauge of that target.
+    full = np.full(law.shape, -80.0)
+    alive = columns >= 0
+    source = multipliers[:, columns[alive]]
+    full[rows] = -other - 40.0
+    full[np.ix_(rows, alive)] = np.where(kept[:, columns[alive]] > 0.0, source, -other - 40.0)
+    return np.where(law > 0.0, full, 0.0)
+
+
+def _settle(multipliers: Array, law: Array, columns: Index, other: Array) -> None:
+    """Give every dropped symbol multipliers that just reach its constraint: slack there would raise other prices."""
+    for column in np.flatnonzero((columns < 0) & (law > 0.0).any(0)):
+        trial = np.where(law[:, column] > 0.0, multipliers[:, column], -np.inf)
+        log_s = logsumexp(trial[:, None] + other, axis=0)
+        multipliers[:, column] -= log_s.max() if np.isfinite(log_s.max()) else 0.0
 
 
 def memory_estimate(shape: tuple[int, int, int], method: str) -> int:

@@ -9,8 +9,6 @@ from functools import partial
 import numpy as np
 import numpy.typing as npt
 
-from scipy.special import logsumexp
-
 from redundancy._validate import check_count, check_real
 from redundancy.errors import InvalidInputError, NotConvergedError
 from redundancy.pid.augmented import AugmentedKernel
@@ -21,6 +19,7 @@ from redundancy.pid.interior_point import DenseKernel, SolverState, interior_poi
 from redundancy.pid.problem import (
     PairMarginals,
     ReducedProblem,
+    lift,
     marginals_of_joint,
     marginals_of_pairs,
     memory_estimate,
@@ -286,11 +285,11 @@ def _solve(
     lower, upper = state.lower, state.upper
     assert state.primal is not None
     assert state.multipliers is not None
-    weights, lam, mu = _lift(problem, reduced, state.primal)
+    weights, lam, mu = lift(problem, reduced, state.primal)
     if all(one is two for one, two in zip(state.primal[1:], state.multipliers, strict=True)):
         prices = (lam, mu)
     else:
-        _, *pair = _lift(problem, reduced, (state.primal[0], *state.multipliers))
+        _, *pair = lift(problem, reduced, (state.primal[0], *state.multipliers))
         prices = (pair[0], pair[1])
     lower = certify(problem, weights, *prices)[0]
     upper = certify(problem, weights, lam, mu)[1]
@@ -317,54 +316,6 @@ def _better(one: SolverState, two: SolverState, goal: float) -> SolverState:
     low, up = (one if one.lower >= two.lower else two), (one if one.upper <= two.upper else two)
     status = "converged" if up.upper - low.lower < goal else two.status
     return SolverState(low.lower, up.upper, low.multipliers, up.primal, one.iterations + two.iterations, status)
-
-
-def _lift(
-    problem: PairMarginals, reduced: ReducedProblem, state: tuple[Array, Array, Array]
-) -> tuple[Array, Array, Array]:
-    """Carry a solver state back to all symbols: merged ones share multipliers, dropped ones get neutral ones."""
-    s, lam, mu = state
-    top_lam, top_mu = _tops(lam, reduced.a), _tops(mu, reduced.b)
-    full_lam = _lift_side(problem.a, reduced.rows, reduced.columns_x, lam, reduced.a, top_mu)
-    full_mu = _lift_side(problem.b, reduced.rows, reduced.columns_y, mu, reduced.b, top_lam)
-    _settle(full_mu, problem.b, reduced.columns_y, np.where(problem.a > 0.0, full_lam, -np.inf))
-    _settle(full_lam, problem.a, reduced.columns_x, np.where(problem.b > 0.0, full_mu, -np.inf))
-    share_x = _shares(problem.p_x, reduced.columns_x, s.shape[0])
-    share_y = _shares(problem.p_y, reduced.columns_y, s.shape[1])
-    weights = s[np.maximum(reduced.columns_x, 0)][:, np.maximum(reduced.columns_y, 0)]
-    return weights * share_x[:, None] * share_y, full_lam, full_mu
-
-
-def _shares(mass: Array, columns: npt.NDArray[np.intp], n_columns: int) -> Array:
-    alive = columns >= 0
-    total = np.zeros(n_columns)
-    np.add.at(total, columns[alive], mass[alive])
-    return np.where(alive, mass / total[np.maximum(columns, 0)], 0.0)
-
-
-def _tops(multipliers: Array, law: Array) -> Array:
-    """Largest multiplier of every target, (T, 1)."""
-    return np.where(law > 0.0, multipliers, -np.inf).max(1, keepdims=True)
-
-
-def _lift_side(
-    law: Array, rows: npt.NDArray[np.intp], columns: npt.NDArray[np.intp], multipliers: Array, kept: Array, other: Array
-) -> Array:
-    # A dropped symbol of a kept target: e^-40 of what would tip any cell over, whatever the gauge of that target.
-    full = np.full(law.shape, -80.0)
-    alive = columns >= 0
-    source = multipliers[:, columns[alive]]
-    full[rows] = -other - 40.0
-    full[np.ix_(rows, alive)] = np.where(kept[:, columns[alive]] > 0.0, source, -other - 40.0)
-    return np.where(law > 0.0, full, 0.0)
-
-
-def _settle(multipliers: Array, law: Array, columns: npt.NDArray[np.intp], other: Array) -> None:
-    """Give every dropped symbol multipliers that just reach its constraint: slack there would raise other prices."""
-    for column in np.flatnonzero((columns < 0) & (law > 0.0).any(0)):
-        trial = np.where(law[:, column] > 0.0, multipliers[:, column], -np.inf)
-        log_s = logsumexp(trial[:, None] + other, axis=0)
-        multipliers[:, column] -= log_s.max() if np.isfinite(log_s.max()) else 0.0
 
 
 def _state_for_coupling(problem: PairMarginals, nats: float, memory_limit: float) -> tuple[Array, Array, Array]:
