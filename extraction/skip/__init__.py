@@ -12,6 +12,7 @@ from extraction.skip.cost import (
     tokens_per_layer,
 )
 from extraction.skip.downsample import plan_batch
+from extraction.skip.export import export_checkpoint, remove_layers
 from extraction.skip.patch import Skipping, apply
 from extraction.skip.plan import Plan
 from extraction.skip.routers import LayerInput, Router, StillVisionExit
@@ -50,6 +51,7 @@ __all__ = [
     "decode_flops",
     "downsample_image",
     "evaluate",
+    "export_checkpoint",
     "fastv",
     "flop_speedup",
     "hide_vision",
@@ -61,6 +63,7 @@ __all__ = [
     "plan_batch",
     "prefill_flops",
     "random_keep",
+    "remove_layers",
     "select_plan",
     "skip_attention",
     "skip_layers",
