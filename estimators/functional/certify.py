@@ -52,7 +52,7 @@ def certify(
     estimand: str,
     count_max: int | None,
     codes: tuple[npt.ArrayLike, npt.ArrayLike] | None,
-    with_distance: bool,
+    distances_of: tuple[Any, Any] | None,
 ) -> Certified:
     """Betting bounds on the held-out half, each at its share of the error, and what follows from them.
 
@@ -62,8 +62,8 @@ def certify(
         Probes fitted on half 0 alone; their outputs are projected on the range of the task.
     codes : pair of array_like of shape (n_rows,), optional
         Codes of the two layers in one alphabet, from a codebook fitted on other images.
-    with_distance : bool
-        Also certify the mean cosine distance (of all images; nothing was fitted to it).
+    distances_of : pair of arrays, optional
+        States whose mean cosine distance is certified too (on all images; nothing was fitted to it).
 
     Notes
     -----
@@ -92,8 +92,8 @@ def certify(
             calls.append((betting_upper, "mean.betting_upper", inputs))
         calls.append((betting_lower, "mean.betting_lower", inputs))
     everywhere = {**shared, "counts": counts[order], "order": "keyed hash of the image names"}
-    if with_distance:
-        values = _distance_sums(x_prev, x_next, split)[order]
+    if distances_of is not None:
+        values = _distance_sums(*distances_of, split)[order]
         inputs = {**everywhere, "values": values, "scale": 2.0, "quantity": "mean_distance"}
         calls.append((betting_upper, "mean.betting_upper", inputs))
     if codes is not None:
@@ -101,7 +101,7 @@ def certify(
         calls.append((betting_upper, "mean.betting_upper", inputs))
     level = 1.0 - (1.0 - confidence_level) / max(len(calls), 1)
     leaves = together([(f, theorem, {**inputs, "confidence_level": level}) for f, theorem, inputs in calls])
-    return _conclude(leaves, task, diameter is not None, with_distance, codes is not None, means)
+    return _conclude(leaves, task, diameter is not None, distances_of is not None, codes is not None, means)
 
 
 def _conclude(

@@ -11,9 +11,10 @@ import numpy.typing as npt
 
 from estimators.folds import ImageFolds, image_folds
 from estimators.functional.certify import certify
+from estimators.functional.features import FourierStates, fourier_states
 from estimators.functional.linear import Affine, LinearEngine
 from estimators.functional.result import EstimateWarning, FunctionalRedundancy
-from estimators.functional.rows import RowEngine
+from estimators.functional.rows import RowEngine, regressor
 from estimators.functional.scores import (
     NAMES,
     ScoreSums,
@@ -38,7 +39,8 @@ Array = npt.NDArray[np.float64]
 
 FEW_IMAGES = 200  # below, the jackknife covers better than the sum of squared scores
 MOST_FEATURES = 1 / 3  # effective features per image of a half beyond which coverage falls short
-INFLATION = 2.0  # of the variance, per effective feature and independent row of a half (estimation.md)
+MOST_COMPONENTS = 200  # random features of the kernel class; fewer on few images, see the warning on dimension
+INFLATION = 3.0  # of the variance, per effective feature and independent row of a half; measured 2 to 5
 _UNIT = 1e-3  # how far from 1 a norm may be for the states to count as unit-norm
 _BLOCK = 4096
 _VIEWS = ("token", "pooled", "full")
@@ -76,7 +78,8 @@ def functional_redundancy(
         Image of every row. Images are the independent units: folds never split one.
     folds : int, default=5
     probe : {"ridge", "kernel", "mlp"} or estimator, default="ridge"
-        The probe class; an estimator is cloned, and given ``groups`` if its fit takes them.
+        The probe class. "kernel" is the span of random Fourier features (a tenth of the images, at most 200); an
+        estimator is cloned, and given ``groups`` if its fit takes them; of a classifier the probabilities count.
     confidence_level : float, default=0.95
         Of the interval, and jointly of all certificates.
     random_state : int, default=0
@@ -143,9 +146,14 @@ def functional_redundancy(
     task = read_task(target, n_rows, target_range=target_range, n_classes=n_classes)
     split = image_folds(image_ids, n_rows, folds=folds, random_state=random_state)
     smallest, largest = _norm_range(x_prev, x_next)
-    engine = _engine(x_prev, x_next, task, split, probe, estimand, random_state, device)
+    prev, after = x_prev, x_next
+    if isinstance(probe, str) and probe == "kernel":
+        size = min(MOST_COMPONENTS, max(split.n_images // 10, 4))
+        half = np.flatnonzero(split.row_half == 0)
+        prev, after = fourier_states(x_prev, x_next, half, n_components=size, random_state=random_state)
+    engine = _engine(prev, after, task, split, probe, estimand, random_state, device)
 
-    scores = score_images(x_prev, x_next, task, split, engine, estimand)
+    scores = score_images(prev, after, task, split, engine, estimand)
     mean = dict(zip(NAMES, scores.mean().tolist(), strict=True))
     dof = engine.effective_dof()
     error, method = _standard_error(scores, engine, dof, split)
@@ -155,11 +163,16 @@ def functional_redundancy(
     bracket, widened = _bracket(scores, level)
 
     predict_prev, predict_next, lipschitz_prev, lipschitz_next = _certifying(engine)
+    if isinstance(prev, FourierStates) and isinstance(after, FourierStates):
+        lipschitz_prev, lipschitz_next = (
+            None if constant is None else constant * states.lipschitz
+            for constant, states in ((lipschitz_prev, prev), (lipschitz_next, after))
+        )
     unit_norm = smallest > 1.0 - _UNIT and largest < 1.0 + _UNIT
     with_distance = smallest > 0.0 and x_prev.shape[1] == x_next.shape[1]
     certified = certify(
-        x_prev,
-        x_next,
+        prev,
+        after,
         task,
         split,
         predict_prev,
@@ -168,12 +181,14 @@ def functional_redundancy(
         estimand=estimand,
         count_max=count_max,
         codes=codes,
-        with_distance=with_distance,
+        distances_of=(x_prev, x_next) if with_distance else None,
     )
     stated = alpha is not None and beta is not None
     constants = (alpha, beta) if alpha is not None and beta is not None else None
-    if constants is None and isinstance(engine, LinearEngine):
-        constants = estimated_constants(engine)
+    # Constants and maps of a kernel probe live in its feature space; those of the theorems are about states.
+    linear = engine if isinstance(engine, LinearEngine) and prev is x_prev else None
+    if constants is None and linear is not None:
+        constants = estimated_constants(linear)
     theorems: tuple[BoundCertificate, ...] = ()
     if constants is not None:
         theorems = theorem_values(
@@ -183,7 +198,7 @@ def functional_redundancy(
             stated=stated,
             unit_norm=unit_norm,
             mean_distance=certified.mean_distance,
-            residuals=engine.between_layers() if isinstance(engine, LinearEngine) else None,
+            residuals=None if linear is None else linear.between_layers(),
             errors=(certified.error_prev, certified.error_next),
             cap=task.cap,
         )
@@ -265,18 +280,17 @@ def _engine(
     random_state: int,
     device: str | None,
 ) -> LinearEngine | RowEngine:
-    if isinstance(probe, str) and probe == "ridge":
+    if isinstance(probe, str) and probe in ("ridge", "kernel"):
         counts = split.index.counts
         weights = None
         if estimand == "image_average" and len(set(counts.tolist())) > 1:
             weights = (len(split.index.rows) / split.n_images / counts)[split.index.rows]
         replicas = 2 if 4 * split.n_folds <= split.n_images < FEW_IMAGES else 1
-        return LinearEngine(x_prev, x_next, task, split, row_weights=weights, replicas=replicas, device=device)
-    if isinstance(probe, str):
-        raise InvalidInputError(f"need probe 'ridge' or a regressor, got {probe!r}")
-    if not (hasattr(probe, "fit") and hasattr(probe, "predict")):
-        raise InvalidInputError(f"need a regressor with fit and predict as probe, got {type(probe).__name__}")
-    return RowEngine(x_prev, x_next, task, split, probe=probe)
+        engine = LinearEngine(x_prev, x_next, task, split, row_weights=weights, replicas=replicas, device=device)
+        if probe == "kernel":
+            engine.probe_class = f"gaussian kernel ({x_prev.shape[1]} random features)"
+        return engine
+    return RowEngine(x_prev, x_next, task, split, probe=regressor(probe, task, random_state))
 
 
 def _standard_error(

@@ -9,9 +9,11 @@ import numpy as np
 import numpy.typing as npt
 
 from estimators.folds import ImageFolds
+from estimators.functional.linear import PENALTIES
 from estimators.functional.task import Task
+from redundancy.errors import InvalidInputError
 
-__all__ = ["RowEngine", "RowProbes"]
+__all__ = ["RowEngine", "RowProbes", "regressor"]
 
 Array = npt.NDArray[np.float64]
 
@@ -38,6 +40,29 @@ class RowProbes:
         }
 
 
+def regressor(probe: Any, task: Task, random_state: int) -> Any:
+    """What `RowEngine` clones: the MLP by name, a regressor as it is, a classifier as a regressor of probabilities.
+
+    Raises
+    ------
+    InvalidInputError
+        For an unknown name, an object without fit and predict, or a classifier for a task without classes.
+    """
+    from sklearn.base import is_classifier
+
+    if isinstance(probe, str):
+        if probe != "mlp":
+            raise InvalidInputError(f"need probe 'ridge', 'kernel', 'mlp' or an estimator, got {probe!r}")
+        from estimators.probes.mlp import MLPProbe
+
+        return MLPProbe(random_state=random_state)
+    if not (hasattr(probe, "fit") and hasattr(probe, "predict")):
+        raise InvalidInputError(f"need an estimator with fit and predict as probe, got {type(probe).__name__}")
+    if is_classifier(probe) and task.kind not in ("labels", "one_hot"):
+        raise InvalidInputError(f"need labels for the classifier {type(probe).__name__}, got {task.description}")
+    return probe
+
+
 class RowEngine:
     """Clones of one regressor, five per fold and half.
 
@@ -47,7 +72,8 @@ class RowEngine:
     task : Task
     split : ImageFolds
     probe : estimator
-        Multi-output regressor; if its `fit` takes `groups` it is given the image of every row.
+        Multi-output regressor, or a classifier whose probabilities are the predictions (regressions of the
+        difference are linear then); if its `fit` takes `groups` it is given the image of every row.
     """
 
     def __init__(self, x_prev: Any, x_next: Any, task: Task, split: ImageFolds, *, probe: Any) -> None:
@@ -79,18 +105,42 @@ class RowEngine:
             prev=first,
             next=second,
             joint=self._clone(np.concatenate([prev, after], axis=1), z, groups),
-            slope_prev=self._clone(prev, -difference, groups),
-            slope_next=self._clone(after, difference, groups),
+            slope_prev=self._clone(prev, -difference, groups, slope=True),
+            slope_next=self._clone(after, difference, groups, slope=True),
         )
 
-    def _clone(self, x: Array, z: Array, groups: npt.NDArray[np.intp]) -> Any:
-        from sklearn.base import clone
+    def _clone(self, x: Array, z: Array, groups: npt.NDArray[np.intp], *, slope: bool = False) -> Any:
+        from sklearn.base import clone, is_classifier
         from sklearn.utils.validation import has_fit_parameter
 
-        probe = clone(self.probe)
+        from estimators.probes.ridge import StreamingRidge
+
+        labelled = is_classifier(self.probe)
+        probe = StreamingRidge(PENALTIES, relative=True) if labelled and slope else clone(self.probe)
         options = {"groups": groups} if has_fit_parameter(probe, "groups") else {}
+        if labelled and not slope:
+            return _Probabilities(probe.fit(x, z.argmax(axis=1), **options), z.shape[1])
         # One output goes in as a vector, which regressors without multi-output support take as well.
         return probe.fit(x, z if z.shape[1] > 1 else z[:, 0], **options)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Probabilities:
+    """A fitted classifier as a regressor of one-hot labels; classes it never saw get probability 0."""
+
+    classifier: Any
+    n_classes: int
+
+    @property
+    def lipschitz_(self) -> float | None:
+        constant = getattr(self.classifier, "lipschitz_", None)
+        return None if constant is None else float(constant)
+
+    def predict(self, x: Array) -> Array:
+        """Probabilities of shape (n, n_classes)."""
+        out = np.zeros((len(x), self.n_classes))
+        out[:, self.classifier.classes_] = self.classifier.predict_proba(x)
+        return out
 
 
 def _predict(probe: Any, x: Array) -> Array:

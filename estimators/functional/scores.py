@@ -103,7 +103,7 @@ def independent_rows(scores: ScoreSums) -> float:
     clustered = float(((scores.sums[:, 0] - mean * scores.counts) ** 2).sum()) / n_rows**2
     if single <= 0.0 or clustered <= 0.0:
         return n_images
-    return min(max(n_rows * single / clustered, n_images), n_rows)
+    return float(min(max(n_rows * single / clustered, n_images), n_rows))
 
 
 def jackknife_error(engine: LinearEngine) -> tuple[Array, int]:
