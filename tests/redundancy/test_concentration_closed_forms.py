@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from proofs_check.strategies import clustered_samples
 from redundancy.certificate import BoundCertificate
 from redundancy.concentration import (
+    betting_lower,
     betting_sequence_upper,
     betting_upper,
     clopper_pearson_lower,
@@ -31,6 +32,8 @@ from redundancy.concentration import (
 )
 from redundancy.errors import InvalidInputError
 from redundancy.interval import Interval
+from redundancy.strangers import stranger_fractions
+from redundancy.streaming import index_images
 
 mpmath.mp.dps = 50
 S = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("sampling_laws.py"))))
@@ -305,6 +308,21 @@ def test_a_band_that_counts_tokens_fails():
     per_token = math.sqrt(math.log(2 / 0.05) / (2 * n * 100))
     assert band_errors(n, np.array([0.5, 0.0, 0.5]), per_token) > 0.5
     assert band_errors(n, np.array([0.5, 0.0, 0.5]), dkw_band(n_images=n).interval.upper) <= 0.05
+
+
+def test_independent_copies_come_from_different_images():
+    """Tokens all point their image's way: pairs inside one image are not independent copies (M31)."""
+    rng, n, t = np.random.default_rng(6), 1000, 0.05
+    angle = np.repeat(rng.uniform(0, 2 * np.pi, n), 3)
+    states = np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    truth = math.acos(1 - t) / math.pi  # two uniform directions within that angle
+    strangers = stranger_fractions(states, states, index_images(np.repeat(np.arange(n), 3), 3 * n), t=t, seed=1)
+    assert strangers.shape == (n // 2,)
+    assert strangers.mean() == pytest.approx(truth, abs=4 * math.sqrt(truth / (n // 2)))
+    shuffled = np.roll(states.reshape(n, 3, 2), 1, axis=1).reshape(-1, 2)
+    inside = (1 - (states * shuffled).sum(axis=1) <= t).astype(float).reshape(n, 3).mean(axis=1)
+    assert betting_lower(values=inside).interval.lower > 5 * truth  # a confident, false statement about q
+    assert betting_lower(values=strangers).interval.lower < truth < betting_upper(values=strangers).interval.upper
 
 
 def test_a_band_is_for_its_own_images():
