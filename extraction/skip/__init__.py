@@ -11,6 +11,7 @@ from extraction.skip.cost import (
     prefill_flops,
     tokens_per_layer,
 )
+from extraction.skip.decode_timing import DecodeTiming, measure_decode
 from extraction.skip.downsample import plan_batch
 from extraction.skip.export import export_checkpoint, remove_layers
 from extraction.skip.patch import Skipping, apply
@@ -30,10 +31,12 @@ from extraction.skip.terms import (
     text_exit,
     vision_exit,
 )
+from extraction.skip.time_model import TimeModel, calibration_plans, fit_time
 from extraction.skip.timing import PrefillTiming, measure_prefill
 from extraction.skip.validate import PlanEvaluation, evaluate, sweep
 
 __all__ = [
+    "DecodeTiming",
     "DecoderShape",
     "LayerInput",
     "Plan",
@@ -44,8 +47,10 @@ __all__ = [
     "Router",
     "Skipping",
     "StillVisionExit",
+    "TimeModel",
     "apply",
     "cache_bytes",
+    "calibration_plans",
     "choose_plan",
     "decode_bytes",
     "decode_flops",
@@ -53,11 +58,13 @@ __all__ = [
     "evaluate",
     "export_checkpoint",
     "fastv",
+    "fit_time",
     "flop_speedup",
     "hide_vision",
     "kv_share",
     "late_entry",
     "logit_exit",
+    "measure_decode",
     "measure_prefill",
     "parse_plan",
     "plan_batch",

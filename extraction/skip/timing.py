@@ -21,7 +21,7 @@ from extraction.skip.validate import Batch, last_logits, model_inputs, own_input
 from redundancy._validate import check_count, check_real
 from redundancy.errors import InvalidInputError
 
-__all__ = ["PrefillTiming", "measure_prefill", "median_interval"]
+__all__ = ["PrefillTiming", "device_name", "measure_prefill", "median_interval"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,7 +174,7 @@ def measure_prefill(
             plain_total=totals[0],
             plain_decoder=decoders[0],
             plain_vision=visions[0],
-            device=_device_name(model),
+            device=device_name(model),
         )
         for i, plan in enumerate(plans, start=1)
     )
@@ -225,7 +225,8 @@ def _ratios(plain: Sequence[float], plan: Sequence[float]) -> list[float]:
     return [a / b for a, b in zip(plain, plan, strict=True)]
 
 
-def _device_name(model: Any) -> str:
+def device_name(model: Any) -> str:
+    """Where a model runs, as "cpu (1 thread)"."""
     if model.device.type == "cuda":
         return str(torch.cuda.get_device_name(model.device))
     threads = torch.get_num_threads()
