@@ -1,0 +1,127 @@
+"""Ridge benchmark: streaming ridge against scikit-learn with grouped cross-validation, nine penalties and five folds.
+
+One command: OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 python examples/benchmarks/ridge.py
+Prints one JSON line a run and writes docs/benchmarks/ridge.md; --sizes 576x100000 for a part of it.
+"""
+
+from __future__ import annotations
+
+import os
+
+for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(name, "1")
+
+import argparse
+import datetime
+import json
+import platform
+import statistics
+import time
+from pathlib import Path
+
+import numpy as np
+import sklearn
+from sklearn.linear_model import Ridge, RidgeCV
+from sklearn.model_selection import GridSearchCV
+
+from estimators.folds import image_folds
+from estimators.probes.ridge import ALPHAS, StreamingRidge
+
+SIZES = ((576, 100_000), (2048, 10_000), (2048, 100_000))
+ASKED = {(576, 100_000): 12.0, (2048, 10_000): 5.0, (2048, 100_000): 12.0}
+PER_IMAGE, OUTPUTS, FOLDS = 10, 10, 5
+BEGIN, END = "<!-- runs -->", "<!-- end of runs -->"
+
+
+def sample(d, n, dtype):
+    """Rows with a decaying spectrum and a part shared within an image, and a noisy linear task."""
+    rng = np.random.default_rng(d + n)
+    groups = np.arange(n) // PER_IMAGE
+    x = rng.standard_normal((n, d), dtype=np.float32)
+    x += rng.standard_normal((n // PER_IMAGE, d), dtype=np.float32)[groups]
+    x *= ((1.0 + np.arange(d)) ** -0.5).astype(np.float32)
+    z = x @ rng.standard_normal((d, OUTPUTS), dtype=np.float32)
+    z += 3.0 * rng.standard_normal((n, OUTPUTS), dtype=np.float32)
+    return x.astype(dtype, copy=False), z.astype(dtype, copy=False), groups
+
+
+def run(d, n, repeats, dtype):
+    """Interleaved fits on one data set; seconds of each, the penalties chosen and the largest difference."""
+    x, z, groups = sample(d, n, dtype)
+    folds = image_folds(groups, n, folds=FOLDS).row_fold
+    splits = [(np.flatnonzero(folds != k), np.flatnonzero(folds == k)) for k in range(FOLDS)]
+    scoring = "neg_mean_squared_error"
+    candidates = {
+        "ours": lambda: StreamingRidge(ALPHAS, cv=FOLDS).fit(x, z, folds=folds),
+        "RidgeCV": lambda: RidgeCV(list(ALPHAS), cv=splits, scoring=scoring).fit(x, z),
+        "GridSearchCV": lambda: GridSearchCV(Ridge(), {"alpha": list(ALPHAS)}, cv=splits, scoring=scoring).fit(x, z),
+    }
+    if n * d > 10**8:
+        del candidates["GridSearchCV"]  # RidgeCV with cv= is the same search; one of the two is enough
+    seconds = {name: [] for name in candidates}
+    fitted = {}
+    for _ in range(repeats):
+        for name, fit in candidates.items():
+            start = time.perf_counter()
+            fitted[name] = fit()
+            seconds[name].append(time.perf_counter() - start)
+    ours, peer = fitted["ours"], fitted["RidgeCV"]
+    rows = slice(0, 2000)
+    expected = peer.predict(x[rows])
+    return {
+        "d": d,
+        "n": n,
+        "dtype": np.dtype(dtype).name,
+        "seconds": {name: [round(s, 3) for s in times] for name, times in seconds.items()},
+        "ratio": statistics.median(seconds["RidgeCV"]) / statistics.median(seconds["ours"]),
+        "alpha": [ours.alpha_, float(peer.alpha_)],
+        "difference": float(np.abs(ours.predict(x[rows]) - expected).max() / np.abs(expected).max()),
+        "state_mib": sum(m.xx.nbytes + m.xz.nbytes for m in ours.fold_moments_) / 2**20,
+        "load": os.getloadavg()[0],
+        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+    }
+
+
+def table(records):
+    """The runs as a markdown table."""
+    lines = [
+        "| d | N | dtype | ours, s | RidgeCV, s | GridSearchCV, s | RidgeCV / ours | asked | same penalty | "
+        "largest difference | state, MiB | load | date |",
+        "| --: | --: | --- | --: | --: | --: | --: | --: | --- | --: | --: | --: | --- |",
+    ]
+    for r in records:
+        s = {name: f"{statistics.median(times):.2f}" for name, times in r["seconds"].items()}
+        same = "yes" if r["alpha"][0] == r["alpha"][1] else f"no: {r['alpha']}"
+        asked = ASKED.get((r["d"], r["n"]))
+        lines.append(
+            f"| {r['d']} | {r['n']:,} | {r['dtype']} | {s['ours']} | {s['RidgeCV']} | {s.get('GridSearchCV', '')} | "
+            f"{r['ratio']:.1f} | {asked:g} | {same} | {r['difference']:.1e} | {r['state_mib']:.0f} | "
+            f"{r['load']:.1f} | {r['date']} |"
+        )
+    return "\n".join(lines)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--sizes", nargs="*", default=[f"{d}x{n}" for d, n in SIZES])
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--dtype", default="float64")
+    parser.add_argument("--out", type=Path, default=Path("docs/benchmarks/ridge.md"))
+    options = parser.parse_args()
+    records = []
+    for size in options.sizes:
+        d, n = (int(part) for part in size.split("x"))
+        records.append(run(d, n, options.repeats, options.dtype))
+        print(json.dumps(records[-1]), flush=True)
+    text = options.out.read_text()
+    head, tail = text.split(BEGIN)[0], text.split(END)[1]
+    machine = (
+        f"One thread of a machine with {os.cpu_count()} cores ({platform.machine()}), shared with other jobs; Python "
+        f"{platform.python_version()}, numpy {np.__version__}, scikit-learn {sklearn.__version__}. Medians of "
+        f"{options.repeats} interleaved runs."
+    )
+    options.out.write_text(f"{head}{BEGIN}\n\n{machine}\n\n{table(records)}\n\n{END}{tail}")
+
+
+if __name__ == "__main__":
+    main()
