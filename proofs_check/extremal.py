@@ -263,6 +263,7 @@ _BUILDERS: dict[str, Callable[[], list[Law]]] = {
     "probes constant": lambda: [
         _probes(law, (0, 0), (0, 0)) for law in (*family("flip"), *family("flip of one layer"), *family("sign"))
     ],
+    "constant next, probe halved": lambda: [_probes(law, (0,), (-HALF, HALF)) for law in family("constant next")],
     "constant next, probes off": lambda: [_probes(law, (0,), (-2, 2)) for law in family("constant next")],
     # ---- balls
     "uniform on a ball": lambda: [_ball(2, 2), _ball(4, 2), _ball(3, 3)],

@@ -42,7 +42,7 @@ def _one_hot(law: Law) -> bool:
 
 def _square_table(law: Law) -> bool:
     rho = law.rho
-    if rho is None or len(law.x) != len(law.y) or law.t < 0:
+    if rho is None or not len(law.x) == len(law.y) == len(rho) or law.t < 0:
         return False
     symbols = range(len(rho))
     return all(len(row) == len(rho) for row in rho) and all(

@@ -253,7 +253,7 @@ FUNCTIONAL: tuple[Statement, ...] = (
         right=lambda law, c: sqrt(probe_gap(law)),
         needs=("probes",),
         constants={"a": _ONE},
-        families=("probes constant", "probes off"),
+        families=("constant next, probe halved", "probes constant", "probes off"),
     ),
     Statement(
         theorem="thm2.inverse",
@@ -273,7 +273,7 @@ FUNCTIONAL: tuple[Statement, ...] = (
         right=lambda law, c: sqrt(law.gap),
         needs=("probes",),
         constants={"a": _ONE},
-        families=("probes far off", "probes off"),
+        families=("constant next, probes off", "probes far off"),
     ),
     Statement(
         theorem="thm2.inverse",
