@@ -8,7 +8,7 @@ proof has to come out of its steps, combined with multipliers that are never neg
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import sympy as sp
@@ -55,7 +55,7 @@ class Step:
     @property
     def margin(self) -> Expr:
         """``right - left``, which the step says is >= 0 or = 0."""
-        return sp.sympify(self.right) - sp.sympify(self.left)
+        return self.right - self.left
 
     def __str__(self) -> str:
         mark = (
@@ -281,6 +281,17 @@ class Draft:
         detail = f"at {sp.sstr(point)} the slope is 0; second derivative {sp.sstr(second)} >= 0"
         return self._checked(name, value, "<=", expression, "minimum of a convex function", slope and convex, detail)
 
+    def valley(self, name: str, expression: Expr, variable: Expr, point: Expr, inside: Mapping[Expr, Expr]) -> str:
+        """``value at point <= expression``: the slope is (variable - point) times something >= 0.
+
+        `inside` writes the domain with symbols > 0, as ``{q: 1/(1 + w)}`` for 0 < q < 1.
+        """
+        rate = sp.cancel(sp.together(sp.diff(expression, variable)) / (variable - point))
+        good = never_negative(rate.subs(list(inside.items())))
+        value = sp.sympify(expression).subs(variable, point)
+        detail = f"slope = ({sp.sstr(variable)} - {sp.sstr(point)}) * {sp.sstr(sp.factor(rate))}"
+        return self._checked(name, value, "<=", expression, "falls, then rises", good, detail)
+
     def logarithm(self, name: str, smaller: Expr, larger: Expr) -> str:
         """``log smaller <= log larger`` from ``smaller <= larger``."""
         ok = never_negative(sp.sympify(larger) - smaller)
@@ -320,11 +331,11 @@ class Draft:
         return self._steps[name]
 
     def _checked(self, name: str, left: Expr, sense: str, right: Expr, rule: str, ok: bool, detail: str = "") -> str:
-        left, right = sp.sympify(left), sp.sympify(right)
         return self._add(Step(name=name, left=left, sense=sense, right=right, rule=rule, ok=bool(ok), detail=detail))
 
     def _add(self, step: Step) -> str:
         if step.name in self._steps:
             raise ValueError(f"two steps called {step.name!r}")
+        step = replace(step, left=sp.sympify(step.left), right=sp.sympify(step.right))
         self._steps[step.name] = step
         return step.name

@@ -52,7 +52,8 @@ def _copy_identity(draft: Draft) -> str:
     """(1/2) E|v - v'|^2 = E|v - E v|^2 for a copy v' of v, independent given the other state."""
     v, copy = sp.symbols("v v'", real=True)
     centre, mean = sp.symbols("m Ev", real=True)
-    jump, residual, second, second_copy, cross = sp.symbols("J r s s' c", real=True)
+    names = ("E|v-v'|^2", "E|v-m|^2", "E|v|^2", "E|v'|^2", "E<v,v'>")
+    jump, residual, second, second_copy, cross = (sp.Symbol(name, real=True) for name in names)
     draft.identity("two copies", _HALF * (v - copy) ** 2, v**2 / 2 + copy**2 / 2 - v * copy)
     meaning = {jump: (v - copy) ** 2, second: v**2, second_copy: copy**2, cross: v * copy}
     draft.mean("copies", "two copies", jump / 2, second / 2 + second_copy / 2 - cross, meaning)
@@ -83,7 +84,7 @@ def _copy_identity(draft: Draft) -> str:
 
 def _reach(draft: Draft, name: str, root: Expr, constant: Expr, spread: Expr, state: str) -> str:
     """``root <= constant * spread``: root = |h - E[h|other]|_2, spread = |state - E[state|other]|_2."""
-    jump, residual = sp.symbols("J r", real=True)
+    jump, residual = (sp.Symbol(name, real=True) for name in ("E|v-v'|^2", "E|v-m|^2"))
     of_h = sp.Symbol(f"E|h-h'|^2[{state}]", nonnegative=True)
     of_state = sp.Symbol(f"E|{state}-{state}'|^2", nonnegative=True)
     draft.substitute(f"{name}, h", "copy identity", {jump: of_h, residual: root**2}, f"v = h, given all but {state}")
@@ -108,9 +109,9 @@ def _root_steps(draft: Draft, alpha: Expr = _A, beta: Expr = _B) -> str:
 
 def _predictor_steps(draft: Draft, state: str, root: Expr, name: str) -> Expr:
     """The residual around the conditional mean is at most that of any predictor: V = W - |bias|^2."""
-    v, guess = sp.symbols(f"{state} g", real=True)
-    centre, r, k = sp.symbols("m r k", real=True)
-    w, b = (sp.Symbol(letter, nonnegative=True) for letter in (f"W({state})", "b"))
+    v, guess, centre = sp.symbols(f"{state} g_{state} m_{state}", real=True)
+    r, k = (sp.Symbol(letter, real=True) for letter in (f"E|{v}-{centre}|^2", f"E<{v}-{centre},{centre}-{guess}>"))
+    w, b = (sp.Symbol(letter, nonnegative=True) for letter in (f"W({state})", f"E|{centre}-{guess}|^2"))
     split = (v - centre) ** 2 + 2 * (v - centre) * (centre - guess) + (centre - guess) ** 2
     draft.identity(f"{name}, split", (v - guess) ** 2, split)
     meaning = {w: (v - guess) ** 2, r: (v - centre) ** 2, k: (v - centre) * (centre - guess), b: (centre - guess) ** 2}
@@ -234,10 +235,9 @@ def _unit_norm(factor: Expr = 1, twice: Expr = 2) -> Proof:
     right = factor * (_A + _B) ** 2 * _E * (twice - _E)
     using = {"squared": 1, "name": -((_A + _B) ** 2), "least error": (_A + _B) ** 2}
     draft.combine("statement", _F_ROOT**2, right, using)
-    e = sp.Symbol("e", real=True)
-    draft.interval("monotone up to 1", 0, sp.diff(e * (2 - e), e), e, 0, 1)
+    draft.interval("monotone up to 1", 0, sp.diff(_E * (2 - _E), _E), _E, 0, 1)
     draft.attained(
-        "then constant", value.subs(c, 0), e * (2 - e), {e: 1}, "e >= 1: c = 0 has error 1, the value at e = 1"
+        "then constant", value.subs(c, 0), _E * (2 - _E), {_E: 1}, "e >= 1: c = 0 has error 1, the value at e = 1"
     )
     gap, residual, distance = flip_family()
     q = sp.Symbol("q", positive=True)

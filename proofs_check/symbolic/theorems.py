@@ -10,7 +10,7 @@ from typing import Any
 
 import sympy as sp
 
-from proofs_check.symbolic import divergences, entropies, gaps, lemmas, readers, tails
+from proofs_check.symbolic import codes, divergences, entropies, gaps, lemmas, readers, sampling, tails, tasks
 from proofs_check.symbolic.draft import Proof
 from redundancy.errors import InvalidInputError
 
@@ -23,6 +23,9 @@ _PROOFS: dict[str, Callable[..., Proof]] = {
     **readers.PROOFS,
     **entropies.PROOFS,
     **divergences.PROOFS,
+    **tasks.PROOFS,
+    **codes.PROOFS,
+    **sampling.PROOFS,
 }
 
 
