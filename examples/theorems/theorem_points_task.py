@@ -225,6 +225,12 @@ def performance_gap() -> list[Panel]:
         (chained if k % 4 == 0 else uni).add(loss, certificate)
         information = up(information_given(law, 2, 0, 1)) + 1e-30
         informed.add(loss, pinsker.performance_gap_upper(unique_information=information, **limits))
+    coin = Cloud("thm5.performance_gap", "nearly fair coin", extremal=True)
+    for delta in (F(1, 100), F(1, 10), F(1, 4), F(2, 5)):
+        law, values = nearly_fair(delta)
+        result = layer_pair_pid(table(law), base=E)
+        certificate = pinsker.performance_gap_upper(unique_information=result.unique_x, diameter=1.0, base=E)
+        coin.add(mmse(law, values, 1) - mmse(law, values, 0), certificate)
     for error in (F(1, 10), F(1, 4), F(2, 5)):
         law, values = noisy_copies(error)
         result = layer_pair_pid(table(law), base=E)
@@ -235,7 +241,7 @@ def performance_gap() -> list[Panel]:
     two_sided.add(abs(loss), pinsker.performance_gap_upper(unique_information=0.0, diameter=2.0, base=E))
     positive = "mmse(prev) - mmse(next)"
     return [
-        Panel("by unique information", positive, [uni, chained]),
+        Panel("by unique information", positive, [uni, chained, coin]),
         Panel("by I(Z; X | Y)", positive, [informed]),
         Panel("what it does not bound", "F, |mmse difference|", [on_gap, two_sided]),
     ]

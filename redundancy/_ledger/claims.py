@@ -34,6 +34,7 @@ RECORDS: tuple[dict[str, Any], ...] = (
             'implies functional redundancy"'
         ),
         "statement": "Only with a finite common alphabet, t below its separation, and a small Theorem 3 bound.",
+        "deviation": "Points of one ball can be independent; the bound of Theorem 3 has the floor log N.",
         "counterexample": "X, Y independent uniform on 1024 points of one ball: P_t = 0, H(X|Y) = 6.93 nats.",
         "uses": ("thm3.printed",),
         "proof_check": "thm3",
@@ -48,6 +49,7 @@ RECORDS: tuple[dict[str, Any], ...] = (
             'information shared between the two layers, thereby also implying a large amount of redundancy."'
         ),
         "statement": "Report I / H(X) on codes.",
+        "deviation": "Large I says that much of the previous state survives, not that the next one adds little.",
         "counterexample": (
             "X = (A, C), Y = A, A and C independent: I = H(A), H(X|Y) = H(C), both as large as one likes."
         ),
@@ -66,6 +68,7 @@ RECORDS: tuple[dict[str, Any], ...] = (
         "statement": (
             "Only under previous - next - task; for ground truth the backward entropy H(prev|next) is needed."
         ),
+        "deviation": "Theorem 5 assumes the chain that ground truth does not have; information can be lost without being created.",
         "counterexample": "Y a fair sign, X constant, Z = Y: H(X|Y) = 0, F = 1.",
         "uses": ("thm5.entropy",),
         "proof_check": "thm5",
@@ -94,6 +97,7 @@ RECORDS: tuple[dict[str, Any], ...] = (
             " of hidden states."
         ),
         "statement": ("I(X;Y) >= I(codes) and H(code X|Y) <= H(code X|code Y) hold; H(X|Y) <= H(codes) does not."),
+        "deviation": "Raw states have no such entropy; a code has, and data processing goes one way only.",
         "counterexample": "X a fair bit, Y and both codes constant: H(X|Y) = 0.693 > 0.",
         "proof_check": "codes",
         "page": "implications",
