@@ -41,6 +41,7 @@ F = Fraction
 E = math.e
 LAWS = 60
 CHAINS = (None, "prev-next-task", "next-prev-task")
+WINNERS: Counter[str] = Counter()  # of the last run of `implications`: which theorem gave the best bound on F
 
 
 def around(value: object) -> Interval:
@@ -48,7 +49,7 @@ def around(value: object) -> Interval:
     return Interval(max(0.0, down(value)), max(0.0, up(value)))
 
 
-def implications() -> tuple[list[Panel], Counter[str]]:
+def implications() -> list[Panel]:
     """Everything that follows from the exact quantities of a law, and which theorem says it best."""
     rng = Random(41)
     start = Cloud("given", "a declared starting point", side="inside")
@@ -57,7 +58,7 @@ def implications() -> tuple[list[Panel], Counter[str]]:
         "codes": Cloud("logic.intersection", "from code mismatch"),
         "information": Cloud("logic.intersection", "from entropies"),
     }
-    winners: Counter[str] = Counter()
+    WINNERS.clear()
     while len(start.points) < LAWS:
         size, n_z, chain = rng.randint(2, 3), 2, rng.choice(CHAINS)
         values = random_values(rng, n_z, "scalar")
@@ -89,17 +90,16 @@ def implications() -> tuple[list[Panel], Counter[str]]:
         everything = {q: v for quantities in known.values() for q, v in quantities.items()}
         everything["task_variance"] = around(variance(law, values))
         best = derive(known=everything, chain=chain, base=E, **limits).best("functional_gap")
-        winners[best.theorem] += 1
+        WINNERS[best.theorem] += 1
         start.add(gap, given(quantity="functional_gap", value=around(gap)))
     ball = Cloud("claim.proximal_informational", "P_t = 0, so H(X|Y) = 0: false", refuted=True, extremal=True)
     for size in (2, 16, 128, 1024):
         ball.add(log(F(size)), 0.0)  # independent, uniform on one ball
-    panels = [
+    return [
         Panel("F from what is known", "F", list(gap_of.values()), log=True, floor=1e-4),
         Panel("proximal, not informational", "H(X | Y), nats", [ball], bound_label="what the false claim says"),
         Panel("", "F", [start], drawn=False),
     ]
-    return panels, winners
 
 
 LEVEL = 0.95

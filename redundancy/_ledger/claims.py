@@ -68,7 +68,7 @@ RECORDS: tuple[dict[str, Any], ...] = (
         "statement": (
             "Only under previous - next - task; for ground truth the backward entropy H(prev|next) is needed."
         ),
-        "deviation": "Theorem 5 assumes the chain that ground truth does not have; information can be lost without being created.",
+        "deviation": "Theorem 5 assumes a chain that ground truth lacks: information can be lost and none created.",
         "counterexample": "Y a fair sign, X constant, Z = Y: H(X|Y) = 0, F = 1.",
         "uses": ("thm5.entropy",),
         "proof_check": "thm5",
