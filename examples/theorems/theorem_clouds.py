@@ -84,7 +84,8 @@ class Cloud:
         """One line of the page's table."""
         ratios = self.ratios()
         typical, best = (_plain(f(ratios)) if ratios else "" for f in (median, max))
-        return f"| `{self.theorem}` | {self.name} | {len(self.points)} | {self.broken} | {typical} | {best} |"
+        name = self.name.replace("|", r"\|")
+        return f"| `{self.theorem}` | {name} | {len(self.points)} | {self.broken} | {typical} | {best} |"
 
 
 @dataclass(slots=True)
