@@ -31,7 +31,8 @@ Array = npt.NDArray[np.float64]
 Masses = dict[tuple[int, int, int], Real]
 
 _SEEDS = 3
-_FINE = 2000  # denominators of the rationals that a search ends in
+_DENOMINATORS = (20, 1000, 10**6)  # of the rationals that a search ends in, the readable ones first
+_STEP = 0.7  # first tilt of each mass, on the scale of logarithms
 _FORWARD, _BACKWARD = "previous - next - task", "next - previous - task"
 _TOO_LARGE = 40  # atoms; laws beyond are not searched around
 _COSTLY = 12  # draws; a sum over more samples is not searched around
@@ -152,12 +153,17 @@ def search(
         return -verdict.ratio if verdict.applies and isfinite(verdict.ratio) else 0.0
 
     first = np.random.default_rng(seed).normal(size=size) * spread
-    result = minimize(loss, first, method="Nelder-Mead", options={"maxfev": evaluations, "xatol": 1e-6, "fatol": 1e-10})
-    law = _law(start, build(np.asarray(result.x), exact=True))
-    verdict = statement.check(law)
-    if not verdict.applies or not isfinite(verdict.ratio):
-        return None
-    return Tightness(statement, verdict.ratio, verdict.equal, law, "search", verdict.broken)
+    # The default simplex around zero is so small that nothing would move.
+    simplex = first + np.vstack([np.zeros(size), _STEP * np.eye(size)])
+    options = {"maxfev": evaluations, "xatol": 1e-6, "fatol": 1e-10, "initial_simplex": simplex, "adaptive": True}
+    end = np.asarray(minimize(loss, first, method="Nelder-Mead", options=options).x)
+    best = None
+    for denominator in _DENOMINATORS:
+        law = _law(start, build(end, denominator))
+        verdict = statement.check(law)
+        if verdict.applies and isfinite(verdict.ratio) and (best is None or verdict.ratio > best.ratio):
+            best = Tightness(statement, verdict.ratio, verdict.equal, law, "search", verdict.broken)
+    return best
 
 
 def _law(start: Law, masses: Masses) -> Law:
@@ -174,8 +180,8 @@ def _tilts(statement: Statement, start: Law) -> tuple[int, Callable[..., Masses]
     if _FORWARD not in statement.needs and _BACKWARD not in statement.needs:
         base = np.log([float(start.masses[a]) for a in atoms])
 
-        def free(parameters: Array, exact: bool = False) -> Masses:
-            return dict(zip(atoms, _normal(base + parameters, exact), strict=True))
+        def free(parameters: Array, denominator: int = 0) -> Masses:
+            return dict(zip(atoms, _normal(base + parameters, denominator), strict=True))
 
         return len(atoms), free
 
@@ -186,26 +192,26 @@ def _tilts(statement: Statement, start: Law) -> tuple[int, Callable[..., Masses]
     reading_base = np.log([float(p) for _, p in readings])
     middles = sorted({k[0] for k, _ in readings})
 
-    def chained(parameters: Array, exact: bool = False) -> Masses:
-        pair = dict(zip(pairs, _normal(pair_base + parameters[: len(pairs)], exact), strict=True))
+    def chained(parameters: Array, denominator: int = 0) -> Masses:
+        pair = dict(zip(pairs, _normal(pair_base + parameters[: len(pairs)], denominator), strict=True))
         tilted = reading_base + parameters[len(pairs) :]
         kernel: dict[int, list[tuple[int, Real]]] = {}
         for m in middles:
             chosen = [(n, k[1]) for n, (k, _) in enumerate(readings) if k[0] == m]
-            weights = _normal(tilted[[n for n, _ in chosen]], exact)
+            weights = _normal(tilted[[n for n, _ in chosen]], denominator)
             kernel[m] = [(z, w) for (_, z), w in zip(chosen, weights, strict=True)]
         return {(c[0], c[1], z): p * w for c, p in pair.items() for z, w in kernel[c[place]]}
 
     return len(pairs) + len(readings), chained
 
 
-def _normal(logits: Array, exact: bool) -> list[Real]:
-    """Probabilities of logits; exact ones are multiples of one small fraction, none of them zero."""
+def _normal(logits: Array, denominator: int) -> list[Real]:
+    """Probabilities of logits: floats, or with a denominator multiples of about its inverse, none of them zero."""
     weights = np.exp(logits - logits.max())
     shares = weights / weights.sum()
-    if not exact:
+    if not denominator:
         return [float(p) for p in shares]
-    counts = [max(1, round(float(p) * _FINE)) for p in shares]
+    counts = [max(1, round(float(p) * denominator)) for p in shares]
     return [Fraction(c, sum(counts)) for c in counts]
 
 

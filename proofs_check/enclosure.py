@@ -161,11 +161,14 @@ def decimal(x: Real, digits: int = 10) -> str:
     """A rational as it is if short, any other number in `digits` significant digits."""
     if isinstance(x, (int, Fraction)):
         text = str(x)
-        return text if len(text) <= 12 else f"{float(x):.{digits}g}"
+        return text if len(text) <= 12 else _digits(Fraction(x), digits)
     if isinstance(x, Enclosure) and not math.isinf(x.upper) and not math.isinf(x.lower):
-        middle = (x.lower + x.upper) / 2
-        return str(mpmath.nstr(mpmath.mpf(middle.numerator) / middle.denominator, digits))
+        return _digits(Fraction(x.lower + x.upper) / 2, digits)
     return f"{float(x):.{digits}g}"
+
+
+def _digits(x: Fraction, digits: int) -> str:
+    return str(mpmath.nstr(mpmath.mpf(x.numerator) / x.denominator, digits))
 
 
 def _times(a: End, b: End) -> End:

@@ -123,7 +123,7 @@ def necessary(statement: Statement, need: str, breaking: Iterable[Law] = ()) -> 
     need : str
         The assumption to drop.
     breaking : laws
-        Candidates, in addition to the statement's families and to 500 drawn laws.
+        Candidates, in addition to the statement's families and to 100 drawn laws.
 
     Raises
     ------
@@ -135,7 +135,7 @@ def necessary(statement: Statement, need: str, breaking: Iterable[Law] = ()) -> 
     if hit is None:
         drawn: list[Law] = []
 
-        @_quick(500)
+        @_quick(100)
         @given(law=laws(*weaker.needs))
         def look(law: Law) -> None:
             drawn.append(law)

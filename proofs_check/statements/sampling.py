@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from fractions import Fraction
-from itertools import combinations_with_replacement
 
 from proofs_check.enclosure import Real, exceeds, log, sqrt, total
 from proofs_check.law import Law
@@ -22,48 +21,57 @@ _CAP = Fraction(19, 20)  # largest share of the capital that is staked
 _FINE = 1000  # bets are rationals of this denominator: any predictable bet is allowed
 
 
-def samples(law: Law) -> Iterator[tuple[tuple[int, ...], Real]]:
-    """Every multiset of n symbols with its probability."""
-    n = law.extra["n"]
-    powers = {i: [_ONE * p**k for k in range(n + 1)] for i, p in law.next_law.items()}
-    for symbols in combinations_with_replacement(sorted(law.next_law), n):
+def samples(law: Law) -> Iterator[tuple[dict[int, int], Real]]:
+    """Every multiset of n symbols, as counts, with its probability."""
+    n, symbols = law.extra["n"], sorted(law.next_law)
+    powers = {i: [_ONE * law.next_law[i] ** k for k in range(n + 1)] for i in symbols}
+    for counts in _splits(n, len(symbols)):
         ways, mass = math.factorial(n), _ONE
-        for symbol in set(symbols):
-            count = symbols.count(symbol)
+        for symbol, count in zip(symbols, counts, strict=True):
             ways //= math.factorial(count)
             mass = mass * powers[symbol][count]
-        yield symbols, ways * mass
+        yield dict(zip(symbols, counts, strict=True)), ways * mass
 
 
-def _values(law: Law) -> dict[int, Real]:
-    return {i: law.x[i][0] for i in law.next_law}
+def _splits(n: int, parts: int) -> Iterator[tuple[int, ...]]:
+    if parts == 1:
+        yield (n,)
+        return
+    for first in range(n + 1):
+        for rest in _splits(n - first, parts - 1):
+            yield (first, *rest)
 
 
 def _true_mean(law: Law) -> Real:
     return total(p * law.x[i][0] for i, p in law.next_law.items())
 
 
-def _miss(law: Law, misses: Callable[[Sequence[Real]], bool]) -> Real:
-    """Probability that the sample's bound misses the truth."""
-    value = _values(law)
-    return total(p for symbols, p in samples(law) if misses([value[s] for s in symbols]))
+def _miss(law: Law, misses: Callable[[Real, Real], bool]) -> Real:
+    """Probability that the bound from a sample's mean and mean square misses the truth."""
+    n = law.extra["n"]
+    missed: Real = Fraction(0)
+    for counts, p in samples(law):
+        mean = total(k * law.x[i][0] for i, k in counts.items()) / n
+        square = total(k * law.x[i][0] ** 2 for i, k in counts.items()) / n
+        if misses(mean, square):
+            missed = missed + p
+    return missed
 
 
 def _hoeffding(law: Law, c: Constants, sign: int) -> Real:
-    n, truth = law.extra["n"], _true_mean(law)
-    width = sqrt(log(1 / law.extra["delta"]) / (c["a"] * n))
-    return _miss(law, lambda xs: exceeds(sign * (truth - total(xs) / n), width))
+    truth = _true_mean(law)
+    width = sqrt(log(1 / law.extra["delta"]) / (c["a"] * law.extra["n"]))
+    return _miss(law, lambda mean, _: exceeds(sign * (truth - mean), width))
 
 
 def _bernstein(law: Law, c: Constants, sign: int) -> Real:
     n, truth = law.extra["n"], _true_mean(law)
     odds = log(2 / law.extra["delta"])
 
-    def misses(xs: Sequence[Real]) -> bool:
-        mean = total(xs) / n
+    def misses(mean: Real, square: Real) -> bool:
         if sign * (truth - mean) <= 0:
             return False
-        variance = total((x - mean) ** 2 for x in xs) / (n - 1)
+        variance = (square - mean**2) * n / (n - 1)
         width = sqrt(c["a"] * variance * odds / n) + c["b"] * odds / (n - 1)
         return exceeds(sign * (truth - mean), width)
 
@@ -102,7 +110,7 @@ def _bets(seen: Sequence[Real], n: int, delta: Real, *, sequence: bool) -> Real:
 def betting(law: Law, c: Constants, *, upper: bool, sequence: bool = False, foresight: bool = False) -> Real:
     """Probability that the capital against the true mean ever reaches a / delta."""
     n, delta = law.extra["n"], law.extra["delta"]
-    value = {i: x if upper else 1 - x for i, x in _values(law).items()}
+    value = {i: law.x[i][0] if upper else 1 - law.x[i][0] for i in law.next_law}
     truth = total(p * value[i] for i, p in law.next_law.items())
 
     def ruined(seen: tuple[Real, ...], capital: Real) -> Real:
@@ -124,7 +132,7 @@ def betting(law: Law, c: Constants, *, upper: bool, sequence: bool = False, fore
 def _finite(law: Law, c: Constants, *, upper: bool) -> Real:
     """The same without replacement from N units: the bet is against (N m - sum of seen) / (N - b j), j before."""
     n, delta, size = law.extra["n"], law.extra["delta"], law.extra["population"]
-    value = {i: x if upper else 1 - x for i, x in _values(law).items()}
+    value = {i: law.x[i][0] if upper else 1 - law.x[i][0] for i in law.next_law}
     truth = total(p * value[i] for i, p in law.next_law.items())
     stock = {i: size * p for i, p in law.next_law.items()}
 
@@ -153,8 +161,8 @@ def _band(law: Law, c: Constants) -> Real:
     dims = range(len(law.x[0]))
     truth = [total(p * law.x[i][d] for i, p in law.next_law.items()) for d in dims]
     missed: Real = Fraction(0)
-    for symbols, p in samples(law):
-        gap = max(abs(total(law.x[s][d] for s in symbols) / n - truth[d]) for d in dims)
+    for counts, p in samples(law):
+        gap = max(abs(total(k * law.x[i][d] for i, k in counts.items()) / n - truth[d]) for d in dims)
         if exceeds(gap**2, width_squared):
             missed = missed + p
     return missed

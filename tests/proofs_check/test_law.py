@@ -1,6 +1,7 @@
 """The quantities of a law against numpy and scipy, and against values worked out by hand."""
 
 from fractions import Fraction
+from itertools import product
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from proofs_check.enclosure import Enclosure
 from proofs_check.extras import complete, with_table
 from proofs_check.extremal import FAMILIES, family, make, signs
 from proofs_check.law import Law
+from proofs_check.points import inner, minus
 from proofs_check.pool import random_laws
 from proofs_check.printing import describe
 from proofs_check.testing import laws
@@ -104,6 +106,12 @@ def test_values_by_hand():
     assert isinstance(fresh.forward_entropy, Enclosure)
     assert float(fresh.forward_entropy) == pytest.approx(np.log(2), abs=1e-15)
     triangle = make({(0, 0, k): F(1, 3) for k in range(3)}, (0,), (0,), ((1, 0, 0), (0, 1, 0), (0, 0, 1)))
+    for some in (triangle, *family("four values in the plane")[:1]):
+        kappa = max(
+            inner(minus(a, b), minus(h, d)) + inner(minus(c, d), minus(a, h))
+            for a, b, c, d, h in product(some.task_values, repeat=5)
+        )
+        assert some.kappa == kappa
     assert (triangle.radius_squared, triangle.diameter_squared, triangle.kappa) == (F(2, 3), 2, 2)
 
 

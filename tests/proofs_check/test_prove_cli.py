@@ -1,0 +1,166 @@
+"""`skip-it prove`: every row has a result, faults make it fail, wrong use is one sentence."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+from typer.testing import CliRunner
+
+from proofs_check import show, table
+from proofs_check.mutations import Mutation
+from proofs_check.statements import statements_of
+from proofs_check.table import METHODS, RESULTS, Settings, examine
+from redundancy.cli import build_app
+from redundancy.errors import SkipItError
+from redundancy.ledger import find, theorems
+
+run = CliRunner()
+QUICK = Settings(n_laws=20, evaluations=20)
+
+
+@pytest.fixture(scope="module")
+def rows():
+    return examine(theorems(), QUICK)
+
+
+def test_every_row_has_a_machine_result_or_an_honest_word(rows):
+    assert [row.record.id for row in rows] == [r.id for r in theorems()]
+    for row in rows:
+        assert row.ok, (row.record.id, row.result)
+        assert row.result in RESULTS
+        if row.result == "proved":
+            assert any(cell.ok and cell.whole for cell in row.cells.values())
+        if row.result == "definition":
+            assert not any(cell.ok for cell in row.cells.values())
+        else:
+            assert row.cells["exact"].ok
+            assert row.cells["mutants"].ok, row.record.id
+
+
+def test_printed_statements_that_are_false_are_refuted(rows):
+    refuted = {row.record.id for row in rows if row.result == "refuted"}
+    assert refuted == {r.id for r in theorems() if r.status == "refuted"}
+    broken = {
+        entry["statement"]: entry["counterexample"]
+        for row in rows
+        for entry in row.cells["exact"].details or []
+        if not entry["true"]
+    }
+    assert all(broken.values())
+    assert {
+        "thm1.printed [printed, strict]",
+        "thm2.printed [printed, strict]",
+        "prop1.printed [printed, on cosine distance]",
+        "thm5.printed [printed, natural chain]",
+        "claim.proximal_informational",
+        "claim.unique_information_gap",
+    } <= set(broken)
+
+
+def test_json_has_theorems_and_mutations(rows):
+    document = json.loads(json.dumps(show.document(rows, QUICK, 1.5)))
+    assert document["schema"] == "skip-it/proofs/1"
+    assert [r["id"] for r in document["theorems"]] == [r.id for r in theorems()]
+    assert all(set(METHODS) < set(r) for r in document["theorems"])
+    assert all(m["killed"] and m["counterexample"]["law"] for m in document["mutations"])
+    assert {"id", "claim", "killed", "counterexample"} <= set(document["mutations"][0])
+
+
+def test_table_and_markdown_have_a_line_per_statement(rows):
+    text = show.text_table(rows, QUICK, 1.0)
+    assert all(any(line.startswith(row.record.id) for line in text.splitlines()) for row in rows)
+    lines = show.markdown_table(rows).splitlines()
+    assert len(lines) == len(rows) + 2
+    assert {line.count("|") for line in lines} == {9}
+
+
+def test_one_theorem_is_shown_whole():
+    result = run.invoke(build_app(), ["prove", "--theorem", "lemma5"])
+    assert result.exit_code == 0
+    assert "checked: the coefficients of all joint entropies agree, in exact fractions" in result.stdout
+    assert "mutants killed: 3/3" in result.stdout
+    assert "M25: Uni(X : X \\ Y) = H(X)" in result.stdout
+
+
+def test_symbolic_steps_are_shown():
+    result = run.invoke(build_app(), ["prove", "--theorem", "lemma1"])
+    assert result.exit_code == 0
+    assert "steps checked" in result.stdout
+    assert "4 > 19/5 at P(x=0, y=2, z=1) = 1" in result.stdout
+
+
+def test_json_of_one_theorem_and_seed():
+    result = run.invoke(build_app(), ["prove", "--theorem", "thm5.printed", "--json", "--seed", "3"])
+    assert result.exit_code == 0
+    document = json.loads(result.stdout)
+    assert document["seed"] == 3
+    assert [r["id"] for r in document["theorems"]] == ["thm5.printed"]
+    assert {"M21a", "M21b", "M21c", "M22"} <= {m["id"] for m in document["mutations"]}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--theorem", "thm9"], "need a theorem id of the ledger"),
+        (["--seed", "-1"], "need a seed >= 0, got -1"),
+        (["--json", "--markdown"], "need one of --json and --markdown"),
+    ],
+)
+def test_wrong_use_is_one_sentence(arguments, message):
+    result = run.invoke(build_app(), ["prove", *arguments])
+    assert isinstance(result.exception, SkipItError)
+    assert message in str(result.exception)
+    assert "\n" not in str(result.exception)
+
+
+def test_a_surviving_mutant_fails_the_run(monkeypatch):
+    """Break the checker: a mutant that is true cannot be refuted, and the command says so with exit code 1."""
+    (true,) = statements_of("lemma1")
+    monkeypatch.setattr(table, "MUTATIONS", (Mutation("M0", "lemma1", "a true claim", true),))
+    result = run.invoke(build_app(), ["prove", "--theorem", "lemma1"])
+    assert result.exit_code == 1
+    assert "SURVIVED" in result.stdout
+    assert "lemma1: Lemma 1" in result.stdout
+
+
+def test_a_false_theorem_fails_the_run(monkeypatch):
+    (true,) = statements_of("lemma1")
+    monkeypatch.setattr(table, "statements_of", lambda _: (true.with_constants(a=1),))
+    (row,) = examine([find("lemma1")], QUICK)
+    assert row.result == "FAILED"
+    assert row.cells["exact"].ok is False
+    assert row.cells["tightness"].text == "VIOLATED"
+    assert "FAILED lemma1: see" in show.text_table([row], QUICK, 1.0)
+
+
+def test_a_claim_without_any_check_fails(monkeypatch):
+    monkeypatch.setattr(table, "statements_of", lambda _: ())
+    monkeypatch.setattr(table, "MUTATIONS", ())
+    (row,) = examine([find("logic.intersection")], QUICK)
+    if row.cells["symbolic"].ok is None:
+        assert row.result == "FAILED"
+
+
+def test_module_runs_and_wrong_use_exits_2():
+    command = [sys.executable, "-m", "proofs_check"]
+    good = subprocess.run([*command, "--theorem", "def2.strict"], capture_output=True, text=True, check=False)
+    assert good.returncode == 0, good.stderr
+    assert "def2.strict" in good.stdout
+    bad = subprocess.run([*command, "--theorem", "nothing"], capture_output=True, text=True, check=False)
+    assert bad.returncode == 2
+    assert len(bad.stderr.strip().splitlines()) == 1
+
+
+def test_the_command_line_loads_quickly():
+    code = "import sys, proofs_check.cli; sys.exit(any(m in sys.modules for m in ('sympy', 'scipy', 'hypothesis')))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.slow
+def test_the_default_run_ends_within_two_minutes():
+    import time
+
+    start = time.perf_counter()
+    assert run.invoke(build_app(), ["prove"]).exit_code == 0
+    assert time.perf_counter() - start < 120
