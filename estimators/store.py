@@ -80,6 +80,10 @@ class LayerView:
             out[mine] = self._tensors[number][row[mine]]
         return out
 
+    def of_rows(self, rows: npt.NDArray[Any]) -> LayerView:
+        """Some rows, by number or mask, still on disk."""
+        return LayerView(self._tensors, self._shard[rows], self._row[rows], self.shape[1], self.dtype)
+
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> npt.NDArray[Any]:
         whole = self[:]
         return whole if dtype is None else whole.astype(dtype)
