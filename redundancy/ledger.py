@@ -19,6 +19,7 @@ STATUSES = {
     "refuted": "false, as printed or as it is easily read; the counterexample is given",
     "added": "ours: not in the paper",
 }
+_DEFINITIONS = {f"def{k}" for k in range(1, 7)}
 _SUBJECTS = (definitions, lemmas, distance, functional, information, pinsker, confidence, claims)
 
 
@@ -48,8 +49,6 @@ class TheoremRecord:
         Ids that its proof rests on.
     other_functions : tuple of str
         Dotted names of functions besides the registered bound.
-    proof_check : str
-        Family of checks in ``proofs_check`` that covers it; "" where there is nothing to prove.
     page : str
         Name of its page in ``docs/theorems``, without the suffix.
     """
@@ -64,7 +63,6 @@ class TheoremRecord:
     evidence: str = "P"
     uses: tuple[str, ...] = ()
     other_functions: tuple[str, ...] = ()
-    proof_check: str = ""
     page: str
 
     @property
@@ -77,6 +75,11 @@ class TheoremRecord:
     def functions(self) -> tuple[str, ...]:
         """Dotted names of all functions that compute it, the registered bound first."""
         return (self.function, *self.other_functions) if self.function else self.other_functions
+
+    @property
+    def proof_check(self) -> str:
+        """Row of the proof table (``skip-it prove --theorem``): its own id, "" for a definition."""
+        return "" if self.id in _DEFINITIONS else self.id
 
     @property
     def anchor(self) -> str:
@@ -133,6 +136,6 @@ def uncovered() -> tuple[str, ...]:
 
 @cache
 def _by_id() -> dict[str, TheoremRecord]:
-    """Records in order; the family of checks is the first part of the id unless the data say otherwise."""
+    """Records in order."""
     entries = [entry for subject in _SUBJECTS for entry in subject.RECORDS]
-    return {entry["id"]: TheoremRecord(**{"proof_check": entry["id"].split(".")[0], **entry}) for entry in entries}
+    return {entry["id"]: TheoremRecord(**entry) for entry in entries}

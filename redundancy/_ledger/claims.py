@@ -13,7 +13,6 @@ RECORDS: tuple[dict[str, Any], ...] = (
         "status": "added",
         "statement": "The value that the caller declares holds the quantity.",
         "deviation": "Whatever follows from it carries the declaration as an assumption.",
-        "proof_check": "",
         "page": "implications",
     },
     {
@@ -22,7 +21,6 @@ RECORDS: tuple[dict[str, Any], ...] = (
         "status": "added",
         "statement": "If all statements hold, so does their intersection; probabilities of failure add.",
         "deviation": "How a bound is optimised over t, radii or methods without paying too little.",
-        "proof_check": "",
         "page": "implications",
     },
     {
@@ -37,7 +35,6 @@ RECORDS: tuple[dict[str, Any], ...] = (
         "deviation": "Points of one ball can be independent; the bound of Theorem 3 has the floor log N.",
         "counterexample": "X, Y independent uniform on 1024 points of one ball: P_t = 0, H(X|Y) = 6.93 nats.",
         "uses": ("thm3.printed",),
-        "proof_check": "thm3",
         "page": "implications",
     },
     {
@@ -54,7 +51,6 @@ RECORDS: tuple[dict[str, Any], ...] = (
             "X = (A, C), Y = A, A and C independent: I = H(A), H(X|Y) = H(C), both as large as one likes."
         ),
         "uses": ("thm4.printed",),
-        "proof_check": "thm4",
         "page": "implications",
     },
     {
@@ -71,7 +67,6 @@ RECORDS: tuple[dict[str, Any], ...] = (
         "deviation": "Theorem 5 assumes a chain that ground truth lacks: information can be lost and none created.",
         "counterexample": "Y a fair sign, X constant, Z = Y: H(X|Y) = 0, F = 1.",
         "uses": ("thm5.entropy",),
-        "proof_check": "thm5",
         "page": "implications",
     },
     {
@@ -85,7 +80,6 @@ RECORDS: tuple[dict[str, Any], ...] = (
         ),
         "counterexample": "X, Y independent BSC(1/4) copies of a fair sign: Uni = 0, F = 3/8.",
         "uses": ("thm5.performance_gap",),
-        "proof_check": "thm5",
         "page": "performance-gap",
     },
     {
@@ -99,7 +93,6 @@ RECORDS: tuple[dict[str, Any], ...] = (
         "statement": ("I(X;Y) >= I(codes) and H(code X|Y) <= H(code X|code Y) hold; H(X|Y) <= H(codes) does not."),
         "deviation": "Raw states have no such entropy; a code has, and data processing goes one way only.",
         "counterexample": "X a fair bit, Y and both codes constant: H(X|Y) = 0.693 > 0.",
-        "proof_check": "codes",
         "page": "implications",
     },
     {
@@ -109,7 +102,6 @@ RECORDS: tuple[dict[str, Any], ...] = (
         "statement": "I(Z;X|Y) may exceed I(Z;X); they are ordered only along a chain.",
         "deviation": "A step that is easily taken in the proof of Theorem 5; the paper does not take it.",
         "counterexample": "Z = X xor Y: I(Z;X|Y) = 0.693 > I(Z;X) = 0.",
-        "proof_check": "thm5",
         "page": "implications",
     },
     {
@@ -124,7 +116,6 @@ RECORDS: tuple[dict[str, Any], ...] = (
             "Tail 0.028, ICC 0.3, 200 images of 576 tokens: a 95% token-level interval covers in 53% of runs."
         ),
         "evidence": "C",
-        "proof_check": "sampling",
         "page": "confidence",
     },
 )

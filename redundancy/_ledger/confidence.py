@@ -14,7 +14,6 @@ RECORDS: tuple[dict[str, Any], ...] = (
         "statement": ("P[mean > bound] <= delta for independent bounded units in a fixed order (Ville's inequality)."),
         "deviation": "The paper reports averages over tokens without an interval.",
         "evidence": "C",
-        "proof_check": "sampling",
         "page": "confidence",
     },
     {
@@ -24,7 +23,6 @@ RECORDS: tuple[dict[str, Any], ...] = (
         "statement": ("P[mean < bound] <= delta for independent bounded units in a fixed order (Ville's inequality)."),
         "deviation": "The same bet against a small mean, with shares up to 0.95/m.",
         "evidence": "C",
-        "proof_check": "sampling",
         "page": "confidence",
     },
     {
@@ -35,7 +33,6 @@ RECORDS: tuple[dict[str, Any], ...] = (
         "deviation": "One may look after every image and stop at will.",
         "counterexample": "Peeking from 20 to 1000 images, a 95% t bound was wrong at some time in 59% of runs.",
         "evidence": "C",
-        "proof_check": "sampling",
         "page": "confidence",
     },
     {
@@ -45,7 +42,6 @@ RECORDS: tuple[dict[str, Any], ...] = (
         "statement": "P[some n: mean < bound_n] <= delta for independent bounded units in a fixed order.",
         "deviation": "One may look after every image and stop at will.",
         "evidence": "C",
-        "proof_check": "sampling",
         "page": "confidence",
     },
     {
@@ -58,7 +54,6 @@ RECORDS: tuple[dict[str, Any], ...] = (
         ),
         "deviation": "About this benchmark only; exact when all images are seen.",
         "evidence": "C",
-        "proof_check": "sampling",
         "page": "confidence",
     },
     {
@@ -71,7 +66,6 @@ RECORDS: tuple[dict[str, Any], ...] = (
         ),
         "deviation": "About this benchmark only; exact when all images are seen.",
         "evidence": "C",
-        "proof_check": "sampling",
         "page": "confidence",
     },
     {
@@ -82,7 +76,6 @@ RECORDS: tuple[dict[str, Any], ...] = (
         "deviation": "Exact for one outcome per image, and for nothing else.",
         "counterexample": "On tokens at ICC 0.3: coverage 0.53 instead of 0.95.",
         "evidence": "C",
-        "proof_check": "sampling",
         "page": "confidence",
     },
     {
@@ -92,7 +85,6 @@ RECORDS: tuple[dict[str, Any], ...] = (
         "statement": "The p at which P[Binomial(n, p) >= successes] = delta; one outcome 0 or 1 per image.",
         "deviation": "Exact for one outcome per image, and for nothing else.",
         "evidence": "C",
-        "proof_check": "sampling",
         "page": "confidence",
     },
     {
@@ -104,7 +96,6 @@ RECORDS: tuple[dict[str, Any], ...] = (
         ),
         "deviation": "Maurer and Pontil; a closed form that profits from a small variance.",
         "evidence": "C",
-        "proof_check": "sampling",
         "page": "confidence",
     },
     {
@@ -116,7 +107,6 @@ RECORDS: tuple[dict[str, Any], ...] = (
         ),
         "deviation": "Maurer and Pontil; a closed form that profits from a small variance.",
         "evidence": "C",
-        "proof_check": "sampling",
         "page": "confidence",
     },
     {
@@ -126,7 +116,6 @@ RECORDS: tuple[dict[str, Any], ...] = (
         "statement": "P[mean > average + r sqrt(ln(1/delta)/(2n))] <= delta, values in [0, r].",
         "deviation": "For comparison: looks at the range only.",
         "evidence": "C",
-        "proof_check": "sampling",
         "page": "confidence",
     },
     {
@@ -136,7 +125,6 @@ RECORDS: tuple[dict[str, Any], ...] = (
         "statement": "P[mean < average - r sqrt(ln(1/delta)/(2n))] <= delta, values in [0, r].",
         "deviation": "For comparison: looks at the range only.",
         "evidence": "C",
-        "proof_check": "sampling",
         "page": "confidence",
     },
     {
@@ -152,7 +140,6 @@ RECORDS: tuple[dict[str, Any], ...] = (
         ),
         "counterexample": "The band over all tokens covered in 2.5% of runs.",
         "evidence": "C",
-        "proof_check": "sampling",
         "page": "confidence",
     },
     {
@@ -165,7 +152,6 @@ RECORDS: tuple[dict[str, Any], ...] = (
         "deviation": "Paid for once by the band.",
         "evidence": "C",
         "uses": ("tail.dkw_band",),
-        "proof_check": "sampling",
         "page": "confidence",
     },
 )

@@ -18,7 +18,6 @@ RECORDS: tuple[dict[str, Any], ...] = (
             "redundancy.notions.geometric.mean_distance_of_law",
             "redundancy.notions.geometric.geometric_verdict",
         ),
-        "proof_check": "",
         "page": "definitions",
     },
     {
@@ -32,7 +31,6 @@ RECORDS: tuple[dict[str, Any], ...] = (
             "redundancy.notions.proximal.tail_prob_closed_of_law",
             "redundancy.notions.proximal.proximal_verdict",
         ),
-        "proof_check": "",
         "page": "definitions",
     },
     {
@@ -75,7 +73,6 @@ RECORDS: tuple[dict[str, Any], ...] = (
             "redundancy.notions.functional.functional_verdict",
             "redundancy.notions.functional.probe_gap",
         ),
-        "proof_check": "",
         "page": "definitions",
     },
     {
@@ -94,7 +91,6 @@ RECORDS: tuple[dict[str, Any], ...] = (
             "redundancy.notions.informational.informational_verdict",
             "redundancy.notions.informational.plug_in_conditional_entropy",
         ),
-        "proof_check": "",
         "page": "definitions",
     },
     {
@@ -107,7 +103,6 @@ RECORDS: tuple[dict[str, Any], ...] = (
         "statement": "As printed, with all four parts non-negative.",
         "deviation": "Three equations for four parts: one more rule is needed, and Definition 6 is one.",
         "other_functions": ("redundancy.pid.solve.broja",),
-        "proof_check": "",
         "page": "performance-gap",
     },
     {
@@ -118,7 +113,6 @@ RECORDS: tuple[dict[str, Any], ...] = (
         "statement": "Uni = min I_Q(X;Y|Z); any feasible Q gives an upper bound, any multipliers a lower one.",
         "deviation": "The printed colon in I_Q(X:Y|Z) is a mutual information.",
         "other_functions": ("redundancy.pid.solve.broja", "redundancy.pid.layers.next_layer_unique_information"),
-        "proof_check": "",
         "page": "performance-gap",
     },
     {

@@ -96,7 +96,6 @@ RECORDS: tuple[dict[str, Any], ...] = (
         "status": "added",
         "statement": "F <= Var Z <= R^2",
         "deviation": "The paper never compares its bounds with it.",
-        "proof_check": "thm1",
         "page": "theorem-1",
     },
     {
@@ -105,7 +104,6 @@ RECORDS: tuple[dict[str, Any], ...] = (
         "status": "added",
         "statement": "F <= (sqrt mse_next + sqrt mse_prev)^2 for any two probes.",
         "deviation": "Minkowski through Z itself; nothing is assumed of the probes.",
-        "proof_check": "thm2",
         "page": "theorem-1",
     },
     {

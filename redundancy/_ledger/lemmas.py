@@ -40,7 +40,6 @@ RECORDS: tuple[dict[str, Any], ...] = (
         "status": "sharpened",
         "statement": "E|X-Y|^2 = E(|X|-|Y|)^2 + 2 E[|X||Y| rho]",
         "deviation": "Hidden states do not have unit norm.",
-        "proof_check": "lemma2",
         "page": "lemmas",
     },
     {
@@ -59,7 +58,6 @@ RECORDS: tuple[dict[str, Any], ...] = (
         "status": "sharpened",
         "statement": "|a+b+c|^2 <= (|a| + |b| + |c|)^2",
         "deviation": "3(a^2 + b^2 + c^2) - (a+b+c)^2 = (a-b)^2 + (b-c)^2 + (a-c)^2.",
-        "proof_check": "lemma3",
         "page": "lemmas",
     },
     {

@@ -51,7 +51,7 @@ def _text(record: TheoremRecord) -> str:
         ("evidence", record.evidence),
         ("rests on", ", ".join(record.uses)),
         ("functions", ", ".join(record.functions)),
-        ("proof check", record.proof_check),
+        ("proof check", f"skip-it prove --theorem {record.proof_check}" if record.proof_check else ""),
         ("page", f"docs/theorems/{record.anchor}"),
     ]
     head = f"{record.id}: {record.title}"

@@ -40,6 +40,7 @@ def test_records_are_whole():
         assert record.id not in record.uses
         if record.id.startswith("claim.") or record.id in {f"def{k}" for k in range(1, 7)}:
             assert record.function == ""
+            assert record.proof_check == ("" if record.id.startswith("def") else record.id)
         else:
             module, name = record.function.rsplit(".", 1)
             assert getattr(importlib.import_module(module), name) is registered()[record.id]
