@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import shutil
@@ -267,9 +266,13 @@ class ActivationWriter:
                 fresh = self.path / f".{SPEC_FILE}.{os.getpid()}.tmp"
                 fresh.write_text(text, encoding="utf-8")
                 # A link fails if another writer was first, whose spec is then compared like any other.
-                with contextlib.suppress(FileExistsError):
+                try:
                     os.link(fresh, target)
-                fresh.unlink()
+                except FileExistsError:
+                    pass
+                except OSError:  # a file system without links
+                    os.replace(fresh, target)
+                fresh.unlink(missing_ok=True)
             found = json.loads(target.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             if isinstance(error, StoreError):
