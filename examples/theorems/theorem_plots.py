@@ -82,7 +82,9 @@ def _panel(ax: Any, panel: Panel) -> None:
     ax.set_xlabel(panel.quantity)
     ax.set_ylabel(panel.bound_label)
     if panel.log:
-        for axis, setter in ((ax.xaxis, ax.set_xscale), (ax.yaxis, ax.set_yscale)):
+        heights = [y for cloud in panel.clouds for _, y in cloud.points]
+        narrow = panel.lines and max(heights) < 20.0 * min(heights)
+        for axis, setter in ((ax.xaxis, ax.set_xscale), (ax.yaxis, ax.set_yscale))[: 1 if narrow else 2]:
             setter("log")
             axis.set_major_formatter("{x:g}")
             axis.set_minor_formatter("")

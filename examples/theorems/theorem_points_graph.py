@@ -106,6 +106,10 @@ LEVEL = 0.95
 REPEATS = 60
 MISSES = 10  # P(Binomial(60, 0.05) > 10) < 1e-3
 Method = Callable[..., BoundCertificate]
+LEGEND = {
+    "betting_sequence": "sequence", "empirical_bernstein": "Bernstein", "hoeffding": "Hoeffding",
+    "clopper_pearson": "Clopper-Pearson",
+}  # fmt: skip
 
 
 def image_law(rng: Random) -> list[Fraction]:
@@ -128,9 +132,10 @@ def confidence() -> list[Panel]:
         ),
         "hoeffding": (hoeffding.hoeffding_upper, hoeffding.hoeffding_lower),
     }
-    names = [*plain, "finite_population", "clopper_pearson"]
-    upper = {n: Cloud(f"mean.{n}_upper", n.replace("_", " "), allowed=MISSES) for n in names}
-    lower = {n: Cloud(f"mean.{n}_lower", n.replace("_", " "), side="lower", allowed=MISSES) for n in names}
+    names = [*plain, "clopper_pearson", "finite_population"]
+    labels = {n: LEGEND.get(n, n.replace("_", " ")) for n in names}
+    upper = {n: Cloud(f"mean.{n}_upper", label, allowed=MISSES) for n, label in labels.items()}
+    lower = {n: Cloud(f"mean.{n}_lower", label, side="lower", allowed=MISSES) for n, label in labels.items()}
     band = Cloud("tail.dkw_band", "largest deviation on the grid", allowed=MISSES)
     tails = Cloud("tail.dkw", "all of a grid at once", side="inside", allowed=MISSES)
     for _ in range(REPEATS):
@@ -150,11 +155,11 @@ def confidence() -> list[Panel]:
         upper["clopper_pearson"].add(p, clopper_pearson.clopper_pearson_upper(values=outcomes))
         lower["clopper_pearson"].add(p, clopper_pearson.clopper_pearson_lower(values=outcomes))
         cover_all_thresholds(rng, n, band, tails)
-    labels = {"bound_label": "bound at 95 %"}
+    axis = {"bound_label": "bound at 95 %"}
     return [
-        Panel("upper bounds", "true mean", list(upper.values()), **labels),
-        Panel("lower bounds", "true mean", list(lower.values()), **labels),
-        Panel("median upper bound, P = 0.028", "images n", widths(), log=True, lines=True, reference=0.028, **labels),
+        Panel("upper bounds", "true mean", list(upper.values()), **axis),
+        Panel("lower bounds", "true mean", list(lower.values()), **axis),
+        Panel("median upper bound, P = 0.028", "images n", widths(), log=True, lines=True, reference=0.028, **axis),
         Panel("", "", [band, tails], drawn=False),
     ]
 
@@ -187,9 +192,9 @@ def widths() -> Sequence[Cloud]:
     methods: dict[str, Method] = {
         "betting": betting.betting_upper,
         "sequence": betting.betting_sequence_upper,
-        "Clopper-Pearson": clopper_pearson.clopper_pearson_upper,
         "Bernstein": empirical_bernstein.empirical_bernstein_upper,
         "Hoeffding": hoeffding.hoeffding_upper,
+        "Clopper-Pearson": clopper_pearson.clopper_pearson_upper,
     }
     curves = [Cloud("mean.betting_upper", name) for name in (*methods, "no method can beat")]
     for n in (50, 100, 200, 500, 1000, 2000):
