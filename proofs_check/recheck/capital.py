@@ -35,6 +35,8 @@ class Bet:
 
     def refutes(self, m: Fraction, stakes: Sequence[int]) -> tuple[bool, bool]:
         """Whether the capital against m surely reaches 1/delta, and whether it possibly does."""
+        if self._excluded(m):
+            return True, True
         goal = _cut(1 / self.delta)
         low = high = _ONE
         sure = possible = False
@@ -46,8 +48,6 @@ class Bet:
             if self.population is not None:
                 left = self.population - j
                 exact = (self.population * m - seen) / left
-                if exact > 1 if self.side == "upper" else exact < 0:
-                    return True, True  # the values seen exclude the hypothesis
                 exact = min(max(exact, Fraction(0)), Fraction(1))
                 centre, seen = _cut(exact), seen + value
                 ceiling = _cut(_STAKE / exact) if exact > 0 else None
@@ -64,6 +64,17 @@ class Bet:
             sure |= low >= goal
             possible |= high >= goal
         return sure, possible
+
+    def _excluded(self, m: Fraction) -> bool:
+        """Whether the rest of a finite population cannot bring its mean to m, before or after any draw."""
+        if self.population is None:
+            return False
+        rest, left = self.population * m, self.population
+        for value in (*self.u, None):
+            if rest > left if self.side == "upper" else rest < 0:
+                return True
+            rest, left = rest - (value or 0), left - 1
+        return False
 
     def stakes(self) -> list[int]:
         """``sqrt(2 ln(1/delta) / (s^2 n))``, s^2 from the values before; n becomes ``j ln(1 + j)`` in a sequence.

@@ -13,13 +13,14 @@ __all__ = ["RULES"]
 
 _KNOWN = ("known_law", "the joint law is the one given", "declared")
 _UNIT = (Fraction(0), Fraction(1))
+_PROBABILITIES = ("tail_prob", "tail_prob_closed", "mismatch_prob")  # exactly 0 if no cell has mass
 
 
 def _value(
     quantity: str, value: Real, trivial: tuple[Real, Real], cells: int, scale: Real = 1, base: float | None = None
 ) -> Claim:
     """An exact value, with room for sums of that many floats of that size."""
-    room = Fraction(0) if value == 0 and trivial == _UNIT else scale * Fraction(cells + 10, 10**14)
+    room = Fraction(0) if value == 0 and quantity in _PROBABILITIES else scale * Fraction(cells + 10, 10**14)
     return Claim(
         quantity=quantity, lower=value, upper=value, trivial=trivial, base=base, assumptions=(_KNOWN,), slack=room
     )

@@ -150,7 +150,7 @@ def divergence_information(*, joint: npt.ArrayLike, base: float = 2.0) -> Bound:
     return Bound(
         quantity="information_next",
         interval=Interval(max(0.0, interval.lower), max(0.0, interval.upper)),
-        trivial=Interval(0.0, round_up(total)),
+        trivial=Interval(0.0, round_up(total, slack=slack)),
         base=base,
         assumptions=(Assumption("chain_prev_next_task", "previous - next - task is a Markov chain", "checked"),),
     )
@@ -170,11 +170,12 @@ def self_unique_information(*, joint: npt.ArrayLike, base: float = 2.0) -> Bound
     """
     table = check_joint(joint, ndim=2)
     value = float(conditional_entropy(table, base=base))
-    interval = outward(value, value, slack=rounding_slack(table.size))
+    slack = rounding_slack(table.size)
+    interval = outward(value, value, slack=slack)
     return Bound(
         quantity="self_unique_information",
         interval=Interval(max(0.0, interval.lower), interval.upper),
-        trivial=Interval(0.0, round_up(float(entropy(table.sum(axis=1), base=base)))),
+        trivial=Interval(0.0, round_up(float(entropy(table.sum(axis=1), base=base)), slack=slack)),
         base=base,
         assumptions=(Assumption("decomposition", "a non-negative decomposition that satisfies Definition 5"),),
     )
