@@ -268,8 +268,8 @@ def _mutants() -> Iterator[tuple[str, str, str, Statement]]:
     )
     yield (
         "M37",
-        "thm2.inverse",
-        "errors of the other layer only",
+        "thm2.minkowski",
+        "G <= F, the errors of the probes forgotten",
         _s("thm2.minkowski [upper]").but(right=lambda law, c: sqrt(law.gap)),
     )
 

@@ -100,10 +100,11 @@ def refute(statement: Statement, pool: Sequence[Law] = ()) -> Counterexample | N
     return Counterexample(statement, law, statement.check(law), found_by)
 
 
-def size_of(law: Law) -> tuple[int, int, int]:
-    """Atoms, largest denominator, symbols: what makes a law hard to read."""
+def size_of(law: Law) -> tuple[int, int, int, int]:
+    """Atoms, largest denominator, symbols, other numbers than zero: what makes a law hard to read."""
     denominators = [Fraction(p).denominator for p in law.masses.values()]
-    return len(law.masses), max(denominators), len(law.x) + len(law.y) + len(law.z)
+    numbers = sum(v != 0 for point in law.z for v in point) + (law.t != 0)
+    return len(law.masses), max(denominators), len(law.x) + len(law.y) + len(law.z), numbers
 
 
 def shrink(statement: Statement, law: Law) -> Law:
@@ -135,7 +136,7 @@ def _flaws(verdict: Verdict) -> tuple[bool, bool]:
 
 
 def _simpler(law: Law) -> Iterator[Law]:
-    """Laws without one atom, with equal masses, with rounded masses; extras that depend on the masses are made anew."""
+    """Laws without an atom, a radius or a task, with equal or rounded masses; extras that depend on them are made anew."""
     atoms = sorted(law.masses)
     fixed = {k: v for k, v in law.extra.items() if k not in ("other", "population")}
     if "population" in law.extra or (
@@ -146,6 +147,12 @@ def _simpler(law: Law) -> Iterator[Law]:
         rest = {a: law.masses[a] for a in atoms if a != gone}
         whole = sum(rest.values())
         yield _with_masses(law, {a: p / whole for a, p in rest.items()}, fixed)
+    if law.t:
+        yield complete(replace(law, t=Fraction(0), extra=fixed))
+    if len(law.z) > 1 or any(law.z[0]):
+        pair = {(i, j, 0): p for (i, j), p in law.pair.items()}
+        silent = {k: v for k, v in fixed.items() if not k.startswith("probe")}
+        yield complete(replace(law, masses=pair, z=((Fraction(0),) * len(law.z[0]),), extra=silent))
     if len(set(law.masses.values())) > 1:
         yield _with_masses(law, {a: Fraction(1, len(atoms)) for a in atoms}, fixed)
     for denominator in (2, 3, 4, 5, 6, 8, 10, 12, 16, 20):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from typing import Any
 
 from proofs_check.table import METHODS, RESULTS, Row, Settings
@@ -9,6 +11,7 @@ from proofs_check.table import METHODS, RESULTS, Row, Settings
 __all__ = ["document", "markdown_table", "text_table", "whole"]
 
 SCHEMA = "skip-it/proofs/1"
+_BY_HAND = re.compile(r"M\d+[a-z]?$")
 _HEADINGS = ("Shannon", "symbolic", "exact", "property", "tightness", "mutants killed")
 _WIDTHS = (8, 9, 18, 10, 9, 14)
 
@@ -59,10 +62,36 @@ def _line(cells: tuple[str, ...], widths: tuple[int, ...]) -> str:
 
 
 def markdown_table(rows: list[Row]) -> str:
-    """The table in Markdown, for the guide."""
-    lines = [f"| {' | '.join(('theorem', 'result', *_HEADINGS))} |", "| " + "--- | " * 8]
-    lines += [f"| `{row.record.id}` | {row.result} | {' | '.join(_texts(row))} |" for row in rows]
-    return "\n".join(line.rstrip() for line in lines)
+    """Three tables in Markdown, for the guide: all statements, the false printed ones, the mutants by hand."""
+    tables = [
+        _markdown(("theorem", "result", *_HEADINGS), ((f"`{row.record.id}`", row.result, *_texts(row)) for row in rows))
+    ]
+    false = [entry for row in rows for entry in row.cells["exact"].details or [] if not entry["true"]]
+    if false:
+        tables.append(
+            _markdown(
+                ("statement", "claims", "but"),
+                ((f"`{e['statement']}`", e["claim"], _shown(e["counterexample"])) for e in false),
+            )
+        )
+    mutants = [result for row in rows for result in row.mutants if _BY_HAND.match(result.mutation.id)]
+    if mutants:
+        mutants.sort(key=lambda r: (int(re.sub(r"\D", "", r.mutation.id)), r.mutation.id))
+        tables.append(
+            _markdown(
+                ("id", "of", "false claim", "counterexample"),
+                (
+                    (r.mutation.id, f"`{r.mutation.theorem}`", r.mutation.claim, str(r.counterexample or "SURVIVED"))
+                    for r in mutants
+                ),
+            )
+        )
+    return "\n\n".join(tables)
+
+
+def _markdown(headings: tuple[str, ...], lines: Iterable[tuple[str, ...]]) -> str:
+    rows = [headings, ("---",) * len(headings), *lines]
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows)
 
 
 def whole(row: Row) -> str:
@@ -93,4 +122,10 @@ def whole(row: Row) -> str:
 def _shown(counterexample: dict[str, Any] | None) -> str:
     if counterexample is None:
         return "NO counterexample found"
-    return f"{counterexample['left']} against {counterexample['right']} at {counterexample['law']}"
+    left, right = (_short(counterexample[side]) for side in ("left", "right"))
+    return f"{left} on the left, {right} on the right at {counterexample['law']}"
+
+
+def _short(number: str) -> str:
+    """Six digits of a decimal; fractions as they are."""
+    return f"{float(number):.6g}" if "." in number else number

@@ -70,9 +70,13 @@ def test_json_has_theorems_and_mutations(rows):
 def test_table_and_markdown_have_a_line_per_statement(rows):
     text = show.text_table(rows, QUICK, 1.0)
     assert all(any(line.startswith(row.record.id) for line in text.splitlines()) for row in rows)
-    lines = show.markdown_table(rows).splitlines()
-    assert len(lines) == len(rows) + 2
-    assert {line.count("|") for line in lines} == {9}
+    statements, false, mutants = (part.splitlines() for part in show.markdown_table(rows).split("\n\n"))
+    assert len(statements) == len(rows) + 2
+    assert {line.count("|") for line in statements} == {9}
+    assert all(line.replace("\\|", "").count("|") == 4 for line in false)
+    assert all(line.replace("\\|", "").count("|") == 5 for line in mutants)
+    assert len(false) >= 12
+    assert [line.split(" | ")[0] for line in mutants[2:4]] == ["| M1", "| M2a"]
 
 
 def test_one_theorem_is_shown_whole():
