@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from redundancy.errors import InvalidInputError, MissingExtraError
+from extraction.cli_support import Batch, Confidence, Out, Risk, need_extras, new_folder, refuse_existing, say
+from redundancy.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from extraction.study import Validation
 
 __all__ = ["demo", "profile"]
-
-Out = Annotated[Path, typer.Option(help="Folder for the report; must not exist yet.")]
-Confidence = Annotated[float, typer.Option(help="Joint confidence level, in (0, 1).")]
-Risk = Annotated[float, typer.Option(help="Tolerated share of inputs on which a plan loses a right answer, in (0, 1).")]
-Batch = Annotated[int, typer.Option(help="Samples per forward pass.", min=1)]
 
 
 def demo(
@@ -35,15 +28,15 @@ def demo(
 
     Needs no network and no GPU. Example: skip-it demo --out report
     """
-    _need_extras()
-    _refuse_existing(out)
+    need_extras()
+    refuse_existing(out)
     from extraction import default_model
     from extraction.data import as_sample
     from extraction.study import StudySettings
 
     settings = StudySettings(confidence_level=confidence, risk=risk, batch_size=batch_size)
     samples = [as_sample(sample, i) for i, sample in enumerate(default_model.load_samples(questions))]
-    with _study_folder(out):
+    with new_folder(out):
         _run(
             default_model.load_model(),
             default_model.load_processor(),
@@ -77,8 +70,8 @@ def profile(
 
     Example: skip-it profile ./llava-1.5-7b-hf --data vqa.jsonl --out profile --device cuda
     """
-    _need_extras()
-    _refuse_existing(out)
+    need_extras()
+    refuse_existing(out)
     from extraction.data import read_jsonl
     from extraction.loading import load_model_and_processor
     from extraction.study import StudySettings
@@ -92,7 +85,7 @@ def profile(
     loaded, processor = load_model_and_processor(
         model, dtype=dtype, device=device, allow_download=allow_download, trust_remote_code=trust_remote_code
     )
-    with _study_folder(out):
+    with new_folder(out):
         _run(
             loaded,
             processor,
@@ -121,14 +114,15 @@ def _run(
     import hashlib
 
     from extraction import study, study_report
+    from redundancy.files import write_text
     from redundancy.report import profile_table, validation_table
 
     clock = study.Clock()
-    _say(f"Harvesting {len(samples)} samples of {data_name} through {name}.")
+    say(f"Harvesting {len(samples)} samples of {data_name} through {name}.")
     statistics = study.harvest_samples(model, processor, samples, settings, name=name)
     statistics.save(out / "statistics.safetensors")
     certificate = study.certify(statistics, settings)
-    study_report.write_text(out / "certificates.json", certificate.to_json())
+    write_text(out / "certificates.json", certificate.to_json())
     report = study_report.profile_report(
         model,
         statistics,
@@ -140,17 +134,17 @@ def _run(
         command=" ".join(["skip-it", *sys.argv[1:]]),
         sha256=None if weights is None else hashlib.sha256(weights.read_bytes()).hexdigest(),
     )
-    _say("\nProfile (mean distance D, share p of tokens with D < 0.05, certified upper bounds)\n")
-    _say(profile_table(report))
-    _say("\n" + certificate.summary())
+    say("\nProfile (mean distance D, share p of tokens with D < 0.05, certified upper bounds)\n")
+    say(profile_table(report))
+    say("\n" + certificate.summary())
     validation: Validation | None = None
     if with_validation:
-        _say("\nSkipping for real: late entry and vision exit at every layer.")
+        say("\nSkipping for real: late entry and vision exit at every layer.")
         validation = study.validate(model, processor, samples, settings)
         report.update(study_report.validation_report(validation, samples, settings))
         for section, title in (("late_entry", "Late entry"), ("vision_exit", "Vision exit")):
-            _say(f"\n{title}\n")
-            _say(validation_table(report, section=section))
+            say(f"\n{title}\n")
+            say(validation_table(report, section=section))
         _say_choice(report)
     report["seconds"] = round(clock.seconds, 1)
     study_report.write_study(
@@ -160,63 +154,16 @@ def _run(
         certificate=certificate,
         choice=None if validation is None else validation.choice,
     )
-    _say(f"\nWrote {out / 'report.html'}, report.json, certificates.json and figures in {clock.seconds:.0f} s.")
+    say(f"\nWrote {out / 'report.html'}, report.json, certificates.json and figures in {clock.seconds:.0f} s.")
 
 
 def _say_choice(report: dict[str, Any]) -> None:
     plan = report["chosen_plan"]
     change, interval = 100 * plan["accuracy_change"], [100 * x for x in plan["accuracy_change_interval"]]
-    _say(f"\nChosen plan: {plan['plan']}")
-    _say(plan["guarantee"])
-    _say(
+    say(f"\nChosen plan: {plan['plan']}")
+    say(plan["guarantee"])
+    say(
         f"Measured accuracy change {change:+.1f} points [{interval[0]:+.1f}, {interval[1]:+.1f}]; "
         f"prefill {plan['prefill_speedup']:.2f} times as fast "
         f"[{plan['prefill_speedup_interval'][0]:.2f}, {plan['prefill_speedup_interval'][1]:.2f}]."
     )
-
-
-@contextlib.contextmanager
-def _study_folder(out: Path) -> Iterator[None]:
-    """Make the folder, which must be new; say where the finished parts are if the run is interrupted."""
-    try:
-        out.mkdir(parents=True)
-    except FileExistsError:
-        _refuse_existing(out)
-    except OSError as error:
-        raise InvalidInputError(f"need a folder that can be made, {out} gives: {error.strerror}") from error
-    try:
-        yield
-    except KeyboardInterrupt:
-        done = sorted(p.name for p in out.iterdir())
-        _say(f"\nInterrupted. Finished parts in {out}: {', '.join(done) if done else 'none'}.")
-        raise typer.Exit(130) from None
-    finally:
-        # A run that failed before its first file leaves no empty folder in the way of the next.
-        with contextlib.suppress(OSError):
-            out.rmdir()
-
-
-def _refuse_existing(out: Path) -> None:
-    if out.exists():
-        raise InvalidInputError(f"need an output folder that does not exist yet, {out} does; choose another --out")
-
-
-def _need_extras() -> None:
-    from importlib.util import find_spec
-
-    for module, extra in (
-        ("torch", "extract"),
-        ("transformers", "extract"),
-        ("matplotlib", "report"),
-        ("jinja2", "report"),
-    ):
-        if find_spec(module) is None:
-            raise MissingExtraError(f'this command needs {module}: pip install "skip-it[{extra}]"')
-    # Said before transformers is imported, which reads them once: nothing here may reach for a network.
-    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
-    # Threads that spin while they wait for each other stall for minutes beside other programs; OpenMP reads this once.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-
-
-def _say(text: str) -> None:
-    typer.echo(text)

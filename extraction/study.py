@@ -13,7 +13,6 @@ from tqdm.auto import tqdm
 
 from extraction.adapters import adapt
 from extraction.data import Sample
-from extraction.data.scoring import answer_token_ids
 from extraction.harvesting import harvest
 from extraction.skip import (
     Plan,
@@ -26,22 +25,19 @@ from extraction.skip import (
     kv_share,
     late_entry,
     measure_prefill,
-    plan_batch,
     random_keep,
     select_plan,
     sweep,
     vision_exit,
 )
+from extraction.validating import labelled_batch, prompt_counts
 from redundancy._validate import check_real
-from redundancy.errors import InvalidInputError
 from redundancy.profile import ProfileCertificate
 from redundancy.statistics import HarvestStatistics
 
 __all__ = ["Clock", "StudySettings", "Validation", "certify", "harvest_samples", "validate"]
 
 _CERTIFIED = ("vision", "text")
-_PLAIN = Plan()
-_LABELS = ("special_mask",)  # keys of a batch that the harvest reads and a plain forward must not get
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,7 +110,7 @@ def validate(
     """
     n_layers = adapt(model).n_layers
     batches = [
-        _for_plans(_labelled(model, processor, chunk), partial(_labelled, model, processor, chunk))
+        _for_plans(labelled_batch(model, processor, chunk), partial(labelled_batch, model, processor, chunk))
         for chunk in _chunks(samples, settings.batch_size)
     ]
     entries = [late_entry(layer) for layer in range(1, n_layers + 1)]
@@ -125,7 +121,7 @@ def validate(
     evaluations = sweep(model, batches, plans, progress=progress)
     by_plan = dict(zip(plans, evaluations, strict=True))
 
-    n_vision, n_text = _token_counts(model, [batch(Plan()) for batch in batches])
+    n_vision, n_text = prompt_counts(model, processor, samples)
     flops = {plan: flop_speedup(model.config, plan, n_vision, n_text) for plan in plans}
     kv = {plan: kv_share(model.config, plan, n_vision, n_text) for plan in plans}
     candidates = entries[:-1] + exits[1:]  # blind plans are controls, not candidates
@@ -136,7 +132,7 @@ def validate(
         confidence_level=settings.confidence_level,
         chains=["late entry"] * (n_layers - 1) + ["vision exit"] * (n_layers - 1),
     )
-    timing_batch = partial(_labelled, model, processor, samples[: settings.timing_batch])
+    timing_batch = partial(labelled_batch, model, processor, samples[: settings.timing_batch])
     timed = plans[1:]
     timings = measure_prefill(model, timing_batch, timed, rounds=settings.timing_rounds, progress=progress)
     return Validation(
@@ -180,32 +176,6 @@ def _for_plans(common: dict[str, Any], make: Callable[[Plan], dict[str, Any]]) -
     return lambda plan: common if plan.image_share is None else make(plan)
 
 
-def _labelled(model: Any, processor: Any, samples: Sequence[Sample], plan: Plan = _PLAIN) -> dict[str, Any]:
-    """Model inputs with sample ids and the single token of each right answer."""
-    unanswered = [s.sample_id for s in samples if not s.answer]
-    if unanswered:
-        raise InvalidInputError(
-            f"need an answer for every sample to measure accuracy, {unanswered[0]!r} has none; add it, or skip the "
-            "validation"
-        )
-    batch = plan_batch(processor, samples, plan, vision_ids=adapt(model).vision_ids)
-    batch["answers"] = answer_token_ids(processor.tokenizer, [s.answer for s in samples])
-    return {key: value for key, value in batch.items() if key not in _LABELS}
-
-
-def _token_counts(model: Any, batches: Sequence[dict[str, Any]]) -> tuple[int, int]:
-    """Mean vision and text tokens per prompt, rounded."""
-    ids = torch.tensor(adapt(model).vision_ids)
-    vision = text = rows = 0
-    for batch in batches:
-        is_vision = torch.isin(batch["input_ids"], ids)
-        valid = batch["attention_mask"].bool()
-        vision += int((is_vision & valid).sum())
-        text += int((~is_vision & valid).sum())
-        rows += len(valid)
-    return round(vision / rows), round(text / rows)
-
-
 @torch.inference_mode()
 def _shuffled_accuracy(
     model: Any, processor: Any, samples: Sequence[Sample], settings: StudySettings, *, progress: bool | None
@@ -221,5 +191,5 @@ def _shuffled_accuracy(
     chunks = tqdm(
         _chunks(moved, settings.batch_size), desc="shuffled images", disable=None if progress is None else not progress
     )
-    batches = (_labelled(model, processor, chunk) for chunk in chunks)
+    batches = (labelled_batch(model, processor, chunk) for chunk in chunks)
     return sweep(model, batches, [Plan()], progress=False)[0].plain_accuracy

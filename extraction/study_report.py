@@ -19,10 +19,11 @@ from extraction.data import Sample
 from extraction.skip import Plan, PlanChoice, PlanEvaluation, late_entry, vision_exit
 from extraction.study import StudySettings, Validation
 from redundancy import __version__
+from redundancy.files import write_text
 from redundancy.profile import ProfileCertificate
 from redundancy.statistics import HarvestStatistics
 
-__all__ = ["GROUPS", "profile_report", "validation_report", "write_study", "write_text"]
+__all__ = ["GROUPS", "profile_report", "validation_report", "write_study"]
 
 GROUPS = ("vision", "text", "words", "sink")
 _MATRICES = ("vision", "text")
@@ -153,16 +154,6 @@ def write_study(
     write_text(out / "report.json", json.dumps(report, indent=1, allow_nan=False))
     save_figures(report, out / "figures")
     write_text(out / "report.html", render_html(report))
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a file whole or not at all, also when the process is killed."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    with temporary.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
 
 
 def _family_accuracy(evaluation: PlanEvaluation, family: dict[str, str]) -> dict[str, float]:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import math
 import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from redundancy.errors import InvalidInputError, StoreError
+from redundancy.files import write_whole
 
 __all__ = ["DIGEST_KEY", "load_tensors", "save_tensors"]
 
@@ -93,7 +92,7 @@ def save_tensors(
     header["__metadata__"][DIGEST_KEY] = digest.hexdigest()
     text = _canonical(header)
     text += b" " * (-len(text) % 8)
-    _replace(Path(path), [len(text).to_bytes(8, "little"), text, *chunks])
+    write_whole(Path(path), [len(text).to_bytes(8, "little"), text, *chunks])
     return digest.hexdigest()
 
 
@@ -183,32 +182,3 @@ def _check_digest(
     digest.update(data)
     if digest.hexdigest() != stored:
         raise _torn(path, "its SHA-256 does not match its contents")
-
-
-def _replace(path: Path, parts: list[Any]) -> None:
-    """Temporary file in the same folder, fsync, rename, fsync of the folder."""
-    temporary = None
-    try:
-        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
-        with os.fdopen(handle, "wb") as file:
-            for part in parts:
-                file.write(part)
-            file.flush()
-            os.fsync(file.fileno())
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(temporary, 0o666 & ~umask)  # mkstemp makes files that only the owner reads
-        os.replace(temporary, path)
-        temporary = None
-        with contextlib.suppress(OSError):  # some file systems cannot sync a folder; the rename stands
-            folder = os.open(path.parent, os.O_RDONLY)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
-    except OSError as error:
-        raise StoreError(f"need to write {path}, got: {error.strerror}; check the folder and free space") from error
-    finally:
-        if temporary is not None:
-            with contextlib.suppress(OSError):
-                os.unlink(temporary)

@@ -13,7 +13,9 @@ from extraction.skip.cost import (
 )
 from extraction.skip.decode_timing import DecodeTiming, measure_decode
 from extraction.skip.downsample import plan_batch
+from extraction.skip.evaluation import PlanEvaluation
 from extraction.skip.export import export_checkpoint, remove_layers
+from extraction.skip.outcomes import OutcomeLog
 from extraction.skip.patch import Skipping, apply
 from extraction.skip.plan import Plan
 from extraction.skip.routers import LayerInput, Router, StillVisionExit
@@ -33,12 +35,13 @@ from extraction.skip.terms import (
 )
 from extraction.skip.time_model import TimeModel, calibration_plans, fit_time
 from extraction.skip.timing import PrefillTiming, measure_prefill
-from extraction.skip.validate import PlanEvaluation, evaluate, sweep
+from extraction.skip.validate import evaluate, sweep
 
 __all__ = [
     "DecodeTiming",
     "DecoderShape",
     "LayerInput",
+    "OutcomeLog",
     "Plan",
     "PlanChoice",
     "PlanEvaluation",

@@ -10,13 +10,13 @@ import numpy.typing as npt
 from scipy.stats import beta
 
 from estimators.risk import Decision, ErrorGraph, p_value, sequentially_reject
+from extraction.skip.evaluation import PlanEvaluation
 from extraction.skip.plan import Plan
-from extraction.skip.validate import PlanEvaluation
 from redundancy._validate import check_real
 from redundancy.certificate import RecheckReport, seal, unseal
 from redundancy.errors import InvalidInputError, StoreError
 
-__all__ = ["PlanChoice", "PlanTest", "choose_plan", "select_plan"]
+__all__ = ["PlanChoice", "PlanTest", "check_settings", "choose_plan", "select_plan"]
 
 SCHEMA = "skip-it/plan-choice/1"
 _METHODS = ("fixed_sequence", "bonferroni", "holm", "graph")
@@ -302,9 +302,9 @@ def choose_plan(
     >>> choice.chosen, bool(choice.recheck())
     (Plan(late_entry(1)), True)
     """
-    _check(plans, costs, sample_ids, loss, method)
-    check_real(risk, "risk", lower=0.0, upper=1.0, open_ends=True)
-    delta = 1.0 - check_real(confidence_level, "confidence_level", lower=0.0, upper=1.0, open_ends=True)
+    _check(plans, costs, sample_ids)
+    check_settings(loss=loss, risk=risk, confidence_level=confidence_level, method=method)
+    delta = 1.0 - confidence_level
     names = ["all"] * len(plans) if chains is None else [str(c) for c in chains]
     if len(names) != len(plans):
         raise InvalidInputError(f"need a chain for each of {len(plans)} plans, got {len(names)}")
@@ -346,11 +346,23 @@ def choose_plan(
     )
 
 
-def _check(plans: Sequence[Plan], costs: Sequence[float], ids: Sequence[str], loss: str, method: str) -> None:
+def check_settings(*, loss: str, risk: float, confidence_level: float, method: str) -> None:
+    """Refuse settings of `choose_plan` that it would refuse, before anything has run.
+
+    Raises
+    ------
+    InvalidInputError
+        If one is out of its range.
+    """
     if method not in _METHODS:
         raise InvalidInputError(f"need a method among {_METHODS}, got {method!r}")
     if loss not in _LOSSES:
         raise InvalidInputError(f"need a loss among {tuple(_LOSSES)}, got {loss!r}")
+    check_real(risk, "risk", lower=0.0, upper=1.0, open_ends=True)
+    check_real(confidence_level, "confidence_level", lower=0.0, upper=1.0, open_ends=True)
+
+
+def _check(plans: Sequence[Plan], costs: Sequence[float], ids: Sequence[str]) -> None:
     if not plans:
         raise InvalidInputError("need at least one plan to choose from, got none")
     if len(set(plans)) != len(plans):

@@ -12,7 +12,7 @@ from scipy.stats import binomtest
 
 from extraction.skip import Plan, PlanChoice, choose_plan, late_entry, select_plan, vision_exit
 from extraction.skip.choose import _fewest_samples
-from extraction.skip.validate import PlanEvaluation
+from extraction.skip.evaluation import PlanEvaluation
 from redundancy.errors import InvalidInputError, StoreError
 
 FAMILY = [late_entry(d) for d in range(1, 6)]

@@ -10,8 +10,9 @@ import torch
 from scipy.stats import binomtest
 
 from extraction.skip import Plan, apply, evaluate, late_entry, measure_prefill, skip_layers, sweep, vision_exit
+from extraction.skip.evaluation import PlanEvaluation, proportion_interval
 from extraction.skip.timing import PrefillTiming, median_interval
-from extraction.skip.validate import PlanEvaluation, answer_positions, proportion_interval
+from extraction.skip.validate import answer_positions
 from extraction.tiny import tiny_batch, tiny_llava
 from redundancy.errors import InvalidInputError
 
@@ -168,7 +169,7 @@ def test_bad_batches_are_refused(model, change, words):
 def test_bad_runs_are_refused(model):
     first, second = itertools.islice(labelled(model), 2)
     del second["answers"]
-    with pytest.raises(InvalidInputError, match="in every batch or in none, got 6 answers for 12"):
+    with pytest.raises(InvalidInputError, match="in every batch or in none, got them in 1 of 2 batches"):
         evaluate(model, [first, second], late_entry(1))
     with pytest.raises(InvalidInputError, match="at least one batch"):
         evaluate(model, [], late_entry(1))

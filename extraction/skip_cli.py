@@ -1,0 +1,228 @@
+"""Commands that skip for real: `skip-it validate` and `skip-it select`. torch is imported when they run."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from extraction.cli_support import EMBEDDED, Batch, Confidence, Risk, need_extras, new_folder, read_input, say
+from redundancy.errors import InvalidInputError
+from redundancy.files import write_text
+
+if TYPE_CHECKING:
+    from extraction.skip import Plan, PlanEvaluation, PrefillTiming
+
+__all__ = ["select", "validate"]
+
+Model = Annotated[str, typer.Argument(help=f"Folder of a Hugging Face image-text-to-text model, or {EMBEDDED!r}.")]
+Data = Annotated[Path | None, typer.Option(help=f"JSONL of {{image, question, answer}}; not needed for {EMBEDDED!r}.")]
+Resumable = Annotated[Path, typer.Option(help="Folder for the results; must be new, or --resume.")]
+Resume = Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run in --out.")]
+Limit = Annotated[int | None, typer.Option(help="Use the first N samples only.", min=1)]
+Dtype = Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.")]
+Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:1, mps, or auto to spread over all GPUs.")]
+Download = Annotated[bool, typer.Option(help="Let the model come from a hub; off means local only.")]
+RemoteCode = Annotated[bool, typer.Option(help="Run code that the model folder brings.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+
+
+def validate(
+    model: Model,
+    out: Resumable,
+    data: Data = None,
+    plan: Annotated[
+        list[str] | None,
+        typer.Option(
+            help='A plan, as "late_entry(2) + vision_exit(9)"; repeat for more. Default: both whole families.'
+        ),
+    ] = None,
+    rounds: Annotated[int, typer.Option(help="Timing rounds; 0 measures no time.", min=0)] = 9,
+    confidence: Confidence = 0.95,
+    batch_size: Batch = 8,
+    limit: Limit = None,
+    resume: Resume = False,
+    dtype: Dtype = "auto",
+    device: Device = "cpu",
+    allow_download: Download = False,
+    trust_remote_code: RemoteCode = False,
+    as_json: AsJson = False,
+) -> None:
+    """Run plans for real: accuracy, agreement and speed beside the unmodified model, each with an interval.
+
+    Writes outcomes.jsonl (per sample, resumable), validation.json and validation.csv.
+
+    Example: skip-it validate embedded --plan "vision_exit(9)" --plan "fastv(3, 0.5)" --out validation
+    """
+    need_extras("torch", "transformers")
+    if 0 < rounds < 6:
+        raise InvalidInputError(f"need at least 6 timing rounds for an interval, or 0 for none, got {rounds}")
+    loaded, processor, samples, _ = read_input(
+        model,
+        data,
+        limit=limit,
+        dtype=dtype,
+        device=device,
+        allow_download=allow_download,
+        trust_remote_code=trust_remote_code,
+    )
+    from extraction import validating
+    from extraction.skip import parse_plan
+
+    plans = validating.families(loaded) if not plan else [parse_plan(text) for text in plan]
+    with new_folder(out, resume=resume):
+        evaluations = validating.run(
+            loaded, processor, samples, plans, out / "outcomes.jsonl", name=model, batch_size=batch_size, resume=resume
+        )
+        timings = validating.time_plans(loaded, processor, samples[:batch_size], plans, rounds=rounds)
+        counts = validating.prompt_counts(loaded, processor, samples)
+        rows = _rows(loaded, evaluations, timings, counts, confidence)
+        _write(out, "validation", rows)
+    say(json.dumps(rows, indent=1) if as_json else _table(rows))
+
+
+def select(
+    model: Model,
+    out: Resumable,
+    data: Data = None,
+    risk: Risk = 0.02,
+    confidence: Confidence = 0.95,
+    loss: Annotated[
+        str, typer.Option(help="accuracy: a right answer is lost; answer: the answer changes (needs no gold answers).")
+    ] = "accuracy",
+    method: Annotated[str, typer.Option(help="fixed_sequence, graph, holm or bonferroni.")] = "graph",
+    min_speedup: Annotated[
+        float, typer.Option(help="Do not spend error on plans whose predicted FLOP speed-up is below this.", min=1.0)
+    ] = 1.02,
+    batch_size: Batch = 8,
+    limit: Limit = None,
+    resume: Resume = False,
+    dtype: Dtype = "auto",
+    device: Device = "cpu",
+    allow_download: Download = False,
+    trust_remote_code: RemoteCode = False,
+    as_json: AsJson = False,
+) -> None:
+    """Choose the fastest plan that loses answers on at most --risk of inputs, with a finite-sample guarantee.
+
+    Late entries and vision exits are ordered by predicted cost before any answer is seen, run on every sample, and
+    tested under risk control. Distances decide nothing. Writes outcomes.jsonl (resumable) and choice.json, which
+    `skip-it recheck` repeats from the stored losses.
+
+    Example: skip-it select ./llava --data vqa.jsonl --risk 0.02 --confidence 0.95 --out choice
+    """
+    need_extras("torch", "transformers")
+    loaded, processor, samples, name = read_input(
+        model,
+        data,
+        limit=limit,
+        dtype=dtype,
+        device=device,
+        allow_download=allow_download,
+        trust_remote_code=trust_remote_code,
+    )
+    from extraction import validating
+
+    with new_folder(out, resume=resume):
+        choice = validating.choose(
+            loaded,
+            processor,
+            samples,
+            out / "outcomes.jsonl",
+            name=model,
+            loss=loss,
+            risk=risk,
+            confidence_level=confidence,
+            method=method,
+            min_speedup=min_speedup,
+            batch_size=batch_size,
+            resume=resume,
+        )
+        write_text(out / "choice.json", choice.to_json())
+    if as_json:
+        say(choice.to_json())
+        return
+    tested = [test for test in choice.tests if test.is_tested]
+    say(f"\n{name}: {len(choice.tests)} plans in order of cost, {len(tested)} tested.\n")
+    say(_choice_table(tested))
+    say(f"\nChosen plan: {choice.chosen}\n{choice.guarantee}\nWrote {out / 'choice.json'}.")
+
+
+def _rows(
+    model: Any,
+    evaluations: tuple[PlanEvaluation, ...],
+    timings: dict[Plan, PrefillTiming],
+    counts: tuple[int, int],
+    confidence: float,
+) -> list[dict[str, Any]]:
+    from extraction.skip import flop_speedup, kv_share
+
+    rows = []
+    for evaluation in evaluations:
+        row = evaluation.to_record(confidence)
+        row["flop_speedup"] = flop_speedup(model.config, evaluation.plan, *counts)
+        row["kv_share"] = kv_share(model.config, evaluation.plan, *counts)
+        timing = timings.get(evaluation.plan)
+        if timing is not None:
+            row.update({k: v for k, v in timing.to_record(confidence).items() if k != "plan"})
+        rows.append({k: list(v) if isinstance(v, tuple) else v for k, v in row.items()})
+    return rows
+
+
+def _write(out: Path, stem: str, rows: list[dict[str, Any]]) -> None:
+    write_text(out / f"{stem}.json", json.dumps(rows, indent=1, allow_nan=False))
+    flat = [
+        {
+            name: part
+            for key, value in row.items()
+            for name, part in (
+                ((f"{key}_lower", value[0]), (f"{key}_upper", value[1])) if isinstance(value, list) else ((key, value),)
+            )
+        }
+        for row in rows
+    ]
+    text = io.StringIO()
+    writer = csv.DictWriter(text, fieldnames=list(dict.fromkeys(k for row in flat for k in row)))
+    writer.writeheader()
+    writer.writerows(flat)
+    write_text(out / f"{stem}.csv", text.getvalue())
+
+
+def _table(rows: list[dict[str, Any]]) -> str:
+    from redundancy.report.tables import DASH, format_table
+
+    def percent(row: dict[str, Any], key: str) -> str:
+        return DASH if row[key] is None else f"{100 * row[key]:.1f}"
+
+    def interval(row: dict[str, Any], key: str, scale: float, digits: int) -> str:
+        bounds = row.get(key)
+        return DASH if bounds is None else "[" + ", ".join(f"{scale * x:+.{digits}f}" for x in bounds) + "]"
+
+    body = [
+        [
+            row["plan"],
+            percent(row, "accuracy"),
+            interval(row, "accuracy_change_interval", 100, 1),
+            percent(row, "agreement"),
+            f"{row['prefill_speedup']:.2f}" if "prefill_speedup" in row else DASH,
+            f"{row['flop_speedup']:.2f}",
+            f"{row['kv_share']:.2f}",
+        ]
+        for row in rows
+    ]
+    headers = ["plan", "accuracy %", "change, points", "agreement %", "prefill x", "FLOPs x", "KV share"]
+    return format_table(headers, body)
+
+
+def _choice_table(tests: list[Any]) -> str:
+    from redundancy.report.tables import format_table
+
+    body = [
+        [str(t.plan), f"{1 / t.cost:.2f}", str(t.n_losses), f"{t.p_value:.2g}", "yes" if t.is_certified else "no"]
+        for t in tests
+    ]
+    return format_table(["plan", "FLOPs x", "losses", "p-value", "certified"], body)

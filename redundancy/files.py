@@ -1,0 +1,63 @@
+"""Files that are whole or not there."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from redundancy.errors import StoreError
+
+__all__ = ["write_text", "write_whole"]
+
+
+def write_text(path: Path, text: str) -> None:
+    """`write_whole` for UTF-8 text."""
+    write_whole(path, [text.encode()])
+
+
+def write_whole(path: Path, parts: Iterable[Any]) -> None:
+    """Write bytes whole or not at all, also when the process is killed.
+
+    Temporary file in the same folder, fsync, rename, fsync of the folder.
+
+    Parameters
+    ----------
+    path : Path
+        Replaced if it exists.
+    parts : iterable of bytes-like
+        Contents, one after another.
+
+    Raises
+    ------
+    StoreError
+        If the file cannot be written.
+    """
+    temporary = None
+    try:
+        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+        with os.fdopen(handle, "wb") as file:
+            for part in parts:
+                file.write(part)
+            file.flush()
+            os.fsync(file.fileno())
+        umask = os.umask(0)
+        os.umask(umask)
+        os.chmod(temporary, 0o666 & ~umask)  # mkstemp makes files that only the owner reads
+        os.replace(temporary, path)
+        temporary = None
+        with contextlib.suppress(OSError):  # some file systems cannot sync a folder; the rename stands
+            folder = os.open(path.parent, os.O_RDONLY)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
+    except OSError as error:
+        raise StoreError(f"need to write {path}, got: {error.strerror}; check the folder and free space") from error
+    finally:
+        if temporary is not None:
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)

@@ -1,0 +1,93 @@
+"""`skip-it validate` and `skip-it select` as a user runs them, killed and resumed."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from extraction.skip import PlanChoice
+
+RUN = [sys.executable, "-m", "redundancy"]
+ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
+
+
+def skip_it(*arguments):
+    return subprocess.run([*RUN, *map(str, arguments)], capture_output=True, text=True, env=ENVIRONMENT, timeout=600)
+
+
+def test_validate_prints_and_writes_a_row_per_plan(tmp_path):
+    out = tmp_path / "v"
+    plans = ["--plan", "vision_exit(12)", "--plan", "late_entry(12)", "--plan", "fastv(3, 0.5)"]
+    done = skip_it("validate", "embedded", *plans, "--limit", 24, "--rounds", 0, "--out", out)
+    assert done.returncode == 0, done.stderr
+    rows = json.loads((out / "validation.json").read_text())
+    assert [row["plan"] for row in rows] == ["vision_exit(12)", "late_entry(12)", "fastv(3, 0.5)"]
+    same, blind, pruned = rows
+    assert same["agreement"] == 1.0
+    assert same["mean_kl"] == 0.0
+    assert blind["accuracy"] < same["accuracy"]
+    assert blind["kv_share"] < pruned["kv_share"] < same["kv_share"] == 1.0
+    assert "fastv(3, 0.5)" in done.stdout
+    assert (out / "validation.csv").read_text().startswith("plan,n_samples,agreement,agreement_interval_lower")
+    again = skip_it("validate", "embedded", *plans, "--limit", 24, "--rounds", 0, "--out", out)
+    assert again.returncode == 2
+    assert "does not exist yet" in again.stderr
+
+
+def test_a_killed_selection_resumes_to_the_same_choice(tmp_path):
+    """SIGKILL in the middle of the sweep; the resumed run's choice is that of a run nobody touched."""
+    options = ["--limit", "48", "--batch-size", "4", "--risk", "0.2", "--min-speedup", "1.1"]
+    straight = skip_it("select", "embedded", *options, "--out", tmp_path / "straight")
+    assert straight.returncode == 0, straight.stderr
+    broken = tmp_path / "broken"
+    process = subprocess.Popen(
+        [*RUN, "select", "embedded", *options, "--out", str(broken)],
+        env=ENVIRONMENT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    log, deadline = broken / "outcomes.jsonl", time.monotonic() + 300
+    while not (log.exists() and log.read_bytes().count(b"\n") >= 4):
+        assert process.poll() is None, "it ended before it could be killed"
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    n_before = log.read_bytes().count(b"\n")
+    assert not (broken / "choice.json").exists()
+    refused = skip_it("select", "embedded", *options, "--out", broken)
+    assert refused.returncode == 2
+    resumed = skip_it("select", "embedded", *options, "--out", broken, "--resume")
+    assert resumed.returncode == 0, resumed.stderr
+    assert log.read_bytes().count(b"\n") == 13 > n_before
+    first, second = (PlanChoice.from_json((tmp_path / d / "choice.json").read_text()) for d in ("straight", "broken"))
+    assert first == second
+    assert first.recheck().ok
+    assert first.guarantee in resumed.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["validate", "embedded", "--plan", "late_entry(13)"], "for a decoder of 12 layers, got 13"),
+        (["validate", "embedded", "--plan", "sometimes(3)"], "got 'sometimes(3)'"),
+        (["validate", "embedded", "--rounds", "3"], "at least 6 timing rounds"),
+        (["validate", "nowhere"], "need --data FILE"),
+        (["select", "embedded", "--limit", "1"], "at least 2 samples"),
+        (["select", "embedded", "--limit", "8", "--loss", "taste"], "need a loss among"),
+        (["select", "embedded", "--limit", "8", "--risk", "1.5"], "need risk"),
+        (["select", "embedded", "--limit", "8", "--min-speedup", "50"], "lower min_speedup"),
+    ],
+)
+def test_wrong_use_is_one_sentence_and_leaves_nothing(tmp_path, arguments, words):
+    out = tmp_path / "out"
+    done = skip_it(*arguments, "--out", out)
+    assert done.returncode == 2, done.stdout
+    assert words in done.stderr
+    assert done.stderr.strip().count("\n") <= 1 or "Loading weights" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not out.exists()
