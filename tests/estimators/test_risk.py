@@ -159,6 +159,14 @@ def test_paired_losses_have_power():
     assert p_value(paired, 0.001, loss_range=(-1, 1)) > 0.1
 
 
+@pytest.mark.parametrize(("n", "risk"), [(100, 0.03), (300, 0.02), (300, 0.05)])
+def test_betting_is_nearly_as_sharp_as_the_exact_test(n, risk):
+    """Without a loss the exact p-value (1 - r)^n cannot be beaten; a bet comes within a factor of 3."""
+    exact = (1 - risk) ** n
+    for kind in ("betting", "betting_sequence"):
+        assert exact < p_value(np.zeros(n), risk, kind=kind) < 3 * exact
+
+
 def test_auto_goes_by_the_type_not_by_the_values():
     zeros = np.zeros(100)
     assert p_value(zeros.astype(int), 0.03) == pytest.approx(0.97**100)
