@@ -13,6 +13,7 @@ import numpy.typing as npt
 from redundancy.certificate import ArrayInput, BoundCertificate, RecheckReport, seal, unseal
 from redundancy.concentration.betting import rechecking
 from redundancy.errors import StoreError
+from redundancy.pair_makers import pair_of_arrays, pair_of_codes, pair_of_law, pair_of_statistics
 from redundancy.units import unit_name
 
 __all__ = ["SCHEMA", "LayerPairCertificate"]
@@ -83,9 +84,7 @@ class LayerPairCertificate:
             Fields of `redundancy.certifying.Declaration`: t, alpha, beta, task_cap, diameter, confidence_level,
             estimand, count_max, population, order.
         """
-        from redundancy.pair_makers import pair_of_statistics
-
-        return pair_of_statistics(statistics, layer=layer, group=group, **declared)
+        return cls(**pair_of_statistics(statistics, layer=layer, group=group, **declared))
 
     @classmethod
     def from_arrays(
@@ -116,9 +115,7 @@ class LayerPairCertificate:
         InvalidInputError
             For shapes or ids that do not match, NaN, zero rows (named), or fewer than two images.
         """
-        from redundancy.pair_makers import pair_of_arrays
-
-        return pair_of_arrays(x_prev, x_next, ids, target=target, **options)
+        return cls(**pair_of_arrays(x_prev, x_next, ids, target=target, **options))
 
     @classmethod
     def from_codes(
@@ -129,9 +126,7 @@ class LayerPairCertificate:
         The codebook must have been fixed on other data. Options: n_codes, task_values, base, layer, group and
         the declaration; see `redundancy.pair_makers.pair_of_codes`.
         """
-        from redundancy.pair_makers import pair_of_codes
-
-        return pair_of_codes(prev_codes, next_codes, ids, **options)
+        return cls(**pair_of_codes(prev_codes, next_codes, ids, **options))
 
     @classmethod
     def from_law(cls, joint: npt.ArrayLike, **options: Any) -> LayerPairCertificate:
@@ -139,9 +134,7 @@ class LayerPairCertificate:
 
         Options: distances, t, task_values, base, alpha, beta; see `redundancy.pair_makers.pair_of_law`.
         """
-        from redundancy.pair_makers import pair_of_law
-
-        return pair_of_law(joint, **options)
+        return cls(**pair_of_law(joint, **options))
 
     # ------------------------------------------------------------------ reading
 

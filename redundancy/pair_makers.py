@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 import numpy.typing as npt
@@ -17,15 +17,26 @@ from redundancy.concentration.betting import betting_upper, together
 from redundancy.distances import ball_masses, ball_sizes, check_distances
 from redundancy.errors import InvalidInputError
 from redundancy.info.joint import check_values
-from redundancy.layer_pair import LayerPairCertificate
 from redundancy.probes import probe_leaves, probe_statements
 from redundancy.statistics import HarvestStatistics
 from redundancy.strangers import stranger_fractions
 from redundancy.streaming import index_images, pair_sums
 
-__all__ = ["leaves_of_statistics", "pair_of_arrays", "pair_of_codes", "pair_of_law", "pair_of_statistics"]
+__all__ = ["PairFields", "leaves_of_statistics", "pair_of_arrays", "pair_of_codes", "pair_of_law", "pair_of_statistics"]
 
 _MOST_KAPPA = 256  # task values up to which the mismatch constant is enumerated
+
+
+class PairFields(TypedDict):
+    """Fields of a `LayerPairCertificate`; the makers hand these over, so that they need not know the class."""
+
+    layer: int
+    group: str
+    n_images: int
+    n_tokens: int
+    statements: tuple[BoundCertificate, ...]
+    population: str
+    notes: tuple[str, ...]
 
 
 def leaves_of_statistics(
@@ -61,21 +72,20 @@ def leaves_of_statistics(
     ]
 
 
-def pair_of_statistics(
-    statistics: HarvestStatistics, *, layer: int, group: str, **declared: Any
-) -> LayerPairCertificate:
+def pair_of_statistics(statistics: HarvestStatistics, *, layer: int, group: str, **declared: Any) -> PairFields:
     """Certify layer `layer` of a harvest for one group; see `LayerPairCertificate.from_statistics`."""
     declaration = Declaration(**{"order": "sorted by sample id", **declared})
     layer = check_count(layer, "layer", lower=1, upper=statistics.spec.n_layers)
     level = declaration.level(LEAVES_PER_PAIR)
     leaves = together(leaves_of_statistics(statistics, group, declaration, level=level)[layer - 1])
-    return LayerPairCertificate(
+    return PairFields(
         layer=layer,
         group=group,
         n_images=statistics.n_samples,
         n_tokens=int(statistics.pair_counts(group)[:, layer - 1].sum()),
         statements=statements_of_leaves(declaration, *leaves),
         population=declaration.population,
+        notes=(),
     )
 
 
@@ -92,7 +102,7 @@ def pair_of_arrays(
     base: float = 2.0,
     progress: Callable[[int], None] | None = None,
     **declared: Any,
-) -> LayerPairCertificate:
+) -> PairFields:
     """Certify two arrays of states; see `LayerPairCertificate.from_arrays`.
 
     Parameters
@@ -150,7 +160,7 @@ def pair_of_arrays(
     if probes is not None:
         statements += probe_statements(probes, leaves[LEAVES_PER_PAIR + 1 :])
         notes.append(probes.note)
-    return LayerPairCertificate(
+    return PairFields(
         layer=layer,
         group=group,
         n_images=n_images,
@@ -172,7 +182,7 @@ def pair_of_codes(
     layer: int = 0,
     group: str = "all",
     **declared: Any,
-) -> LayerPairCertificate:
+) -> PairFields:
     """Certify finite codes of both layers in one alphabet of `n_codes` symbols, fixed on other data.
 
     Parameters
@@ -215,7 +225,7 @@ def pair_of_codes(
     statements = [differ, entropy]
     if task_values is not None:
         statements += _task_statements(differ, entropy, entropy, check_values(task_values), base)
-    return LayerPairCertificate(
+    return PairFields(
         layer=layer,
         group=group,
         n_images=n_images,
@@ -237,7 +247,7 @@ def pair_of_law(
     beta: float = 1.0,
     layer: int = 0,
     group: str = "law",
-) -> LayerPairCertificate:
+) -> PairFields:
     """Everything the theorems say of a known finite joint with axes (x_next, x_prev) or (x_next, x_prev, z).
 
     Parameters
@@ -274,13 +284,14 @@ def pair_of_law(
             information,
             pinsker.performance_gap_upper(unique_information=information, diameter=diameter, base=base),
         ]
-    return LayerPairCertificate(
+    return PairFields(
         layer=layer,
         group=group,
         n_images=0,
         n_tokens=0,
         statements=tuple(statements),
         population="none: the law is given",
+        notes=(),
     )
 
 
