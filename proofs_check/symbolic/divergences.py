@@ -69,12 +69,10 @@ def _law(factor: Expr = 1) -> Proof:
 
 
 def _binary(near: Expr = 1, far: Expr = 1) -> Proof:
-    kl = sp.Symbol("D", real=True)
-    draft = Draft("two cells: within t or not", D="KL(law of rho, joint || product)", **_LETTERS)
-    draft.earlier("law of the distance", kl, "<=", _I, "thm4.law")
-    draft.earlier("two cells", _coins(), "<=", kl, "thm4.law")
+    draft = Draft("two cells: within t or not", **_LETTERS)
+    draft.earlier("two cells", _coins(), "<=", _I, "thm4.law", "the distance is cut at t, so it has two values")
     right = near * (1 - _P) * sp.log((1 - _P) / _Q) + far * _P * sp.log(_P / (1 - _Q))
-    draft.combine("statement", right, _I, {"law of the distance": 1, "two cells": 1})
+    draft.combine("statement", right, _I, {"two cells": 1})
     _monotone(draft)
     half = sp.Rational(1, 2)
     # A fair bit twice: rho = 0 always, q = 1/2; and never: both terms are attained.

@@ -157,9 +157,9 @@ class Draft:
         """A theorem of analysis, by name."""
         return self._add(Step(name=name, left=left, sense=sense, right=right, rule=rule, kind="cited"))
 
-    def earlier(self, name: str, left: Expr, sense: str, right: Expr, theorem: str) -> str:
-        """The statement of another proof, by its id."""
-        rule = f"{theorem}, which has its own proof"
+    def earlier(self, name: str, left: Expr, sense: str, right: Expr, theorem: str, note: str = "") -> str:
+        """The statement of another proof, by its id; `note` says to what it is applied."""
+        rule = f"{theorem}, which has its own proof" + (f": {note}" if note else "")
         return self._add(Step(name=name, left=left, sense=sense, right=right, rule=rule, kind="earlier"))
 
     # ---- decided by algebra

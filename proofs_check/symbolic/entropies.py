@@ -85,7 +85,11 @@ def _printed(entropy: Expr = 1, far: Expr = 1, near: Expr = 1) -> Proof:
         **{"N+u": "N_max", "M+v": "K - N_min, where M = K - N", "Q": "probability of a hit"},
         **_LETTERS,
     )
-    draft.earlier("balls as lists", h, "<=", binary_entropy(_P) + c + d, "thm3.sized_lists")
+    split = sp.Symbol("S", real=True)
+    draft.earlier("balls as lists", h, "<=", split + c + d, "thm3.sized_lists")
+    draft.cite(
+        "Jensen", split, "<=", binary_entropy(_P), "S = E h2(miss|size), h2 is concave and P the mean of miss|size"
+    )
     draft.logarithm("largest ball", n, n + low)
     draft.logarithm("largest rest", m, m + high)
     draft.assume("log N", log_n, "=", sp.log(n), "name")
@@ -102,7 +106,7 @@ def _printed(entropy: Expr = 1, far: Expr = 1, near: Expr = 1) -> Proof:
     draft.mean("far, averaged", "far", d, _P * rest, {d: far_one * log_m, _P: far_one}, fixed=[rest])
     draft.assume("complement", hit, "=", 1 - _P, "close is the complement of far: closed balls, strict tail")
     right = entropy * binary_entropy(_P) + far * _P * (rest - top) + near * top
-    using = {"balls as lists": 1, "close, averaged": 1, "far, averaged": 1, "complement": top}
+    using = {"balls as lists": 1, "Jensen": 1, "close, averaged": 1, "far, averaged": 1, "complement": top}
     draft.combine("statement", h, right, using)
     _peak(draft, *sp.symbols("N_max M_max", positive=True))
     draft.refuted(

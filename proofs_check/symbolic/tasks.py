@@ -147,7 +147,8 @@ def _free_entropy(radius: Expr = 1, diameter: Expr = _HALF) -> Proof:
     draft.assume("first constant", constant, "<=", radius * _R**2 / sp.log(2), "C is the smaller of the two")
     draft.assume("second constant", constant, "<=", diameter * _DELTA**2, "C is the smaller of the two")
     for name, square, root in (("next", x, i), ("prev", y, j)):
-        draft.earlier(f"{name} part", square**2, "<=", constant * root**2, "thm5.entropy")
+        note = "with h in place of f_X; the second constant by thm5.information, I <= H"
+        draft.earlier(f"{name} part", square**2, "<=", constant * root**2, "thm5.entropy", note)
     _free_steps(draft, constant * i**2, constant * j**2)
     u, v = sp.symbols("s_next s_prev", nonnegative=True)
     scale = sp.sqrt(constant)
@@ -187,7 +188,7 @@ def _performance_gap(factor: Expr = _HALF) -> Proof:
         gain,
         "both mmse depend on pairwise marginals, so hold under Q; mmse(Y) - mmse(X) <= mmse_Q(Y) - mmse_Q(X,Y) = W",
     )
-    draft.earlier("information under Q", gain, "<=", _DELTA**2 / 2 * uni, "thm5.information")
+    draft.earlier("information under Q", gain, "<=", _DELTA**2 / 2 * uni, "thm5.information", "h under Q")
     draft.combine("statement", loss, factor * _DELTA**2 * uni, {"same marginals": 1, "information under Q": 1})
     fair, kl, s = _nearly_fair()
     draft.limit("best", fair / (factor * kl), s, 0, 1, "Y constant: U = I(Z;X), a nearly fair coin, mmse loss s^2")

@@ -45,7 +45,7 @@ def test_symbols_and_references_of_a_proof_are_sound(theorem):
             for symbol in side.free_symbols:
                 symbols[symbol.name].add(symbol)
         if step.kind == "earlier":
-            assert prove(step.rule.split(",")[0]).ok
+            assert prove(step.rule.split(",")[0]).ok, step.rule
     assert {name: found for name, found in symbols.items() if len(found) > 1} == {}
 
 
