@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,6 +20,7 @@ from redundancy.statistics import HarvestStatistics
 
 __all__ = ["recheck"]
 
+GROUP = "skip_it.certificates"  # entry points of other packages: schema = class with from_json and recheck
 _KINDS: dict[str, Any] = {
     BOUND_SCHEMA: BoundCertificate,
     PAIR_SCHEMA: LayerPairCertificate,
@@ -42,7 +44,7 @@ def recheck(
         raise InvalidInputError(f"need a profile certificate to compare with statistics, {certificate} is {schema}")
     harvest = None if statistics is None else HarvestStatistics.load(statistics)
     try:
-        loaded = _KINDS[schema].from_json(text)
+        loaded = _kind(schema).from_json(text)
         report = loaded.recheck() if harvest is None else loaded.recheck(harvest)
         problems = list(report.problems)
     except SkipItError as error:
@@ -65,6 +67,15 @@ def _read(path: Path) -> tuple[str, str]:
         raise StoreError(f"need a readable certificate, {path} gives: {error.strerror}") from error
     except (ValueError, AttributeError) as error:
         raise StoreError(f"need a certificate as a JSON object, {path} does not parse: {error}") from error
-    if schema not in _KINDS:
-        raise StoreError(f"need a certificate of schema {sorted(_KINDS)}, {path} has {schema!r}")
+    if schema not in _KINDS and schema not in (known := _others()):
+        raise StoreError(f"need a certificate of schema {sorted([*_KINDS, *known])}, {path} has {schema!r}")
     return text, schema
+
+
+def _others() -> dict[str, Any]:
+    """Schemas of certificates that other packages bring."""
+    return {point.name: point for point in entry_points(group=GROUP)}
+
+
+def _kind(schema: str) -> Any:
+    return _KINDS[schema] if schema in _KINDS else _others()[schema].load()

@@ -68,6 +68,12 @@ def test_a_killed_selection_resumes_to_the_same_choice(tmp_path):
     assert first == second
     assert first.recheck().ok
     assert first.guarantee in resumed.stdout
+    checked = skip_it("recheck", broken / "choice.json")
+    assert checked.returncode == 0, checked.stderr
+    stored = json.loads((broken / "choice.json").read_text())
+    stored["risk"] = 0.1
+    (broken / "altered.json").write_text(json.dumps(stored))
+    assert skip_it("recheck", broken / "altered.json").returncode == 1
 
 
 @pytest.mark.parametrize(
