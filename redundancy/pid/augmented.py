@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.linalg.lapack import dgetrf, dgetrs
 
-from redundancy.pid.interior_point import DenseKernel
+from redundancy.pid.dense import DenseKernel
 
 __all__ = ["AugmentedKernel"]
 
@@ -26,7 +26,7 @@ class AugmentedKernel(DenseKernel):
         """Factor the Newton matrix."""
         n, cells = self.n, len(s)
         h = self.newton_matrix(s, -s, diagonal, regularisation)
-        h = np.tril(h) + np.tril(h, -1).T
+        h = np.triu(h) + np.triu(h, 1).T
         r = (self.incidence[:, None, :] * self.r.T).reshape(n, cells)
         own = 1.0 / ratio
         self.scale = 1.0 / np.sqrt(np.where(diagonal > 0.0, diagonal, 1.0))
@@ -38,7 +38,7 @@ class AugmentedKernel(DenseKernel):
         whole[n:, :n] = whole[:n, n:].T
         index = np.arange(n, n + cells)
         whole[index, index] = -own / reach**2
-        self.reach, self.own = reach, own
+        self.reach, self.share = reach, own
         self.whole, self.order, info = dgetrf(whole, overwrite_a=1)
         return bool(info == 0)
 
@@ -48,4 +48,4 @@ class AugmentedKernel(DenseKernel):
         full[: self.n] = rhs * self.scale
         full = dgetrs(self.whole, self.order, full)[0]
         lift = full[self.n :] / self.reach
-        return full[: self.n] * self.scale, self.own * lift, lift
+        return full[: self.n] * self.scale, self.share * lift, lift

@@ -14,6 +14,7 @@ from scipy.special import entr
 from redundancy._validate import check_count, check_real
 from redundancy.errors import InvalidInputError, NotConvergedError, SkipItError
 from redundancy.pid.dual import dual_bound, primal_bound
+from redundancy.pid.interior_point import FIRST_SLACK
 from redundancy.pid.problem import EXTENDED_EPS, MASS_TOLERANCE, UNIT_ROUNDOFF
 from redundancy.pid.solve import broja
 from redundancy.units import check_base
@@ -208,10 +209,7 @@ class _Chunk:
         self.active = self.log_s > -1e3
         self.w = np.where(self.active, self.w, 0.0)
         self.s = np.where(self.active, np.maximum(self.w * np.exp(self.log_s), 0.1 * self.w), 0.0)
-        top = np.where(self.active, self.log_s, -np.inf).max((1, 2)) + 0.5
-        self.lam = self.lam - top[:, None, None]
-        self.point()
-        self.z = np.where(self.active, -self.log_s, 1.0)
+        self.z = np.where(self.active, np.maximum(-self.log_s, FIRST_SLACK), 1.0)
         self.weight = self.w.sum((1, 2))
 
     def point(self) -> None:

@@ -48,52 +48,63 @@ def dual_bound(a: Array, b: Array, lam: Array, mu: Array, *, relative_error: flo
     table is never formed.
     """
     on_a, on_b = a > 0.0, b > 0.0
-    lam, mu = np.where(on_a, lam, -np.inf), np.where(on_b, mu, -np.inf)
-    top_a, top_b = _finite_max(lam), _finite_max(mu)
+    full = bool(on_a.all() and on_b.all())
+    if not full:
+        lam, mu = np.where(on_a, lam, -np.inf), np.where(on_b, mu, -np.inf)
+    top_a, top_b = _top(lam, full), _top(mu, full)
     # Gauge: per target both sides get the same largest entry, so that no product over- or underflows.
     half = 0.5 * (top_a - top_b)
-    lam, mu = lam - half, mu + half
-    shift = 0.5 * (top_a + top_b).max(-2, keepdims=True)
-    lam = np.where(on_a, np.maximum(lam - shift, -0.5 * _SPREAD), -np.inf)
-    mu = np.where(on_b, np.maximum(mu - shift, -0.5 * _SPREAD), -np.inf)
-    weights = np.swapaxes(np.exp(lam), -1, -2) @ np.exp(mu)
-    with np.errstate(divide="ignore"):
-        c = np.log(weights)  # of the shifted multipliers: both sides of the bound move by the same 2 * shift
-    lam0, mu0 = np.where(on_a, lam, 0.0), np.where(on_b, mu, 0.0)
-    rises = _sum2(a * lam0) + _sum2(b * mu0)
-    scale = _sum2(a * np.abs(lam0)) + _sum2(b * np.abs(mu0))
-    p_x, p_y = a.sum(-2), b.sum(-2)
-    alpha = _clean(c.max(-1))
-    beta = _clean((c - alpha[..., :, None]).max(-2))
-    first = (p_x * alpha).sum(-1) + (p_y * beta).sum(-1)
+    shift = 0.5 * np.maximum.reduce(top_a + top_b, -2, keepdims=True)
+    lam = np.maximum(lam - (half + shift), -0.5 * _SPREAD)
+    mu = np.maximum(mu + (half - shift), -0.5 * _SPREAD)
+    left, right = np.exp(lam), np.exp(mu)
+    if full:
+        c = np.log(np.swapaxes(left, -1, -2) @ right)
+    else:
+        left, right = np.where(on_a, left, 0.0), np.where(on_b, right, 0.0)
+        with np.errstate(divide="ignore"):
+            c = np.log(np.swapaxes(left, -1, -2) @ right)
+    # c is that of the shifted multipliers: both sides of the bound move by the same 2 * shift.
+    rise_a, rise_b = a * lam, b * mu
+    rises = _sum2(rise_a) + _sum2(rise_b)
+    scale = np.add.reduce(np.abs(rise_a), (-2, -1)) + np.add.reduce(np.abs(rise_b), (-2, -1))
+    p_x, p_y = np.add.reduce(a, -2), np.add.reduce(b, -2)
+    alpha = np.empty((2, *p_x.shape))
+    beta = np.empty((2, *p_y.shape))
+    alpha[0] = _clean(np.maximum.reduce(c, -1), full)
+    beta[0] = _clean(np.maximum.reduce(c - alpha[0][..., :, None], -2), full)
     # The other way round, after the cells that break their constraint have charged the lighter of their two symbols.
-    broken = np.where(p_x[..., :, None] < p_y[..., None, :], np.maximum(c + 2.0 * shift, 0.0), 0.0).max(-1)
-    beta2 = _clean((c - broken[..., :, None]).max(-2))
-    alpha2 = _clean((c - beta2[..., None, :]).max(-1))
-    second = (p_x * alpha2).sum(-1) + (p_y * beta2).sum(-1)
-    value = rises - np.minimum(first, second)
-    size = np.maximum(np.abs(alpha).max(-1) + np.abs(beta).max(-1), np.abs(alpha2).max(-1) + np.abs(beta2).max(-1))
+    above = c + 2.0 * shift
+    if bool((above > 0.0).any()):
+        above = np.where(p_x[..., :, None] < p_y[..., None, :], np.maximum(above, 0.0), 0.0)
+        beta[1] = _clean(np.maximum.reduce(c - np.maximum.reduce(above, -1)[..., :, None], -2), full)
+    else:
+        beta[1] = _clean(np.maximum.reduce(c, -2), full)
+    alpha[1] = _clean(np.maximum.reduce(c - beta[1][..., None, :], -1), full)
+    cost_a, cost_b = alpha * p_x, beta * p_y
+    cost = np.add.reduce(cost_a, -1) + np.add.reduce(cost_b, -1)
+    value = rises - np.minimum(cost[0], cost[1])
+    sizes = np.maximum.reduce(np.abs(alpha), -1) + np.maximum.reduce(np.abs(beta), -1)
+    prices = np.add.reduce(np.abs(cost_a), -1) + np.add.reduce(np.abs(cost_b), -1)
     t, x, y = a.shape[-2], a.shape[-1], b.shape[-1]
-    prices = (p_x * np.abs(alpha)).sum(-1) + (p_y * np.abs(beta)).sum(-1)
-    prices = np.maximum(prices, (p_x * np.abs(alpha2)).sum(-1) + (p_y * np.abs(beta2)).sum(-1))
     u = UNIT_ROUNDOFF
     slack = (
-        (2.0 * relative_error + 6.0 * u + t * (x + y) * EXTENDED_EPS) * scale  # a.lam + b.mu
-        + (2.0 * relative_error + (x + y + t + 4) * u) * prices  # p.alpha + p.beta, summed in double
+        (2.0 * relative_error + 6.0 * u + t * (x + y) * EXTENDED_EPS) * (1.0 + 1e-9) * scale  # a.lam + b.mu
+        + (2.0 * relative_error + (x + y + t + 4) * u) * np.maximum(prices[0], prices[1])  # p.alpha + p.beta in double
         + (t + 16) * u  # the matrix product and the logarithm
-        + 4.0 * u * (size + np.abs(value))
+        + 4.0 * u * (np.maximum(sizes[0], sizes[1]) + np.abs(value))
     )
     return value - slack, slack
 
 
-def _finite_max(values: Array) -> Array:
-    top = values.max(-1, keepdims=True)
-    return np.where(np.isfinite(top), top, 0.0)
+def _top(values: Array, full: bool) -> Array:
+    top = np.maximum.reduce(values, -1, keepdims=True)
+    return top if full else np.where(np.isfinite(top), top, 0.0)
 
 
-def _clean(values: Array) -> Array:
+def _clean(values: Array, full: bool) -> Array:
     """Symbols without any cell need no price: -inf becomes 0."""
-    return np.where(np.isneginf(values), 0.0, values)
+    return values if full else np.where(np.isneginf(values), 0.0, values)
 
 
 def _sum2(values: Array) -> Array:
@@ -102,11 +113,13 @@ def _sum2(values: Array) -> Array:
 
 def coupling(s: Array, lam: Array, mu: Array) -> Array:
     """Q = s L M / S with S = L'M: from the solver's state to a joint table (..., T, X, Y), zero where s is."""
-    logits = lam[..., :, :, None] + mu[..., :, None, :]
-    top = logits.max(-3, keepdims=True)
-    weights = np.exp(logits - np.where(np.isfinite(top), top, 0.0))
-    total = weights.sum(-3, keepdims=True)
-    return np.asarray(weights * (s[..., None, :, :] / np.where(total > 0.0, total, 1.0)))
+    weights = lam[..., :, :, None] + mu[..., :, None, :]
+    top = np.maximum.reduce(weights, -3, keepdims=True)
+    weights -= top if np.isfinite(top).all() else np.where(np.isfinite(top), top, 0.0)
+    np.exp(weights, out=weights)
+    total = np.add.reduce(weights, -3)
+    weights *= (s / np.where(total > 0.0, total, 1.0))[..., None, :, :]
+    return weights
 
 
 def round_to_marginals(q: Array, a: Array, b: Array) -> Array:
@@ -121,16 +134,19 @@ def round_to_marginals(q: Array, a: Array, b: Array) -> Array:
     ----------
     Altschuler, Weed and Rigollet (2017), arXiv:1705.09634, algorithm 2, applied for every target.
     """
-    rows = q.sum(-1)
-    q = q * np.minimum(1.0, np.divide(a, rows, out=np.ones_like(a), where=rows > 0.0))[..., :, None]
-    columns = q.sum(-2)
-    q = q * np.minimum(1.0, np.divide(b, columns, out=np.ones_like(b), where=columns > 0.0))[..., None, :]
-    missing_a = np.maximum(a - q.sum(-1), 0.0)
-    missing_b = np.maximum(b - q.sum(-2), 0.0)
-    mass = np.maximum(missing_a.sum(-1), missing_b.sum(-1))[..., None, None]
+    q = q * _at_most_one(a, np.add.reduce(q, -1))[..., :, None]
+    q *= _at_most_one(b, np.add.reduce(q, -2))[..., None, :]
+    missing_a = np.maximum(a - np.add.reduce(q, -1), 0.0)
+    missing_b = np.maximum(b - np.add.reduce(q, -2), 0.0)
+    mass = np.maximum(np.add.reduce(missing_a, -1), np.add.reduce(missing_b, -1))[..., None]
     # Two quotients, not a product first: the product of two tiny masses would underflow.
-    share = np.divide(missing_b[..., None, :], mass, out=np.zeros((*q.shape[:-2], 1, q.shape[-1])), where=mass > 0.0)
-    return np.asarray(q + missing_a[..., :, None] * share)
+    share = np.divide(missing_b, mass, out=np.zeros_like(b), where=mass > 0.0)
+    q += missing_a[..., :, None] * share[..., None, :]
+    return np.asarray(q)
+
+
+def _at_most_one(wanted: Array, have: Array) -> Array:
+    return np.minimum(1.0, np.divide(wanted, have, out=np.ones_like(wanted), where=have > 0.0))
 
 
 def primal_bound(
@@ -169,7 +185,9 @@ def primal_bound(
     cells = s.size
     step = t if t * cells <= _BLOCK else max(1, _BLOCK // cells)
     if lam is not None and mu is not None:
-        lam, mu = np.where(a > 0.0, lam, -np.inf), np.where(b > 0.0, mu, -np.inf)
+        on_a, on_b = a > 0.0, b > 0.0
+        if not (on_a.all() and on_b.all()):
+            lam, mu = np.where(on_a, lam, -np.inf), np.where(on_b, mu, -np.inf)
         density = _log_weights(lam, mu) if step < t else None
     total_s = np.zeros_like(s)
     entropy_q: Array = np.zeros(a.shape[:-2])
@@ -187,8 +205,8 @@ def primal_bound(
             logits = lam[..., block, :, None] + mu[..., block, None, :] - norm[..., None, :, :]
             q = np.exp(logits) * (s / total)[..., None, :, :]
         q = round_to_marginals(q, a[..., block, :], b[..., block, :])
-        total_s += q.sum(-3)
-        entropy_q = entropy_q + _sum2(entr(q)).sum(-1)
+        total_s += np.add.reduce(q, -3)
+        entropy_q = entropy_q + np.add.reduce(_sum2(entr(q)), -1)
         mismatch = mismatch + _mismatch(q, -1, a[..., block, :]) + _mismatch(q, -2, b[..., block, :])
     entropy_s = _sum2(entr(total_s))
     u = UNIT_ROUNDOFF
@@ -206,7 +224,7 @@ def primal_bound(
 
 def _mismatch(q: Array, axis: int, target: Array) -> Array:
     gap = np.add.reduce(q, axis=axis, dtype=np.longdouble) - target
-    return np.asarray(np.abs(gap).sum((-2, -1)), dtype=np.float64)
+    return np.asarray(np.add.reduce(np.abs(gap), (-2, -1)), dtype=np.float64)
 
 
 def _log_weights(lam: Array, mu: Array) -> tuple[Array, Array]:

@@ -15,10 +15,24 @@ import numpy.typing as npt
 from redundancy.pid.interior_point import SolverState
 from redundancy.pid.problem import UNIT_ROUNDOFF
 
-__all__ = ["first_order"]
+__all__ = ["first_order", "sweeps"]
 
 Array = npt.NDArray[np.float64]
 _RELAXATION = 1.8  # exponent on the multiplicative update: measured 1.6x fewer sweeps than 1, and stable
+
+
+def sweeps(a: Array, b: Array, count: int) -> tuple[Array, Array, Array]:
+    """(L, M, s) after `count` sweeps, without a certificate: a start for the interior point."""
+    s = a.sum(0)[:, None] * b.sum(0)
+    right = np.divide(b, b.sum(0), out=np.zeros_like(b), where=b > 0.0) / b.sum(1)[:, None]
+    left = a
+    on_a, on_b = a > 0.0, b > 0.0
+    with np.errstate(all="ignore"):
+        for _ in range(count):
+            left = np.divide(a, right @ s.T, out=np.zeros_like(a), where=on_a)
+            right = np.divide(b, left @ s, out=np.zeros_like(b), where=on_b)
+            s = s * (left.T @ right) ** _RELAXATION
+    return left, right, s
 
 
 def first_order(

@@ -1,7 +1,7 @@
 """Primal-dual interior point on the dual, slack in log form: one driver, two linear algebras.
 
 Variables: multipliers theta = (lam, mu), cell weights s > 0, slacks z = -log S > 0. The Newton system is
-reduced to theta. `DenseKernel` (below) assembles it whole and serves small tables; `SchurKernel`
+reduced to theta. `DenseKernel` (dense.py) assembles it whole and serves small tables; `SchurKernel`
 (schur.py) eliminates the larger side and serves the rest. Both get the same step rules.
 """
 
@@ -10,22 +10,22 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
-from scipy.linalg.lapack import dpotrf, dpotrs
 
 from redundancy.pid.dual import dual_bound, primal_bound
 from redundancy.pid.problem import UNIT_ROUNDOFF
 
-__all__ = ["DenseKernel", "Kernel", "SolverState", "interior_point"]
+__all__ = ["FIRST_SLACK", "Kernel", "SolverState", "interior_point"]
 
 Array = npt.NDArray[np.float64]
 REGULARISATION = (1e-15, 1e-12, 1e-9, 1e-6)  # after Jacobi scaling, the next if the factorisation breaks down
-_TO_BOUNDARY = 0.99  # share of the longest step taken; 0.999 saves half an iteration and stalls now and then
+FIRST_SLACK = 0.02  # least starting slack; the start need not satisfy log S = -z
+_TO_BOUNDARY, _TO_BOUNDARY_NEAR, _NEAR = 0.99, 0.999, 1e-3  # share of the longest step taken, far and near (nats)
 _REFINE_BELOW = 1e-4  # complementarity (nats) from which the Newton steps are refined
+_AMPLIFIED = 1e13  # and only where s / z times the step reaches this times the tolerance
 _REFINEMENTS = 3
 _FAR = 4.0  # a marginal this many times too small gets the logarithmic-mean Newton step
 _LAG = 0.01  # least centring, as a share of what the slack equations are off by
@@ -67,15 +67,13 @@ class Kernel(Protocol):
 
     c: Array
     weights: Array
+    correctors: int
 
-    def start(self) -> tuple[Array, Array]:
-        """First multipliers (n,) and s0 = sum_t a b / p_t (N,)."""
+    def start(self, floor: float) -> tuple[Array, Array, float]:
+        """First multipliers (n,), cell weights (N,) and least slack; weights are at least about floor p_x p_y."""
 
     def set_point(self, theta: Array) -> Array:
         """Move to theta; log S of the active cells."""
-
-    def shift(self, theta: Array, by: float) -> Array:
-        """Theta with log S lowered by `by` everywhere."""
 
     def apply(self, v: Array) -> Array:
         """R v."""
@@ -94,151 +92,6 @@ class Kernel(Protocol):
 
     def unpack(self, theta: Array, s: Array) -> tuple[Array, Array, Array]:
         """(s on the grid, lam, mu) in the orientation of the caller."""
-
-
-class DenseKernel:
-    """Newton matrix T(X+Y) square, filled in a few numpy calls and factored whole: for small tables.
-
-    Multipliers are ordered (symbol, target), all of x before all of y: every block of the matrix is T x T, the two
-    diagonal halves are block diagonal, and only the lower triangle is filled.
-    """
-
-    def __init__(self, a: Array, b: Array) -> None:
-        t, x = a.shape
-        y = b.shape[1]
-        m = x + y
-        self.x, self.y, self.t, self.m, self.n = x, y, t, m, t * m
-        table = np.concatenate([a, b], axis=1).T.copy()
-        self.table, self.on = table, table > 0.0
-        self.all_on = bool(self.on.all())
-        self.cells = None
-        if not self.all_on:
-            active = np.flatnonzero((self.on[:x].astype(float) @ self.on[x:].T).ravel() > 0.0)
-            self.cells = None if len(active) == x * y else active
-        self.incidence, self.incidence_t = _incidence(x, y)
-        self.p_x, self.p_y = np.add.reduce(a, 0), np.add.reduce(b, 0)
-        self.weights = np.multiply.outer(self.p_x, self.p_y).ravel()
-        self.mask = None
-        if not self.all_on:
-            cx, cy = np.divmod(np.arange(x * y), y)
-            mask = self.on[cx] & self.on[x + cy]
-            if self.cells is not None:
-                self.incidence = np.ascontiguousarray(self.incidence[:, self.cells])
-                self.incidence_t = np.ascontiguousarray(self.incidence.T)
-                self.weights, mask = self.weights[self.cells], mask[self.cells]
-            self.mask = mask.astype(np.float64)
-            self.dead = np.flatnonzero(~self.on)
-        self.c = table.ravel()
-        self.ones = np.ones(t)
-        self.blocks = np.arange(m)
-        # Gauge: lam_t + k, mu_t - k is the same law. A raised pivot on the heaviest mu of every t picks one
-        # representative; right-hand sides are orthogonal to the gauge, so the solution is not biased.
-        self.gauge = (x + b.argmax(1)) * t + np.arange(t)
-
-    def start(self) -> tuple[Array, Array]:
-        """First multipliers and s0."""
-        x = self.x
-        theta = np.log(self.table if self.all_on else np.where(self.on, self.table, 1.0))
-        theta[:x] -= np.log(self.p_x)[:, None]
-        theta[x:] -= np.log(self.p_y)[:, None]
-        theta[x:] -= np.log(np.add.reduce(self.table[:x], 0))
-        if not self.all_on:
-            theta[~self.on] = 0.0
-        theta = theta.ravel()
-        return theta, self.weights * np.exp(self.set_point(theta))
-
-    def shift(self, theta: Array, by: float) -> Array:
-        """Lower log S everywhere."""
-        shifted = theta.copy()
-        shifted[: self.t * self.x] -= by
-        return shifted
-
-    def set_point(self, theta: Array) -> Array:
-        """Move to theta; log S."""
-        e = np.exp(self.incidence_t @ theta.reshape(self.m, self.t))
-        if self.mask is not None:
-            e *= self.mask
-        total = e @ self.ones
-        e /= total[:, None]
-        self.r = e
-        return np.asarray(np.log(total))
-
-    def apply(self, v: Array) -> Array:
-        """R v."""
-        return (self.incidence @ (self.r * v[:, None])).reshape(-1)
-
-    def adjoint(self, d: Array) -> Array:
-        """R' d."""
-        spread = self.incidence_t @ d.reshape(self.m, self.t)
-        spread *= self.r
-        return np.asarray(spread @ self.ones)
-
-    def newton_matrix(self, s: Array, ratio: Array, diagonal: Array, regularisation: float) -> Array:
-        """Lower triangle of the Newton matrix with `ratio` = s / z - s, (n, n)."""
-        t, x, y, m, n, r = self.t, self.x, self.y, self.m, self.n, self.r
-        outer = (r * ratio[:, None])[:, :, None] * r[:, None, :]  # (cells, T, T)
-        own = self.incidence @ outer.reshape(-1, t * t)
-        outer.reshape(-1, t * t)[:, :: t + 1] += r * s[:, None]
-        if self.cells is not None:
-            grid = np.zeros((x * y, t, t))
-            grid[self.cells] = outer
-            outer = grid
-        h = np.zeros((n, n))
-        view = h.reshape(m, t, m, t)
-        view[x:, :, :x, :] = outer.reshape(x, y, t, t).transpose(1, 2, 0, 3)
-        view[self.blocks, :, self.blocks, :] = own.reshape(m, t, t)
-        flat = h.reshape(-1)
-        pivots = flat[:: n + 1]
-        pivots += diagonal
-        pivots *= 1.0 + regularisation
-        if not self.all_on:
-            pivots[self.dead] = 1.0
-        pivots[self.gauge] += diagonal[self.gauge]
-        return h
-
-    def factor(self, s: Array, ratio: Array, diagonal: Array, regularisation: float) -> bool:
-        """Factor the Newton matrix."""
-        h = self.newton_matrix(s, ratio - s, diagonal, regularisation)
-        self.factored, info = dpotrf(h.T, lower=0, clean=0, overwrite_a=1)
-        self.ratio = ratio
-        return bool(info == 0)
-
-    def solve(self, rhs: Array) -> tuple[Array, Array, Array]:
-        """Solve with the last factor."""
-        d = dpotrs(self.factored, rhs, lower=0)[0]
-        change = self.adjoint(d)
-        return d, change, self.ratio * change
-
-    def marginal_change(self, d: Array, s: Array, v: Array) -> Array:
-        """Change of the marginals to first order."""
-        spread = self.incidence_t @ d.reshape(self.m, self.t)
-        spread *= s[:, None]
-        spread += v[:, None]
-        spread *= self.r
-        return (self.incidence @ spread).reshape(-1)
-
-    def unpack(self, theta: Array, s: Array) -> tuple[Array, Array, Array]:
-        """(s, lam, mu) for the caller."""
-        x, y = self.x, self.y
-        if self.cells is None:
-            grid = s.copy()
-        else:
-            grid = np.zeros(x * y)
-            grid[self.cells] = s
-        table = theta.reshape(self.m, self.t)
-        return grid.reshape(x, y), table[:x].T.copy(), table[x:].T.copy()
-
-
-@lru_cache(maxsize=16)
-def _incidence(x: int, y: int) -> tuple[Array, Array]:
-    """Which of the X + Y symbols each of the X Y cells has; shared, never written to."""
-    columns = np.arange(x * y)
-    matrix = np.zeros((x + y, x * y))
-    matrix[columns // y, columns] = 1.0
-    matrix[x + columns % y, columns] = 1.0
-    transposed = np.ascontiguousarray(matrix.T)
-    matrix.flags.writeable = transposed.flags.writeable = False
-    return matrix, transposed
 
 
 def interior_point(
@@ -272,7 +125,7 @@ def interior_point(
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         _iterate(state, kernel, a, b, tolerance, max_iterations, deadline, floor, cap, relative_error)
     if state.primal is None:  # the rare run that ends before its first certificate: the start is always valid
-        state.offer(a, b, *kernel.unpack(*kernel.start()), relative_error)
+        state.offer(a, b, *kernel.unpack(*kernel.start(floor)[:2]), relative_error)
     return state
 
 
@@ -289,13 +142,9 @@ def _iterate(
     relative_error: float,
 ) -> None:
     weights, c = kernel.weights, kernel.c
-    theta, s = kernel.start()
+    theta, s, slack = kernel.start(floor)
     log_s = kernel.set_point(theta)
-    s = np.maximum(s, floor * weights)
-    top = float(log_s.max()) + 0.5
-    theta = kernel.shift(theta, top)
-    log_s = kernel.set_point(theta)
-    z = -log_s
+    z = np.maximum(-log_s, slack)
     reach = np.sqrt(weights)  # what a cell that breaks its constraint may cost the lower bound
     total_weight = float(weights.sum())
     stalled, checked_at = 0, math.inf
@@ -326,7 +175,7 @@ def _iterate(
         if last:
             state.status = "time limit" if late else "iteration limit"
             break
-        slack_residual = -log_s - z
+        slack_residual = -(log_s + z)
         zi = 1.0 / z
         ratio = s * zi
         diagonal = _damped(over, c)
@@ -345,13 +194,23 @@ def _iterate(
         first, second = float(np.add.reduce(turned)), float(turned @ w)
         affine = (1.0 - primal) * gap + (dual * (1.0 - primal) - primal) * first - primal * dual * second
         # Complementarity must not outrun the slacks: far off the constraints, small s z leads into a corner.
-        lag = _LAG * float(s @ np.abs(slack_residual) + 0.1 * (reach @ np.maximum(log_s, 0.0))) / gap
-        sigma = min(max((affine / gap) ** 3, lag, 1e-4), 0.9) if math.isfinite(affine) else 0.9
+        lag = float(s @ np.abs(slack_residual))
+        if float(np.maximum.reduce(log_s)) > 0.0:
+            lag += 0.1 * float(reach @ np.maximum(log_s, 0.0))
+        sigma = min(max((affine / gap) ** 3, _LAG * lag / gap, 1e-4), 0.9) if math.isfinite(affine) else 0.9
 
         target = ((sigma * gap / total_weight) * weights + turned + turned * w) * zi
         d, change, lift = kernel.solve(c + kernel.apply(known - target))
         ds = target - s - known + lift
-        if gap < _REFINE_BELOW:
+        for _ in range(kernel.correctors):
+            # Once more with the second-order term of the step just found, if that makes the step longer.
+            again = ((sigma * gap / total_weight) * weights - ds * (slack_residual - change)) * zi
+            d2, change2, lift = kernel.solve(c + kernel.apply(known - again))
+            ds2 = again - s - known + lift
+            if _blocking(ds2, s, slack_residual - change2, zi) > _blocking(ds, s, slack_residual - change, zi):
+                d, change, ds = d2, change2, ds2
+        largest = float(np.maximum.reduce(np.abs(d)))
+        if gap < _REFINE_BELOW and float(np.maximum.reduce(ratio)) * largest > _AMPLIFIED * tolerance:
             # s / z amplifies rounding in d; ds is an unknown of its own here, so the marginals come out right.
             off = float(np.add.reduce(np.abs(residual)))
             for _ in range(_REFINEMENTS):
@@ -361,10 +220,10 @@ def _iterate(
                     break
                 more, turn, lift = kernel.solve(error)
                 d, change, ds = d + more, change + turn, ds + lift
+            largest = float(np.maximum.reduce(np.abs(d)))
         dz = slack_residual - change
-        longest = -1.0 / min(float(np.minimum.reduce(ds / s)), float(np.minimum.reduce(dz * zi)), -_TO_BOUNDARY)
-        step = _TO_BOUNDARY * min(1.0, longest)
-        largest = float(np.maximum.reduce(np.abs(d)))
+        longest = -1.0 / min(_blocking(ds, s, dz, zi), -_TO_BOUNDARY)
+        step = (_TO_BOUNDARY if gap > _NEAR else _TO_BOUNDARY_NEAR) * min(1.0, longest)
         if not math.isfinite(largest):
             state.offer(a, b, *kernel.unpack(theta, s), relative_error)
             state.status = "stalled"
@@ -375,6 +234,11 @@ def _iterate(
         s = s + step * ds
         log_s = kernel.set_point(theta)
         z = np.maximum(z + step * dz, -log_s)  # a slack is never below what the multipliers have
+
+
+def _blocking(ds: Array, s: Array, dz: Array, zi: Array) -> float:
+    """Most negative relative change of s and z."""
+    return min(float(np.minimum.reduce(ds / s)), float(np.minimum.reduce(dz * zi)))
 
 
 def _damped(over: Array, c: Array) -> Array:

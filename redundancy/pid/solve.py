@@ -13,9 +13,10 @@ from redundancy._validate import check_count, check_real
 from redundancy.errors import InvalidInputError, NotConvergedError
 from redundancy.pid.augmented import AugmentedKernel
 from redundancy.pid.binary import binary_bounds
+from redundancy.pid.dense import DenseKernel
 from redundancy.pid.dual import certify, dual_bound, primal_bound
 from redundancy.pid.first_order import first_order
-from redundancy.pid.interior_point import DenseKernel, SolverState, interior_point
+from redundancy.pid.interior_point import SolverState, interior_point
 from redundancy.pid.problem import (
     PairMarginals,
     ReducedProblem,
@@ -36,7 +37,7 @@ METHODS = ("auto", "closed_form", "dense", "schur", "first_order")
 DENSE_CELLS = 1_200  # crossover measured in docs/broja.md
 SCHUR_SIDE = 8_000  # largest T * min(X, Y) that is factored
 _ATTEMPT = 120  # iterations after which the next kernel or starting point is tried
-_RESCUE_CELLS = 3_000  # the dense kernel rescues a stalled Schur run up to here
+_RESCUE_SIZE = 1_600  # largest augmented matrix, T(X + Y) + XY, that is tried when a run stalls: 10x30x30 fits
 _DEFAULT_ITERATIONS = {"dense": 240, "schur": 480, "first_order": 20_000, "closed_form": 0}
 
 
@@ -264,7 +265,7 @@ def _solve(
     else:
         goal = nats if reduced.untouched else 0.9 * nats
         state = SolverState(status="iteration limit")
-        for kernel, floor, cap in _attempts(method, math.prod(reduced.shape)):
+        for kernel, floor, cap in _attempts(method, reduced.shape):
             left = iterations - state.iterations
             if state.status not in ("stalled", "iteration limit") or (state.iterations and left <= 0):
                 break
@@ -298,14 +299,18 @@ def _solve(
     return SolverState(lower, upper, prices, (weights, lam, mu), state.iterations, status)
 
 
-def _attempts(method: str, cells: int) -> list[tuple[type[DenseKernel] | type[SchurKernel], float, float]]:
+def _attempts(
+    method: str, shape: tuple[int, int, int]
+) -> list[tuple[type[DenseKernel] | type[SchurKernel], float, float]]:
     """Kernels, starting floors and largest moves in the order tried.
 
     A heavier start is slower and sturdier on masses that spread over many orders of magnitude; the augmented matrix
     keeps the digits that a reduced one loses when the sources nearly copy each other.
     """
     first: type[DenseKernel] | type[SchurKernel] = DenseKernel if method == "dense" else SchurKernel
-    rescue = [(AugmentedKernel, 0.1, 3.0), (AugmentedKernel, 1.0, 8.0)] if cells <= _RESCUE_CELLS else []
+    t, x, y = shape
+    fits = t * (x + y) + x * y <= _RESCUE_SIZE
+    rescue = [(AugmentedKernel, 0.1, 3.0), (AugmentedKernel, 1.0, 8.0)] if fits else []
     return [(first, 0.1, 3.0), *rescue, (first, 1.0, 8.0)]
 
 
