@@ -104,6 +104,7 @@ class LinearEngine:
                 cell.update(joined, task.rows(part), weights=weights, shift=shift)
                 shift = cell.shift
         self.probe_class = "linear (ridge)"
+        self._certifying: tuple[Affine, Affine, Affine] | None = None
         self._penalties: dict[int, tuple[float, ...]] = {}
 
     def folds_and_halves(self) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
@@ -143,6 +144,8 @@ class LinearEngine:
 
     def certifying(self) -> tuple[Affine, Affine, Affine]:
         """Probes of previous, next and joint fitted on half 0 of all folds, the penalty chosen inside that half."""
+        if self._certifying is not None:
+            return self._certifying
         folds, halves = self.folds_and_halves()
         by_fold = [
             Moments.total([self.cells[i] for i in np.flatnonzero((folds == k) & (halves == 0))])
@@ -160,7 +163,8 @@ class LinearEngine:
                 errors += held_out_error(path, training, _select(fold.centred(), part)) * fold.weight
             penalty = PENALTIES[int(errors.argmin())]
             result.append(self._affine(whole, part, _solve(whole.xx[part, part], penalty, whole.xz[part])))
-        return result[0], result[1], result[2]
+        self._certifying = result[0], result[1], result[2]
+        return self._certifying
 
     def between_layers(self) -> tuple[float, float]:
         """Held-out E|X_next - g(X_prev)|^2 and E|X_prev - g(X_next)|^2 of ridge maps fitted on half 0."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
-from scipy.linalg import eigh, lapack, solveh_banded
+from scipy.linalg import eigh, lapack
 
 from estimators.probes.moments import Centred
 
@@ -49,14 +49,10 @@ def ridge_path(xx: Array, xz: Array, alphas: Sequence[float]) -> Array:
     reflectors = np.asfortranarray(packed[1:, :-1])
     rotated = np.array(xz, order="F")
     rotated[1:] = _apply(reflectors, tau, rotated[1:], transpose=True)
-    bands = np.zeros((2, d))
-    bands[1, :-1] = off
     solutions = np.empty((d, len(alphas) * q), order="F")
     for k, alpha in enumerate(alphas):
-        bands[0] = diagonal + alpha
-        try:
-            solutions[:, k * q : (k + 1) * q] = solveh_banded(bands, rotated, lower=True, check_finite=False)
-        except np.linalg.LinAlgError:
+        _, _, solutions[:, k * q : (k + 1) * q], info = lapack.dptsv(diagonal + alpha, off, rotated)
+        if info != 0:
             return _by_eigen(xx, xz, alphas)
     solutions[1:] = _apply(reflectors, tau, solutions[1:], transpose=False)
     return np.ascontiguousarray(solutions.reshape(d, len(alphas), q).transpose(1, 0, 2))

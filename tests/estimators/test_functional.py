@@ -56,6 +56,9 @@ def test_a_large_sample_gives_the_known_gap_the_bracket_and_the_errors():
     assert result.error_next == pytest.approx(0.25 + 0.16, abs=0.05)
     assert result.certified_upper.interval.upper >= GAP
     assert result.lipschitz_prev == pytest.approx(math.sqrt(3 + 0.16), rel=0.05)
+    # The joint probe of least norm shares the common coordinates equally between the layers.
+    assert result.alpha == pytest.approx(math.sqrt(0.75 + 0.2**2), rel=0.03)
+    assert result.beta == pytest.approx(math.sqrt(0.75 + 0.4**2), rel=0.03)
 
 
 def test_equal_layers_have_no_gap():
