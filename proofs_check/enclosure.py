@@ -168,7 +168,8 @@ def decimal(x: Real, digits: int = 10) -> str:
 
 
 def _digits(x: Fraction, digits: int) -> str:
-    return str(mpmath.nstr(mpmath.mpf(x.numerator) / x.denominator, digits))
+    with mpmath.workdps(digits + 15):
+        return str(mpmath.nstr(mpmath.mpf(x.numerator) / x.denominator, digits))
 
 
 def _times(a: End, b: End) -> End:
