@@ -71,10 +71,10 @@ class EntropyEstimate:
         sign = "up" if self.quantity == "mutual_information" else "down"
         known = {
             "dense": "more draws than cells: the bias is small beside the interval for all methods but the plug-in",
-            "sparse": f"fewer draws than cells: plug-in, Miller-Madow and jackknife are biased {sign}; prefer "
-            "Grassberger",
-            "starved": f"far fewer draws than cells: all methods are biased {sign}, Grassberger by tenths of a nat and "
-            "NSB by less; use fewer codes",
+            "sparse": f"fewer draws than cells: plug-in, Miller-Madow and jackknife are biased {sign}, James-Stein may "
+            "be far off; prefer Grassberger",
+            "starved": f"far fewer draws than cells: Grassberger is biased {sign}, by tenths of a nat where the law is "
+            "uneven, NSB either way, the others by more; use fewer codes",
         }[self.regime]
         singles = f"; {self.single_share:.0%} of the occupied cells were seen once" if self.is_flagged else ""
         return f"N / K^2 = {ratio:.3g}: {known}{singles}. No point estimate is a bound."
