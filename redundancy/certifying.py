@@ -7,21 +7,23 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-import numpy as np
 import numpy.typing as npt
 
 from redundancy._validate import check_real
 from redundancy.bounds import lipschitz, tail
 from redundancy.certificate import BoundCertificate
-from redundancy.concentration.betting import betting_lower, betting_upper
+from redundancy.concentration.betting import betting_lower, betting_upper, problem_of
+from redundancy.concentration.capital import capitals
+from redundancy.concentration.multiplicity import bonferroni
 from redundancy.concentration.sample import ESTIMANDS
 from redundancy.errors import InvalidInputError
 
-__all__ = ["LEAVES_PER_PAIR", "Declaration", "Leaf", "leaf_calls", "statements_of_leaves"]
+__all__ = ["LEAVES_PER_PAIR", "Declaration", "Leaf", "leaf_calls", "refutation_p_value", "statements_of_leaves"]
 
 Leaf: TypeAlias = tuple[Callable[..., BoundCertificate], str, Mapping[str, Any]]
 
 RHO_MAX = 2.0  # cosine distance
+_CAPITAL_SLACK = 1e-9  # relative error of a capital
 LEAVES_PER_PAIR = 4  # mean distance and tail probability, each from both sides
 
 
@@ -74,7 +76,7 @@ class Declaration:
 
     def level(self, n_statements: int) -> float:
         """Level of each of `n_statements` sampling statements that share the error (Bonferroni)."""
-        return 1.0 - (1.0 - self.confidence_level) / n_statements
+        return bonferroni(self.confidence_level, n_statements)[0]
 
 
 def leaf_calls(
@@ -103,9 +105,7 @@ def leaf_calls(
         "confidence_level": level,
         "order": declaration.order,
     }
-    # Rounding may carry a sum of distances past the end of its range by an ulp.
-    sums = np.clip(distance_sums, 0.0, RHO_MAX * counts)
-    distance = {**common, "values": sums, "quantity": "mean_distance", "scale": RHO_MAX}
+    distance = {**common, "values": distance_sums, "quantity": "mean_distance", "scale": RHO_MAX}
     strict = {**common, "values": tail_counts, "quantity": "tail_prob"}
     closed = {**common, "values": closed_tail_counts, "quantity": "tail_prob_closed"}
     return [
@@ -140,3 +140,19 @@ def statements_of_leaves(
         lipschitz.proximal_upper(tail_prob=tail_upper, t=t, diameter=declaration.diameter, **constants),
     ]
     return (distance_upper, tail_upper, distance_lower, closed_tail_lower, *derived)
+
+
+def refutation_p_value(leaf: BoundCertificate, threshold: float) -> float:
+    """P-value of "the mean of this sampling statement is at least `threshold`": 1 / largest capital (Ville).
+
+    Raises
+    ------
+    InvalidInputError
+        If the statement is no betting bound, or the threshold lies outside its range.
+    """
+    problem = problem_of(leaf.theorem, leaf.inputs)
+    if problem is None or problem.side != "upper":
+        raise InvalidInputError(f"need an upper betting bound to test a threshold, got {leaf.theorem}")
+    scale = float(leaf.inputs["scale"])
+    top = float(capitals(problem, check_real(threshold, "threshold", lower=0.0, upper=scale) / scale).max())
+    return min(1.0, (1.0 + _CAPITAL_SLACK) / top) if top > 0.0 else 1.0

@@ -22,7 +22,15 @@ from redundancy.statistics import HarvestStatistics
 from redundancy.strangers import stranger_fractions
 from redundancy.streaming import index_images, pair_sums
 
-__all__ = ["PairFields", "leaves_of_statistics", "pair_of_arrays", "pair_of_codes", "pair_of_law", "pair_of_statistics"]
+__all__ = [
+    "PairFields",
+    "anomaly_notes",
+    "leaves_of_statistics",
+    "pair_of_arrays",
+    "pair_of_codes",
+    "pair_of_law",
+    "pair_of_statistics",
+]
 
 _MOST_KAPPA = 256  # task values up to which the mismatch constant is enumerated
 
@@ -72,6 +80,25 @@ def leaves_of_statistics(
     ]
 
 
+def anomaly_notes(statistics: HarvestStatistics, group: str) -> list[tuple[str, ...]]:
+    """What a reader must know of odd vectors in each layer of a harvest, one tuple of sentences per layer."""
+    counts = statistics.anomalies(group)
+    notes: list[tuple[str, ...]] = []
+    for one_zero, both_zero, excluded in zip(
+        counts["one_zero_pairs"], counts["both_zero_pairs"], counts["excluded_pairs"], strict=True
+    ):
+        own = []
+        if one_zero or both_zero:
+            own.append(
+                f"{one_zero + both_zero} tokens with a zero vector count as distance 0 ({both_zero}, both zero) "
+                f"or 1 ({one_zero}, one zero)"
+            )
+        if excluded:
+            own.append(f"{excluded} tokens with NaN or infinite states are left out; means are over the others")
+        notes.append(tuple(own))
+    return notes
+
+
 def pair_of_statistics(statistics: HarvestStatistics, *, layer: int, group: str, **declared: Any) -> PairFields:
     """Certify layer `layer` of a harvest for one group; see `LayerPairCertificate.from_statistics`."""
     declaration = Declaration(**{"order": "sorted by sample id", **declared})
@@ -85,7 +112,7 @@ def pair_of_statistics(statistics: HarvestStatistics, *, layer: int, group: str,
         n_tokens=int(statistics.pair_counts(group)[:, layer - 1].sum()),
         statements=statements_of_leaves(declaration, *leaves),
         population=declaration.population,
-        notes=(),
+        notes=anomaly_notes(statistics, group)[layer - 1],
     )
 
 

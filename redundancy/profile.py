@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from redundancy.certificate import BoundCertificate, RecheckReport, seal, unseal
-from redundancy.certifying import LEAVES_PER_PAIR, Declaration, statements_of_leaves
-from redundancy.concentration.betting import rechecking, together
+from redundancy.certifying import LEAVES_PER_PAIR, refutation_p_value
+from redundancy.concentration.betting import rechecking
+from redundancy.concentration.multiplicity import bonferroni, holm
 from redundancy.errors import InvalidInputError, StoreError
 from redundancy.layer_pair import SILENT, LayerPairCertificate
-from redundancy.pair_makers import leaves_of_statistics
+from redundancy.profile_makers import GIVEN_LAW, profile_of_arrays, profile_of_laws, profile_of_statistics
 from redundancy.statistics import HarvestStatistics
 
 __all__ = ["SCHEMA", "ProfileCertificate"]
@@ -30,25 +34,25 @@ _MEANS = {
 class ProfileCertificate:
     """All pairs and groups; every certified statement holds jointly at `confidence_level`.
 
-    Made by `from_statistics`.
+    Made by `from_statistics`, `from_arrays` or `from_laws`.
 
     Parameters
     ----------
-    confidence_level : float
-        Joint level, by Bonferroni over `n_sampled` sampling statements.
+    confidence_level : float or None
+        Joint level, by Bonferroni over `n_sampled` sampling statements; None if nothing was sampled.
     n_images : int
-        Images harvested.
+        Images harvested; 0 if nothing was sampled.
     pairs : tuple of LayerPairCertificate
         By group, then layer.
     population : str
         What the images are a sample of.
     estimand : str
-        "image_average" or "token_pooled".
+        "image_average", "token_pooled", or "given_law" if nothing was sampled.
     statistics_digest : str
-        Digest of the statistics that it was made from.
+        Digest of the statistics that it was made from; "" for arrays and laws.
     """
 
-    confidence_level: float
+    confidence_level: float | None
     n_images: int
     pairs: tuple[LayerPairCertificate, ...]
     population: str
@@ -80,39 +84,64 @@ class ProfileCertificate:
         -----
         32 layers, 3 groups and 500 images take about 0.1 s; time grows with layers, groups and images alike.
         """
-        declaration = Declaration(**{"order": "sorted by sample id", **declared})
-        if not groups or len(set(groups)) != len(groups):
-            raise InvalidInputError(f"need distinct groups, got {list(groups)}")
-        n_layers = statistics.spec.n_layers
-        level = declaration.level(LEAVES_PER_PAIR * n_layers * len(groups))
-        calls = [leaf for group in groups for leaf in leaves_of_statistics(statistics, group, declaration, level=level)]
-        leaves = together([call for pair in calls for call in pair])
-        tokens = {group: statistics.pair_counts(group).sum(axis=0) for group in groups}
-        places = [(group, layer) for group in groups for layer in range(1, n_layers + 1)]
-        pairs = tuple(
-            LayerPairCertificate(
-                layer=layer,
-                group=group,
-                n_images=statistics.n_samples,
-                n_tokens=int(tokens[group][layer - 1]),
-                statements=statements_of_leaves(declaration, *leaves[LEAVES_PER_PAIR * i : LEAVES_PER_PAIR * (i + 1)]),
-                population=declaration.population,
-            )
-            for i, (group, layer) in enumerate(places)
-        )
+        return cls(**profile_of_statistics(statistics, groups=groups, **declared))
+
+    @classmethod
+    def from_arrays(
+        cls,
+        states: Sequence[Any],
+        ids: npt.ArrayLike,
+        *,
+        token_groups: npt.ArrayLike | None = None,
+        groups: Sequence[str] | None = None,
+        progress: Callable[[int], None] | None = None,
+        **declared: Any,
+    ) -> ProfileCertificate:
+        """Certify every adjacent pair of arrays of states, one streaming pass per pair.
+
+        Parameters
+        ----------
+        states : sequence of L + 1 arrays of shape (n_tokens, n_features)
+            h_0, h_1, ..., h_L, row by row the same token; may be memory-mapped.
+        ids : array_like of shape (n_tokens,)
+            Image of each row; the order of first appearance is the order of the bets.
+        token_groups : array_like of str, shape (n_tokens,), optional
+            Group of each row; without it all rows are of one group "all".
+        groups : sequence of str, optional
+            Groups to certify; all that occur by default.
+        progress : callable, optional
+            Called with the number of rows just done, for each pair anew.
+        **declared
+            Fields of `redundancy.certifying.Declaration`.
+
+        Raises
+        ------
+        InvalidInputError
+            For shapes or ids that do not match, NaN, zero rows (named), fewer than two images, or a group that
+            some image lacks.
+        """
         return cls(
-            confidence_level=declaration.confidence_level,
-            n_images=statistics.n_samples,
-            pairs=pairs,
-            population=declaration.population,
-            estimand=declaration.estimand,
-            statistics_digest=statistics.digest(),
+            **profile_of_arrays(states, ids, token_groups=token_groups, groups=groups, progress=progress, **declared)
         )
+
+    @classmethod
+    def from_laws(
+        cls, laws: Sequence[npt.ArrayLike] | Mapping[str, Sequence[npt.ArrayLike]], **options: Any
+    ) -> ProfileCertificate:
+        """Everything the theorems say of *known* joints with axes (x_next, x_prev[, z]), one per layer.
+
+        Parameters
+        ----------
+        laws : sequence of array_like, or mapping of group to such a sequence
+        **options
+            As `LayerPairCertificate.from_law`: distances, t, task_values, base, alpha, beta.
+        """
+        return cls(**profile_of_laws(laws, **options))
 
     @property
     def n_sampled(self) -> int:
         """Sampling statements that share the error."""
-        return LEAVES_PER_PAIR * len(self.pairs)
+        return 0 if self.confidence_level is None else LEAVES_PER_PAIR * len(self.pairs)
 
     @property
     def groups(self) -> tuple[str, ...]:
@@ -131,6 +160,37 @@ class ProfileCertificate:
             if (pair.layer, pair.group) == (layer, group):
                 return pair
         raise InvalidInputError(f"need a layer and group of the profile ({self.groups}), got {layer!r} and {group!r}")
+
+    def below(self, threshold: float, *, quantity: str = "mean_distance") -> list[dict[str, Any]]:
+        """Which means are below a threshold, tested by Holm at the joint level: a *set*, with more power.
+
+        Parameters
+        ----------
+        threshold : float
+            Fixed beforehand: in [0, 2] for "mean_distance", in [0, 1] for "tail_prob".
+        quantity : {"mean_distance", "tail_prob"}
+
+        Returns
+        -------
+        list of dict
+            Per pair: layer, group, adjusted_p, and below: whether "the mean is at least `threshold`" is refuted.
+            All refutations are right with probability at least `confidence_level`; this error is one of its
+            own, not shared with that of the simultaneous bounds.
+
+        Raises
+        ------
+        InvalidInputError
+            For a threshold outside its range, another quantity, or a profile of known laws.
+        """
+        leaves = [pair.find("mean.betting_upper", quantity) for pair in self.pairs]
+        if self.confidence_level is None or any(leaf is None for leaf in leaves):
+            raise InvalidInputError(f"need a sampled profile and mean_distance or tail_prob, got {quantity!r}")
+        p_values = [refutation_p_value(leaf, threshold) for leaf in leaves if leaf is not None]
+        verdict = holm(p_values, confidence_level=self.confidence_level)
+        return [
+            {"layer": pair.layer, "group": pair.group, "adjusted_p": p, "below": refuted}
+            for pair, p, refuted in zip(self.pairs, verdict.adjusted, verdict.refuted, strict=True)
+        ]
 
     def recheck(self, statistics: HarvestStatistics | None = None) -> RecheckReport:
         """Recompute every statement, and check the whole: layers, sample sizes, and the sum of the errors.
@@ -160,18 +220,20 @@ class ProfileCertificate:
                 problems.append(f"{group}: need layers 1, 2, ... in order, got {layers}")
         leaves = [s for pair in self.pairs for s in pair.statements if "values" in s.inputs]
         estimands = {str(s.inputs["estimand"]) for s in leaves}
-        if estimands != {self.estimand}:
+        if estimands != (set() if self.confidence_level is None else {self.estimand}):
             problems.append(f"the sampling statements have estimand {sorted(estimands)}, not {self.estimand!r}")
-        level = 1.0 - (1.0 - self.confidence_level) / max(1, self.n_sampled)
+        failures = dict(f for pair in self.pairs for s in pair.statements for f in s.failures)
+        if self.confidence_level is None:
+            return [*problems, "it names no confidence level and has samples"] if failures else problems
+        level = bonferroni(self.confidence_level, self.n_sampled)[0]
         if len(leaves) != self.n_sampled or any(s.inputs["confidence_level"] != level for s in leaves):
             levels = sorted({s.inputs["confidence_level"] for s in leaves})
             problems.append(
                 f"need {self.n_sampled} sampling statements at level {level!r} each for a joint level of "
                 f"{self.confidence_level!r}, got {len(leaves)} at {levels}"
             )
-        failures = dict(f for pair in self.pairs for s in pair.statements for f in s.failures)
         total = math.fsum(failures.values())
-        if total > (1.0 - self.confidence_level) * (1.0 + 1e-9):
+        if total > 1.0 - self.confidence_level:
             problems.append(
                 f"the statements fail with probability up to {total:.6g}, above 1 - {self.confidence_level}"
             )
@@ -182,28 +244,52 @@ class ProfileCertificate:
             return ["the statistics are not the ones that the certificate was made from (their digest differs)"]
         problems = []
         for pair in self.pairs:
-            column = pair.layer - 1
-            stored = pair.statements[0].inputs["values"].values
-            harvested = statistics.distance_sums(pair.group)[:, column]
-            if abs(stored - harvested).max() > 1e-9:
-                problems.append(f"layer {pair.layer} {pair.group}: its distance sums are not those of the statistics")
+            for statement in pair.statements:
+                if "values" not in statement.inputs:
+                    continue
+                harvested = self._harvested(statistics, pair, statement)
+                if any(not np.array_equal(statement.inputs[k].values, v) for k, v in harvested.items()):
+                    problems.append(
+                        f"layer {pair.layer} {pair.group}: the inputs of {statement.quantity} are not those of the "
+                        "statistics"
+                    )
         return problems
+
+    def _harvested(
+        self, statistics: HarvestStatistics, pair: LayerPairCertificate, statement: BoundCertificate
+    ) -> dict[str, npt.NDArray[Any]]:
+        """What the inputs of a sampling statement must be."""
+        if statement.quantity == "mean_distance":
+            values: npt.NDArray[Any] = statistics.distance_sums(pair.group)
+        else:
+            derived = next(s for s in pair.statements if s.theorem == "prop1.sandwich_upper")
+            values = statistics.tail_counts(pair.group, derived.inputs["t"], strict=statement.quantity == "tail_prob")
+        column = pair.layer - 1
+        return {"values": values[:, column], "counts": statistics.pair_counts(pair.group)[:, column]}
 
     def sentence(self) -> str:
         """What is and is not claimed, by the template of theory.md section 4."""
         statements = [s for pair in self.pairs for s in pair.statements]
-        sampling = dict.fromkeys(a.text for s in statements if s.evidence == "C" for a in s.assumptions)
+        firm = "P" if self.confidence_level is None else "C"
+        first = dict.fromkeys(a.text for s in statements if s.evidence == firm for a in s.assumptions)
         conditional = dict.fromkeys(
             a.text for s in statements if s.evidence == "A" and not s.is_vacuous for a in s.assumptions
         )
-        text = (
-            f"With confidence at least {self.confidence_level:g} over the draw of {self.n_images} i.i.d. images from "
-            f"{self.population}, jointly over {self.n_sampled} sampling statements, all bounds labelled C hold; "
-            f"{_MEANS[self.estimand]}. Assumes: {'; '.join(sampling)}."
-        )
-        only = [a for a in conditional if a not in sampling]
+        if self.confidence_level is None:
+            text = f"For the {len(self.pairs)} given laws all bounds labelled P hold."
+        else:
+            text = (
+                f"With confidence at least {self.confidence_level:g} over the draw of {self.n_images} i.i.d. images "
+                f"from {self.population}, jointly over {self.n_sampled} sampling statements, all bounds labelled C "
+                f"hold; {_MEANS[self.estimand]}."
+            )
+        text += f" Assumes: {'; '.join(first)}."
+        only = [a for a in conditional if a not in first]
         if only:
             text += f" Bounds labelled A assume besides: {'; '.join(only)}."
+        notes = [f"layer {p.layer} {p.group}: {note}" for p in self.pairs for note in p.notes]
+        if notes:
+            text += f" Note: {'; '.join(notes)}."
         return f"{text} Says nothing about: {SILENT}."
 
     def summary(self) -> str:
@@ -285,6 +371,6 @@ class ProfileCertificate:
             sentence = body["sentence"]
         except (KeyError, TypeError) as error:
             raise StoreError(f"need a profile certificate of schema {SCHEMA}, got one that lacks {error}") from None
-        if certificate.estimand not in _MEANS or sentence != certificate.sentence():
+        if certificate.estimand not in (*_MEANS, GIVEN_LAW) or sentence != certificate.sentence():
             raise StoreError("the certificate was altered: its sentence is not the one that its statements give")
         return certificate

@@ -21,10 +21,13 @@ from redundancy.statistics import HarvestStatistics
 __all__ = ["certify"]
 
 _BAR_FROM = 200_000_000  # numbers to read before a progress bar is worth its line
+_ARRAYS_ONLY = ("ids", "target", "target_range", "layer", "seed", "base")
+_HARVEST_ONLY = ("groups", "below")
 _FIELDS = ("theorem", "quantity", "lower", "upper", "base", "evidence", "assumptions", "vacuous")
 
 
 def certify(
+    ctx: typer.Context,
     previous: Annotated[str, typer.Argument(help="States before the layer (.npy, .npz, .safetensors), or STATISTICS.")],
     following: Annotated[str | None, typer.Argument(metavar="[NEXT]", help="States after the layer.")] = None,
     ids: Annotated[str | None, typer.Option(help="Image of each row (an array, or text with one id a line).")] = None,
@@ -38,6 +41,9 @@ def certify(
     alpha: Annotated[float, typer.Option(help="Assumed Lipschitz constant in the next state (Theorem 1).")] = 1.0,
     beta: Annotated[float, typer.Option(help="Assumed Lipschitz constant in the previous state (Theorem 1).")] = 1.0,
     confidence: Annotated[float, typer.Option(help="Joint confidence level, in (0, 1).")] = 0.95,
+    below: Annotated[
+        float | None, typer.Option(help="Also test which mean distances are below this, fixed beforehand (Holm).")
+    ] = None,
     population: Annotated[str | None, typer.Option(help="What the images are a sample of, in words.")] = None,
     count_max: Annotated[
         int | None, typer.Option(help="Pool tokens: the most tokens that any image can have.", min=1)
@@ -61,12 +67,12 @@ def certify(
         declared |= {"estimand": "token_pooled", "count_max": count_max}
     certificate: LayerPairCertificate | ProfileCertificate
     if following is None:
-        if ids is not None or target is not None:
-            raise InvalidInputError("need PREV and NEXT with --ids or --target, got one file; give both arrays")
+        _refuse(ctx, _ARRAYS_ONLY, "two arrays, PREV and NEXT", "one file")
         certificate = ProfileCertificate.from_statistics(
             HarvestStatistics.load(previous), groups=tuple(filter(None, groups.split(","))), **declared
         )
     else:
+        _refuse(ctx, _HARVEST_ONLY, "STATISTICS", "two arrays")
         if ids is None:
             raise InvalidInputError(
                 "need --ids, the image of each row: tokens of one image are dependent, so rows cannot be the units"
@@ -88,11 +94,36 @@ def certify(
     if out is not None:
         _write_new(out, certificate.to_json())
     if as_json:
-        typer.echo(json.dumps(_record(certificate), allow_nan=False))
+        typer.echo(json.dumps({**_record(certificate), **_tested(certificate, below)}, allow_nan=False))
     else:
         _show(certificate)
+        if below is not None:
+            typer.echo(_in_words(certificate, below))
         if out is not None:
             typer.echo(f"\nWrote {out}; check it with: skip-it recheck {out}")
+
+
+def _refuse(ctx: typer.Context, names: tuple[str, ...], wanted: str, got: str) -> None:
+    """Refuse options that would have no effect."""
+    given = [name for name in names if (source := ctx.get_parameter_source(name)) and source.name != "DEFAULT"]
+    if given:
+        flags = ", ".join(f"--{name.replace('_', '-')}" for name in given)
+        raise InvalidInputError(f"need {wanted} with {flags}, got {got}; drop the option or give what it is for")
+
+
+def _tested(certificate: LayerPairCertificate | ProfileCertificate, below: float | None) -> dict[str, Any]:
+    if below is None or not isinstance(certificate, ProfileCertificate):
+        return {}
+    return {"below": {"threshold": below, "quantity": "mean_distance", "pairs": certificate.below(below)}}
+
+
+def _in_words(certificate: LayerPairCertificate | ProfileCertificate, below: float) -> str:
+    rows = _tested(certificate, below)["below"]["pairs"]
+    names = ", ".join(f"{row['group']} {row['layer']}" for row in rows if row["below"]) or "none"
+    return (
+        f"Mean distance below {below:g} (Holm over {len(rows)} hypotheses, at a family-wise error of its own of "
+        f"{1.0 - (certificate.confidence_level or 0.0):.3g}): {names}."
+    )
 
 
 def _pairs(certificate: LayerPairCertificate | ProfileCertificate) -> tuple[LayerPairCertificate, ...]:
