@@ -53,7 +53,7 @@ class Settings:
     @classmethod
     def deep(cls, seed: int = 0) -> Settings:
         """Hours, not a minute."""
-        return cls(seed=seed, n_laws=20_000, evaluations=4_000, restarts=30)
+        return cls(seed=seed, n_laws=10_000, evaluations=5_000, restarts=60)
 
 
 @dataclass(frozen=True, slots=True)
