@@ -38,9 +38,6 @@ _MEANS = {
 def problems_of_pair(pair: Mapping[str, Any], sentence: str, arrays: Mapping[str, Any]) -> Problems:
     """What is wrong with a layer pair beside its statements."""
     found = _sample_sizes(pair, arrays, "")
-    if not any(s["failures"] for s in pair["statements"]):
-        known = {"n_images": 0, "n_tokens": 0, "population": "none: the law is given"}
-        found += [(name, f"is {pair[name]!r}, and nothing was sampled") for name, v in known.items() if pair[name] != v]
     expected = _sentence_of_pair(pair)
     if sentence != expected:
         found.append(("sentence", f"is not what the statements say, which is: {expected}"))
@@ -64,25 +61,40 @@ def problems_of_profile(body: Mapping[str, Any]) -> Problems:
             found.append(("pairs", f"layers of {group} are {layers}, need 1, 2, ..."))
     if len({sum(p["group"] == g for p in pairs) for g in {p["group"] for p in pairs}}) > 1:
         found.append(("pairs", "the groups have unequal numbers of layers"))
-    sampled = [s for pair in pairs for s in pair["statements"] if "values" in s["inputs"]]
-    if len(sampled) != _LEAVES * len(pairs):
-        found.append(("pairs", f"need {_LEAVES * len(pairs)} sampling statements, got {len(sampled)}"))
-    single = 1.0 - (1.0 - level) / max(1, _LEAVES * len(pairs))
-    for s in sampled:
-        if s["inputs"]["estimand"] != body["estimand"]:
-            found.append(("estimand", f"is {body['estimand']!r}, a statement has {s['inputs']['estimand']!r}"))
-            break
-        if s["inputs"]["confidence_level"] != single:
-            found.append(("confidence_level", f"{level!r} needs {single!r} for each sampling statement"))
-            break
-    failures = {key: delta for pair in pairs for s in pair["statements"] for key, delta in s["failures"]}
-    if math.fsum(failures.values()) > (1.0 - level) * (1 + 1e-9):
-        found.append(("confidence_level", f"the statements may fail with {math.fsum(failures.values())!r} in all"))
+    found += _known_laws(body) if level is None else _levels(body)
     expected = _sentence_of_profile(body)
     if body["sentence"] != expected:
         found.append(("sentence", f"is not what the statements say, which is: {expected}"))
-    if not _is_digest(body["statistics_digest"]):
+    if body["statistics_digest"] and not _is_digest(body["statistics_digest"]):
         found.append(("statistics_digest", f"is no SHA-256: {body['statistics_digest']!r}"))
+    return found
+
+
+def _known_laws(body: Mapping[str, Any]) -> Problems:
+    """Of given laws nothing is sampled, so there is no level, and no image."""
+    failures = [f for pair in body["pairs"] for s in pair["statements"] for f in s["failures"]]
+    found: Problems = [("confidence_level", "is missing, and some statements may fail")] if failures else []
+    expected = {"estimand": "given_law", "n_images": 0, "statistics_digest": ""}
+    return found + [(name, f"is {body[name]!r} for given laws") for name, v in expected.items() if body[name] != v]
+
+
+def _levels(body: Mapping[str, Any]) -> Problems:
+    """All sampling statements have one level, and fail jointly with 1 - confidence_level, no more and no less."""
+    pairs, level = body["pairs"], body["confidence_level"]
+    found: Problems = []
+    sampled = [s for pair in pairs for s in pair["statements"] if "values" in s["inputs"]]
+    if len(sampled) != _LEAVES * len(pairs):
+        found.append(("pairs", f"need {_LEAVES * len(pairs)} sampling statements, got {len(sampled)}"))
+    estimands = {s["inputs"]["estimand"] for s in sampled}
+    if estimands != {body["estimand"]}:
+        found.append(("estimand", f"is {body['estimand']!r}, the statements have {sorted(estimands)}"))
+    levels = {s["inputs"]["confidence_level"] for s in sampled}
+    shared = (1.0 - level) / max(1, len(sampled))
+    if any(not math.isclose(1.0 - single, shared, rel_tol=1e-9) for single in levels):
+        found.append(("confidence_level", f"{level!r} needs {1.0 - shared!r} for each sampling statement"))
+    failures = {key: delta for pair in pairs for s in pair["statements"] for key, delta in s["failures"]}
+    if math.fsum(failures.values()) > (1.0 - level) * (1 + 1e-12):
+        found.append(("confidence_level", f"the statements may fail with {math.fsum(failures.values())!r} in all"))
     return found
 
 
@@ -91,6 +103,13 @@ def _is_digest(text: Any) -> bool:
 
 
 def _sample_sizes(pair: Mapping[str, Any], arrays: Mapping[str, Any], place: str) -> Problems:
+    if not any(s["failures"] for s in pair["statements"]):
+        known = {"n_images": 0, "n_tokens": 0, "population": "none: the law is given"}
+        return [
+            (place + name, f"is {pair[name]!r}, and nothing was sampled")
+            for name, v in known.items()
+            if pair[name] != v
+        ]
     # The arrays themselves are checked against their hashes; here only the totals count.
     return [
         (f"{place}{name}", f"is {pair[name]}, the sample has {size}")
@@ -163,16 +182,22 @@ def _sentence_of_pair(pair: Mapping[str, Any]) -> str:
 
 
 def _sentence_of_profile(body: Mapping[str, Any]) -> str:
-    statements = [s for pair in body["pairs"] for s in pair["statements"]]
-    sampling = dict.fromkeys(a[1] for s in statements if s["evidence"] == "C" for a in s["assumptions"])
+    pairs, level = body["pairs"], body["confidence_level"]
+    statements = [s for pair in pairs for s in pair["statements"]]
+    firm = dict.fromkeys(a[1] for s in statements if s["evidence"] == "CP"[level is None] for a in s["assumptions"])
     declared = dict.fromkeys(
         a[1] for s in statements if s["evidence"] == "A" and not _vacuous(s) for a in s["assumptions"]
     )
-    text = (
-        f"With confidence at least {body['confidence_level']:g} over the draw of {body['n_images']} i.i.d. images "
-        f"from {body['population']}, jointly over {_LEAVES * len(body['pairs'])} sampling statements, all bounds "
-        f"labelled C hold; {_MEANS.get(body['estimand'], '')}. Assumes: {'; '.join(sampling)}."
-    )
-    only = [a for a in declared if a not in sampling]
+    text = f"For the {len(pairs)} given laws all bounds labelled P hold."
+    if level is not None:
+        text = (
+            f"With confidence at least {level:g} over the draw of {body['n_images']} i.i.d. images from "
+            f"{body['population']}, jointly over {_LEAVES * len(pairs)} sampling statements, all bounds labelled C "
+            f"hold; {_MEANS.get(body['estimand'], '')}."
+        )
+    text += f" Assumes: {'; '.join(firm)}."
+    only = [a for a in declared if a not in firm]
     text += f" Bounds labelled A assume besides: {'; '.join(only)}." if only else ""
+    notes = [f"layer {pair['layer']} {pair['group']}: {note}" for pair in pairs for note in pair["notes"]]
+    text += f" Note: {'; '.join(notes)}." if notes else ""
     return f"{text} {_SILENT}"
