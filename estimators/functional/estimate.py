@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from estimators.folds import ImageFolds, image_folds
 from estimators.functional.certify import certify
-from estimators.functional.features import FourierStates, fourier_states
+from estimators.functional.features import FourierStates, fourier_states, pooled_states
 from estimators.functional.linear import Affine, LinearEngine
 from estimators.functional.result import EstimateWarning, FunctionalRedundancy
 from estimators.functional.rows import RowEngine, regressor
@@ -64,6 +64,7 @@ def functional_redundancy(
     codes: tuple[npt.ArrayLike, npt.ArrayLike] | None = None,
     alpha: float | None = None,
     beta: float | None = None,
+    n_components: int | None = None,
     device: str | None = None,
 ) -> FunctionalRedundancy:
     r"""Estimate and bound :math:`E\|E[Z|X_{next}] - E[Z|X_{prev}]\|^2` for a layer pair.
@@ -99,6 +100,9 @@ def functional_redundancy(
     alpha, beta : float, optional
         Lipschitz constants of E[Z | both layers] in the next and in the previous state, as stated by the user for
         Theorems 1 and 2; estimated from the joint linear probe if both are left out.
+    n_components : int, optional
+        Project both layers on that many principal components of the two pooled (of half of the images) first; the
+        probe class says so. For more features than the images can carry.
     device : str, optional
         A torch device for the products of the ridge probes.
 
@@ -147,11 +151,15 @@ def functional_redundancy(
     split = image_folds(image_ids, n_rows, folds=folds, random_state=random_state)
     smallest, largest = _norm_range(x_prev, x_next)
     prev, after = x_prev, x_next
+    half = np.flatnonzero(split.row_half == 0)
+    if n_components is not None:
+        prev, after = pooled_states(x_prev, x_next, half, n_components=n_components)
     if isinstance(probe, str) and probe == "kernel":
         size = min(MOST_COMPONENTS, max(split.n_images // 10, 4))
-        half = np.flatnonzero(split.row_half == 0)
-        prev, after = fourier_states(x_prev, x_next, half, n_components=size, random_state=random_state)
+        prev, after = fourier_states(prev, after, half, n_components=size, random_state=random_state)
     engine = _engine(prev, after, task, split, probe, estimand, random_state, device)
+    if n_components is not None:
+        engine.probe_class += f" on {n_components} pooled principal components"
 
     scores = score_images(prev, after, task, split, engine, estimand)
     mean = dict(zip(NAMES, scores.mean().tolist(), strict=True))
@@ -185,8 +193,8 @@ def functional_redundancy(
     )
     stated = alpha is not None and beta is not None
     constants = (alpha, beta) if alpha is not None and beta is not None else None
-    # Constants and maps of a kernel probe live in its feature space; those of the theorems are about states.
-    linear = engine if isinstance(engine, LinearEngine) and prev is x_prev else None
+    # Constants of a kernel probe live in its feature space; those of the theorems are about states.
+    linear = engine if isinstance(engine, LinearEngine) and not isinstance(prev, FourierStates) else None
     if constants is None and linear is not None:
         constants = estimated_constants(linear)
     theorems: tuple[BoundCertificate, ...] = ()
@@ -198,7 +206,7 @@ def functional_redundancy(
             stated=stated,
             unit_norm=unit_norm,
             mean_distance=certified.mean_distance,
-            residuals=None if linear is None else linear.between_layers(),
+            residuals=linear.between_layers() if linear is not None and prev is x_prev else None,
             errors=(certified.error_prev, certified.error_next),
             cap=task.cap,
         )
@@ -319,8 +327,7 @@ def _doubts(dof: float | None, split: ImageFolds, engine: LinearEngine | RowEngi
     if dof > MOST_FEATURES * half:
         return [
             f"the probe uses {dof:.0f} effective features on {half:.0f} images of a half, more than a third, and the "
-            f"interval may fall short; project the states to about {max(split.n_images // 20, 1)} principal components "
-            "or take more images"
+            f"interval may fall short; pass n_components={max(split.n_images // 20, 1)} or so, or take more images"
         ]
     return []
 

@@ -224,6 +224,7 @@ def test_few_images_use_the_jackknife_and_design_effects_are_seen():
     assert clustered_error(scores)[0] == pytest.approx(values.std(ddof=1) / math.sqrt(300), rel=1e-9)
 
 
+@pytest.mark.filterwarnings("ignore::estimators.functional.EstimateWarning")
 def test_warns_where_the_interval_is_not_to_be_used_and_only_there():
     x_prev, x_next, z, images = linear(300, 3)
     with warnings.catch_warnings():
@@ -232,7 +233,7 @@ def test_warns_where_the_interval_is_not_to_be_used_and_only_there():
     assert fine.usable
     assert fine.warnings == ()
     wide_prev, wide_next, z, images = linear(60, 3, d=60)
-    with pytest.warns(EstimateWarning, match="principal components"):
+    with pytest.warns(EstimateWarning, match="n_components=3"):
         poor = functional_redundancy(wide_prev, wide_next, z, image_ids=images, target_range=(-99.0, 99.0))
     assert not poor.usable
     with pytest.warns(EstimateWarning, match="upper_limit"):
@@ -258,6 +259,26 @@ def test_other_probes_take_the_same_road():
     linear_class = quiet(x_prev, x_next, z > 0, image_ids=images)
     assert classifier.error_prev < linear_class.error_prev, "probabilities are not linear"
     assert classifier.certified_upper is not None
+
+
+def test_principal_components_make_a_usable_class_of_too_many_features():
+    rng = np.random.default_rng(0)
+    x_prev, x_next, z, images = linear(200, 3)
+    wide = np.linalg.qr(rng.standard_normal((64, 64)))[0][:4]
+    noise = 0.01 * rng.standard_normal((2, 600, 64))
+    layers = 3.0 * x_prev @ wide + noise[0], 3.0 * x_next @ wide + noise[1]
+    full = quiet(*layers, z, image_ids=images)
+    few = quiet(*layers, z, image_ids=images, n_components=6)
+    assert few.usable
+    assert few.n_features == (64, 64)
+    assert few.probe_class == "linear (ridge) on 6 pooled principal components"
+    assert few.effective_dof <= 6
+    assert few.standard_error < full.standard_error
+    assert abs(few.estimate - GAP) < 4 * few.standard_error
+    everything = quiet(*layers, z, image_ids=images, n_components=64)
+    assert everything.estimate == pytest.approx(full.estimate, rel=1e-6), "a rotation changes no ridge probe"
+    with pytest.raises(InvalidInputError, match="one width"):
+        quiet(layers[0], x_next, z, image_ids=images, n_components=2)
 
 
 def test_the_mlp_by_name():
