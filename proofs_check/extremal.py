@@ -217,6 +217,7 @@ _BUILDERS: dict[str, Callable[[], list[Law]]] = {
     "flip at right angles": lambda: [_right_angles(F(1, 3))],
     "star, leaf known": lambda: [table_law([[0, 1], [0, 0], [0, 1], [0, 0]], _STAR, 1)],
     "constant next": lambda: [make({(0, 0, 0): HALF, (0, 1, 1): HALF}, (1,), SIGNS, SIGNS)],
+    "centred": lambda: [make({(0, 0, 0): HALF, (1, 0, 1): HALF}, SIGNS, (0,), SIGNS)],
     "stretched": lambda: [make({(0, 0, 0): HALF, (0, 1, 1): HALF}, (1,), (1, 2), (1, 2))],
     "constant task": lambda: [make({(0, 0, 0): 1}, (1,), (1,))],
     "independent bits": lambda: [make({(i, j, 0): F(1, 4) for i in (0, 1) for j in (0, 1)}, (0, 1), (0, 1))],

@@ -13,7 +13,7 @@ from proofs_check.statements.base import Constants, Statement
 __all__ = ["FUNCTIONAL", "lipschitz_sum", "probe_error", "probe_gap", "truncated"]
 
 _ONE = Fraction(1)
-_FLIPS = ("flip", "flip of one layer", "sign", "constant next")
+_FLIPS = ("flip", "flip of one layer", "sign", "constant next", "centred")
 _CHAINS = ("noisy reading of next", "noisy reading of previous", "chain of signs, task reads next")
 _CHAINS_BACK = ("chain of signs, task reads previous",)
 

@@ -21,7 +21,7 @@ def statement(theorem, part=""):
 
 
 def test_climbs_towards_the_supremum_of_theorem_1():
-    """(alpha + beta)^2 is approached and never reached; the families stop at 0.99."""
+    """(alpha + beta)^2 is approached by flipped signs and never reached by them; the family stops at 0.99."""
     start = family("flip")[0]
     claim = statement("thm1.minkowski")
     before = claim.check(start).ratio
