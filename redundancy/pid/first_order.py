@@ -21,18 +21,30 @@ Array = npt.NDArray[np.float64]
 _RELAXATION = 1.8  # exponent on the multiplicative update: measured 1.6x fewer sweeps than 1, and stable
 
 
-def sweeps(a: Array, b: Array, count: int) -> tuple[Array, Array, Array]:
-    """(L, M, s) after `count` sweeps, without a certificate: a start for the interior point."""
-    s = a.sum(0)[:, None] * b.sum(0)
-    right = np.divide(b, b.sum(0), out=np.zeros_like(b), where=b > 0.0) / b.sum(1)[:, None]
-    left = a
+def sweeps(a: Array, b: Array, count: int) -> tuple[Array, Array, Array] | None:
+    """(log L, log M, s) after `count` gentler sweeps, as a start for the interior point; None if one broke down.
+
+    The logarithms are 0 where the marginal is.
+    """
+    p_x, p_y = np.add.reduce(a, 0), np.add.reduce(b, 0)
+    s = np.multiply.outer(p_x, p_y)
+    right = b / p_y / np.add.reduce(b, 1)[:, None]
     on_a, on_b = a > 0.0, b > 0.0
+    full = bool(on_a.all() and on_b.all())
+    left = a
     with np.errstate(all="ignore"):
         for _ in range(count):
-            left = np.divide(a, right @ s.T, out=np.zeros_like(a), where=on_a)
-            right = np.divide(b, left @ s, out=np.zeros_like(b), where=on_b)
-            s = s * (left.T @ right) ** _RELAXATION
-    return left, right, s
+            fit = right @ s.T
+            left = a / fit if full else np.divide(a, fit, out=np.zeros_like(a), where=on_a)
+            fit = left @ s
+            right = b / fit if full else np.divide(b, fit, out=np.zeros_like(b), where=on_b)
+            ratio = left.T @ right
+            s = s * (ratio * np.sqrt(ratio))
+        lam = np.log(left if full else np.where(on_a, left, 1.0))
+        mu = np.log(right if full else np.where(on_b, right, 1.0))
+    if np.isfinite(s).all() and np.isfinite(lam).all() and np.isfinite(mu).all():
+        return lam, mu, s
+    return None
 
 
 def first_order(

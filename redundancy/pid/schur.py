@@ -58,20 +58,11 @@ class SchurKernel:
 
     def start(self, floor: float) -> tuple[Array, Array, float]:
         """A few first-order sweeps, which cost less than the iteration or two they save; floor 1 starts without."""
-        if floor < 1.0:
-            left, right, s = sweeps(self.a, self.b, _SWEEPS)
-            if (
-                np.isfinite(s).all()
-                and ((left > 0.0) == (self.a > 0.0)).all()
-                and ((right > 0.0) == (self.b > 0.0)).all()
-            ):
-                theta = np.concatenate(
-                    [
-                        np.log(np.where(self.a > 0.0, left, 1.0)).ravel(),
-                        np.log(np.where(self.b > 0.0, right, 1.0)).ravel(),
-                    ]
-                )
-                return theta, np.maximum(self._gather(s), 0.1 * floor * self.weights), 0.1 * FIRST_SLACK
+        warm = sweeps(self.a, self.b, _SWEEPS) if floor < 1.0 else None
+        if warm is not None:
+            lam, mu, s = warm
+            theta = np.concatenate([lam.ravel(), mu.ravel()])
+            return theta, np.maximum(self._gather(s), 0.1 * floor * self.weights), 0.1 * FIRST_SLACK
         lam = np.log(np.where(self.a > 0.0, self.a, 1.0)) - np.log(self.p_x)
         mu = np.log(np.where(self.b > 0.0, self.b, 1.0)) - np.log(self.p_y) - np.log(self.p_t)[:, None]
         theta = np.concatenate([(lam * self.on_a).ravel(), (mu * self.on_b).ravel()])

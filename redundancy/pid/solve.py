@@ -265,9 +265,9 @@ def _solve(
     else:
         goal = nats if reduced.untouched else 0.9 * nats
         state = SolverState(status="iteration limit")
-        for kernel, floor, cap in _attempts(method, reduced.shape):
+        for number, (kernel, floor, cap) in enumerate(_attempts(method, reduced.shape)):
             left = iterations - state.iterations
-            if state.status not in ("stalled", "iteration limit") or (state.iterations and left <= 0):
+            if number and (state.status not in ("stalled", "iteration limit") or left <= 0):
                 break
             again = interior_point(
                 kernel(a, b),
