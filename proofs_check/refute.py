@@ -136,7 +136,7 @@ def _flaws(verdict: Verdict) -> tuple[bool, bool]:
 
 
 def _simpler(law: Law) -> Iterator[Law]:
-    """Laws without an atom, a radius or a task, with equal or rounded masses; extras that depend on them are made anew."""
+    """Laws without an atom, a radius or a task, with equal or rounded masses; what hangs on them is made anew."""
     atoms = sorted(law.masses)
     fixed = {k: v for k, v in law.extra.items() if k not in ("other", "population")}
     if "population" in law.extra or (
