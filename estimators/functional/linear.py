@@ -88,7 +88,7 @@ class LinearEngine:
         device: str | None = None,
     ) -> None:
         self.d = int(x_prev.shape[1])
-        self.split, self.replicas = split, replicas
+        self.split, self.replicas, self.device = split, replicas, device
         width = self.d + int(x_next.shape[1])
         n_folds = split.n_folds
         # Cells are numbered so that fold = cell % n_folds and half = (cell // n_folds) % 2.
@@ -159,7 +159,7 @@ class LinearEngine:
             for k, fold in enumerate(by_fold):
                 training = _select(Moments.total([m for j, m in enumerate(by_fold) if j != k]).centred(), part)
                 scale = _mean_diagonal(training.xx)
-                path = ridge_path(training.xx, training.xz, [p * scale for p in PENALTIES])
+                path = ridge_path(training.xx, training.xz, [p * scale for p in PENALTIES], device=self.device)
                 errors += held_out_error(path, training, _select(fold.centred(), part)) * fold.weight
             penalty = PENALTIES[int(errors.argmin())]
             result.append(self._affine(whole, part, _solve(whole.xx[part, part], penalty, whole.xz[part])))
@@ -210,12 +210,11 @@ class LinearEngine:
             slopes.append(self._best(pairs))
         return (*chosen, *slopes)
 
-    @staticmethod
-    def _best(pairs: Sequence[tuple[Centred, Centred]]) -> float:
+    def _best(self, pairs: Sequence[tuple[Centred, Centred]]) -> float:
         errors = np.zeros(len(PENALTIES))
         for training, testing in pairs:
             scale = _mean_diagonal(training.xx)
-            path = ridge_path(training.xx, training.xz, [p * scale for p in PENALTIES])
+            path = ridge_path(training.xx, training.xz, [p * scale for p in PENALTIES], device=self.device)
             errors += held_out_error(path, training, testing)
         return PENALTIES[int(errors.argmin())]
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from redundancy.errors import InvalidInputError, MissingExtraError
 
-__all__ = ["Centred", "Moments"]
+__all__ = ["Centred", "Moments", "load_torch"]
 
 Array = npt.NDArray[np.float64]
 
@@ -186,7 +186,7 @@ class Moments:
         self.first[d:] += weighted.sum(axis=0)
 
     def _add_on_device(self, x: Any, weighted: Array, w: Array | None) -> Array:
-        torch = _torch()
+        torch = load_torch()
         if self.shift is None:
             raise AssertionError
         wide = {"dtype": torch.float64, "device": self.device}
@@ -227,7 +227,8 @@ def _numpy(values: Any) -> Array:
     return np.asarray(values, dtype=np.float64)
 
 
-def _torch() -> Any:
+def load_torch() -> Any:
+    """The torch module, or a `MissingExtraError` that says how to install it."""
     try:
         import torch
     except ImportError:

@@ -36,7 +36,7 @@ class StreamingRidge(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: 
     cv : int, default=5
         Folds; images never fall into two of them.
     device : str, optional
-        A torch device for the products, as ``"cuda"``; None for numpy.
+        A torch device for products and decompositions, as ``"cuda"``; None for numpy and LAPACK.
     products : {"float64", "float32"}, default="float64"
         See `Moments`.
     random_state : int, default=0
@@ -144,12 +144,12 @@ class StreamingRidge(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: 
         for k, held_out in enumerate(parts):
             training = Moments.total([m for j, m in enumerate(parts) if j != k]).centred()
             scale = self._scale(training.xx)
-            path = ridge_path(training.xx, training.xz, [a * scale for a in grid])
+            path = ridge_path(training.xx, training.xz, [a * scale for a in grid], device=self.device)
             errors += held_out_error(path, training, held_out.centred()) / len(parts)
         everything = Moments.total(parts).centred()
         self.cv_errors_ = errors
         self.alpha_ = grid[int(errors.argmin())] * self._scale(everything.xx)
-        weights = ridge_path(everything.xx, everything.xz, [self.alpha_])[0]
+        weights = ridge_path(everything.xx, everything.xz, [self.alpha_], device=self.device)[0]
         offset = intercept_of(weights, everything)
         self._coef = weights[:, 0] if self._vector else weights.T
         self._intercept = offset[0] if self._vector else offset

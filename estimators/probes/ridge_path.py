@@ -8,14 +8,14 @@ import numpy as np
 import numpy.typing as npt
 from scipy.linalg import eigh, lapack
 
-from estimators.probes.moments import Centred
+from estimators.probes.moments import Centred, load_torch
 
 __all__ = ["degrees_of_freedom", "held_out_error", "intercept_of", "ridge_path"]
 
 Array = npt.NDArray[np.float64]
 
 
-def ridge_path(xx: Array, xz: Array, alphas: Sequence[float]) -> Array:
+def ridge_path(xx: Array, xz: Array, alphas: Sequence[float], *, device: str | None = None) -> Array:
     r"""Solve :math:`(S + \alpha I) W = C` for every alpha.
 
     Parameters
@@ -26,6 +26,8 @@ def ridge_path(xx: Array, xz: Array, alphas: Sequence[float]) -> Array:
         C.
     alphas : sequence of float
         Positive.
+    device : str, optional
+        A torch device, which takes the eigendecomposition; None for LAPACK.
 
     Returns
     -------
@@ -37,6 +39,8 @@ def ridge_path(xx: Array, xz: Array, alphas: Sequence[float]) -> Array:
     every alpha then costs O(d q) for ``T + alpha I`` and one product with Q. Where that matrix is not positive
     definite in floating point, the eigendecomposition takes over with negative eigenvalues read as 0.
     """
+    if device is not None:
+        return _by_eigen_on_device(xx, xz, alphas, device)
     d, q = xz.shape
     if d < 3:
         return _by_eigen(xx, xz, alphas)
@@ -99,3 +103,12 @@ def _by_eigen(xx: Array, xz: Array, alphas: Sequence[float]) -> Array:
     values = np.maximum(values, 0.0)
     rotated = vectors.T @ xz
     return np.stack([vectors @ (rotated / (values + alpha)[:, None]) for alpha in alphas])
+
+
+def _by_eigen_on_device(xx: Array, xz: Array, alphas: Sequence[float], device: str) -> Array:
+    torch = load_torch()
+    values, vectors = torch.linalg.eigh(torch.as_tensor(xx, dtype=torch.float64, device=device))
+    rotated = vectors.T @ torch.as_tensor(xz, dtype=torch.float64, device=device)
+    penalties = torch.as_tensor(list(alphas), dtype=torch.float64, device=device)
+    shrunk = rotated[None] / (values.clamp(min=0.0)[None, :, None] + penalties[:, None, None])
+    return np.asarray((vectors @ shrunk).cpu().numpy(), dtype=np.float64)
