@@ -32,17 +32,23 @@ _TEXT = (".txt", ".csv", ".tsv")
 
 
 class BFloat16Array:
-    """bfloat16 values, which numpy has no type for: slices are float32, exactly."""
+    """bfloat16 values, which numpy has no type for: slices are float32, exactly.
+
+    Parameters
+    ----------
+    bits : ndarray of uint16
+        The upper halves of the float32 values.
+    """
 
     def __init__(self, bits: npt.NDArray[np.uint16]) -> None:
-        self._bits = bits
+        self.bits = bits
         self.shape, self.ndim, self.dtype = bits.shape, bits.ndim, np.dtype(np.float32)
 
     def __len__(self) -> int:
-        return len(self._bits)
+        return len(self.bits)
 
     def __getitem__(self, key: Any) -> npt.NDArray[np.float32]:
-        return (np.asarray(self._bits[key]).astype(np.uint32) << 16).view(np.float32)
+        return (np.asarray(self.bits[key]).astype(np.uint32) << 16).view(np.float32)
 
 
 def open_array(place: str | os.PathLike[str]) -> Any:

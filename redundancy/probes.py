@@ -6,7 +6,7 @@ gives a wide bound, never a wrong one. Better probes live in the `estimators` pa
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +20,7 @@ from redundancy.certificate import BoundCertificate
 from redundancy.certifying import Leaf
 from redundancy.concentration.betting import betting_lower, betting_upper
 from redundancy.errors import InvalidInputError
+from redundancy.mapped import Pages
 from redundancy.streaming import ImageIndex
 
 __all__ = ["ProbeLeaves", "probe_leaves", "probe_statements"]
@@ -28,7 +29,7 @@ Array = npt.NDArray[np.float64]
 
 _MOST_FEATURES = 512  # wider states are projected at random first: a probe may be anything
 _RIDGE = 1e-3  # of the mean eigenvalue of the second-moment matrix
-_BLOCK = 4096  # rows at a time
+_BLOCK = 1 << 21  # numbers at a time: 16 MiB in float64
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -110,8 +111,8 @@ def probe_leaves(
     mixing = None if width <= _MOST_FEATURES else rng.standard_normal((width, _MOST_FEATURES)) / np.sqrt(width)
     probes = [_fit(x, fit_rows, task, mixing) for x in (x_prev, x_next)]
     sums = np.zeros((3, n_images))
-    for start in range(0, len(test_rows), _BLOCK):
-        rows = test_rows[start : start + _BLOCK]
+    pages = [Pages(x) for x in (x_prev, x_next)]
+    for rows in _blocks(test_rows, width):
         z = task.rows(rows)
         prev, after = (
             task.project(_features(x, rows, mixing) @ weights + offset)
@@ -120,6 +121,8 @@ def probe_leaves(
         for total, difference in zip(sums, (z - prev, z - after, after - prev), strict=True):
             squares = np.minimum((difference**2).sum(axis=1), task.squared_diameter)
             total += np.bincount(index.rows[rows], weights=squares, minlength=n_images)
+        for read in pages:
+            read.release()
     held_out = ~training
     common = {
         "counts": index.counts[held_out],
@@ -180,6 +183,11 @@ def _read_task(target: npt.ArrayLike, n_rows: int, target_range: tuple[float, fl
     return _Task(vectors, False, vectors.shape[1], (float(target_range[0]), float(target_range[1])))
 
 
+def _blocks(rows: npt.NDArray[np.intp], width: int) -> Iterator[npt.NDArray[np.intp]]:
+    step = max(1, _BLOCK // width)
+    return (rows[start : start + step] for start in range(0, len(rows), step))
+
+
 def _features(x: Any, rows: npt.NDArray[np.intp], mixing: Array | None) -> Array:
     states = np.asarray(x[rows], dtype=np.float64)
     return states if mixing is None else states @ mixing
@@ -191,13 +199,14 @@ def _fit(x: Any, rows: npt.NDArray[np.intp], task: _Task, mixing: Array | None) 
     second = np.zeros((n_features, n_features))
     cross = np.zeros((n_features, task.n_dims))
     mean_x, mean_z = np.zeros(n_features), np.zeros(task.n_dims)
-    for start in range(0, len(rows), _BLOCK):
-        part = rows[start : start + _BLOCK]
+    pages = Pages(x)
+    for part in _blocks(rows, x.shape[1]):
         features, z = _features(x, part, mixing), task.rows(part)
         second += features.T @ features
         cross += features.T @ z
         mean_x += features.sum(axis=0)
         mean_z += z.sum(axis=0)
+        pages.release()
     n = len(rows)
     mean_x, mean_z = mean_x / n, mean_z / n
     covariance = second / n - np.outer(mean_x, mean_x)

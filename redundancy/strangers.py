@@ -8,11 +8,13 @@ import numpy as np
 import numpy.typing as npt
 
 from redundancy.distances import cosine_distance
+from redundancy.mapped import Pages
 from redundancy.streaming import ImageIndex
 
 __all__ = ["stranger_fractions"]
 
 _DRAWS = 16  # token pairs per pair of images; any number is unbiased
+_EVERY = 64  # pairs of images after which the pages of memory-mapped states are given back
 
 
 def stranger_fractions(x_prev: Any, x_next: Any, index: ImageIndex, *, t: float, seed: int) -> npt.NDArray[np.float64]:
@@ -45,7 +47,11 @@ def stranger_fractions(x_prev: Any, x_next: Any, index: ImageIndex, *, t: float,
         draws = (rng.random((half, _DRAWS)) * counts[chosen, None]).astype(np.intp)
         picks.append(members[starts[chosen, None] + draws])
     shares = np.empty(half)
+    pages = [Pages(x) for x in (x_prev, x_next)]
     for i in range(half):
         rho = cosine_distance(x_next[picks[0][i]], x_prev[picks[1][i]])
         shares[i] = np.mean(rho <= t)
+        if i % _EVERY == _EVERY - 1:
+            for read in pages:
+                read.release()
     return shares

@@ -16,13 +16,17 @@ from redundancy._statistics_schema import default_edges
 from redundancy._validate import check_real
 from redundancy.distances import COSINE_RANGE, cosine_distance
 from redundancy.errors import InvalidInputError
+from redundancy.mapped import Pages
 
 __all__ = ["ImageIndex", "PairSums", "index_images", "pair_sums"]
 
 Array = npt.NDArray[np.float64]
 
 _BUFFER = 1 << 21  # bytes of one float64 buffer: near enough to the core, and few enough calls
-_TASK_ROWS = 4096  # rows per task; sums are added in the order of tasks, so the result does not depend on threads
+_TASK = (
+    1 << 22
+)  # numbers of one array per task; sums are added in the order of tasks, so the result does not depend on threads
+_MOST_ROWS = 1 << 14  # rows per task, for narrow states
 _MOST_THREADS = 4
 _SAFE, _UNSAFE = 1e-150, 1e150  # rows with squared norms outside are computed again, scaled
 _NAMED = 5  # rows named in an error
@@ -121,7 +125,7 @@ def pair_sums(
     Notes
     -----
     Products are accumulated in float64. Extra memory: below 5 MiB for each of at most four threads, and 16 bytes
-    a row.
+    a row; pages of read-only maps are given back as they are read.
 
     Examples
     --------
@@ -132,6 +136,7 @@ def pair_sums(
     (('a', 'b'), [1.0, 0.0], [1, 0])
     """
     n_rows, n_features = _check_pair(x_prev, x_next)
+    pages = [Pages(x) for x in (x_prev, x_next)]
     # Slices of numpy.memmap cost microseconds each; a plain view of the same memory does not.
     x_prev, x_next = (np.asarray(x) if isinstance(x, np.ndarray) else x for x in (x_prev, x_next))
     levels = tuple(check_real(t, "threshold", lower=0.0, upper=COSINE_RANGE) for t in thresholds)
@@ -149,6 +154,8 @@ def pair_sums(
             closed[:, k] += np.bincount(rows[rho >= t], minlength=n_images)
         bins = np.searchsorted(inner, rho, side="right") + (rho > 0.0)
         histogram += np.bincount(bins, minlength=len(histogram))
+        for read in pages:
+            read.release(start, start + len(rho))
         if progress is not None:
             progress(len(rho))
     return PairSums(index, sums, strict, closed, levels, histogram, edges)
@@ -168,11 +175,12 @@ def _check_pair(x_prev: Any, x_next: Any) -> tuple[int, int]:
 
 def _distances(x_prev: Any, x_next: Any, n_rows: int, n_features: int) -> Iterator[tuple[int, Array]]:
     """Distances of all rows, a block at a time in order; blocks are computed ahead by a few threads."""
-    starts = range(0, n_rows, _TASK_ROWS)
+    size = max(1, min(_MOST_ROWS, _TASK // n_features))
+    starts = range(0, n_rows, size)
     threads = max(1, min(_MOST_THREADS, os.cpu_count() or 1, len(starts)))
 
     def task(start: int) -> Array:
-        return _block(x_prev, x_next, start, min(start + _TASK_ROWS, n_rows), n_features)
+        return _block(x_prev, x_next, start, min(start + size, n_rows), n_features)
 
     with ThreadPoolExecutor(threads) as pool:
         ahead: deque[tuple[int, Future[Array]]] = deque()
