@@ -12,6 +12,7 @@ from proofs_check.recheck.record import Claim, Inputs, Refused, entropy_terms, l
 
 __all__ = ["RULES"]
 
+_ULP = Fraction(1, 2**52)
 _FINITE = ("finite_support", "both layers are coded in one finite alphabet of the size given", "declared")
 
 
@@ -57,9 +58,10 @@ def _scale(p: Fraction) -> int:
 
 def _divergence(tail: tuple[Fraction, Fraction], ball: tuple[Fraction, Fraction]) -> Real:
     """Least d(1 - P || q) over a box: 0 if it meets 1 - P = q, else at the corner next to that line."""
-    if 1 - tail[1] > ball[1]:
+    # Closer than floats can tell 1 - P from q counts as equal: the divergence is then 0 to rounding, and 0 is safe.
+    if 1 - tail[1] > ball[1] + _ULP:
         p, q = tail[1], ball[1]
-    elif 1 - tail[0] < ball[0]:
+    elif 1 - tail[0] < ball[0] - _ULP:
         p, q = tail[0], ball[0]
     else:
         return Fraction(0)
