@@ -106,15 +106,15 @@ def table(records):
         wall = " against ".join(f"{statistics.median(times):.1f}" for times in r["wall"].values())
         same = (
             "not searched, RidgeCV extrapolated from one"
-            if r["one_penalty"]
+            if r.get("one_penalty")
             else "yes"
             if r["alpha"][0] == r["alpha"][1]
             else f"no: {r['alpha']}"
         )
-        asked = ASKED.get((r["d"], r["n"]))
+        asked = f"{ASKED[r['d'], r['n']]:g}" if (r["d"], r["n"]) in ASKED else ""
         lines.append(
             f"| {r['d']} | {r['n']:,} | {r['dtype']} | {s['ours']} | {s['RidgeCV']} | "
-            f"{r['ratio']:.1f} | {asked:g} | {wall} | {same} | {r['difference']:.1e} | {r['state_mib']:.0f} | "
+            f"{r['ratio']:.1f} | {asked} | {wall} | {same} | {r['difference']:.1e} | {r['state_mib']:.0f} | "
             f"{r['load']:.1f} | {r['date']} |"
         )
     return "\n".join(lines)
@@ -126,9 +126,10 @@ def main():
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--one-penalty", action="store_true", help="extrapolate RidgeCV from one of the nine penalties")
     parser.add_argument("--dtype", default="float64")
+    parser.add_argument("--records", type=Path, nargs="*", default=[], help="JSON lines of earlier runs, to print too")
     parser.add_argument("--out", type=Path, default=Path("docs/benchmarks/ridge.md"))
     options = parser.parse_args()
-    records = []
+    records = [json.loads(line) for path in options.records for line in path.read_text().splitlines()]
     for size in options.sizes:
         d, n = (int(part) for part in size.split("x"))
         records.append(run(d, n, options.repeats, options.dtype, options.one_penalty))

@@ -8,6 +8,8 @@ import warnings
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from sklearn.linear_model import LinearRegression, LogisticRegression
 
 from estimators.folds import image_folds
@@ -132,6 +134,34 @@ def test_labels_strings_one_hot_and_distributions_are_one_task():
         "one-hot labels",
         "probability vectors",
     ]
+
+
+def test_ranges_of_tasks():
+    labels = np.array([0, 1, 2, 1])
+    assert read_task(labels, 4).squared_diameter == 2.0
+    assert read_task(labels, 4).cap == 1.0, "classes that the sample lacks"
+    assert read_task(labels, 4, n_classes=4).cap == pytest.approx(0.75, rel=1e-12)
+    box = read_task(np.array([[0.0, 1.0], [1.0, 0.5]]), 2, target_range=(-1.0, 3.0))
+    assert box.squared_diameter == pytest.approx(2 * 4.0**2, rel=1e-12)
+    assert box.cap == pytest.approx(2 * 2.0**2, rel=1e-12)
+    assert read_task(np.array([0.5, 1.5]), 2).cap is None
+    assert read_task(np.array([[1, 0], [0, 1]]), 2).kind == "one_hot"
+    assert read_task(np.array([[0.25, 0.75], [0.5, 0.5]]), 2).kind == "distribution"
+    assert read_task(np.array([[0.25, 0.75], [0.5, 0.5]]), 2, target_range=(0.0, 1.0)).kind == "vector"
+
+
+@settings(deadline=None, max_examples=50)
+@given(numbers=st.lists(st.lists(st.integers(-8, 8), min_size=3, max_size=3), min_size=1, max_size=4))
+def test_projection_lands_on_the_simplex_and_never_moves_away_from_it(numbers):
+    points = np.array(numbers) / 4.0
+    landed = read_task(np.array([0, 1, 2]), 3).project(points)
+    np.testing.assert_allclose(landed.sum(axis=1), 1.0, rtol=1e-12)
+    assert (landed >= 0.0).all()
+    for corner in np.eye(3):
+        before, after = (((p - corner) ** 2).sum(axis=1) for p in (points, landed))
+        assert (after <= before + 1e-12).all()
+    # Nearest point: the residual makes no acute angle with the way to any corner.
+    assert all(((points - landed) * (corner - landed)).sum(axis=1).max() <= 1e-12 for corner in np.eye(3))
 
 
 def test_estimands_differ_when_images_differ_in_size():
