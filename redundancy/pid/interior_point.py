@@ -146,18 +146,17 @@ def _iterate(
     log_s = kernel.set_point(theta)
     z = np.maximum(-log_s, slack)
     reach = np.sqrt(weights)  # what a cell that breaks its constraint may cost the lower bound
-    total_weight = float(weights.sum())
+    shares = weights / float(weights.sum())
     stalled, checked_at = 0, math.inf
     for iteration in range(max_iterations + 1):
         state.iterations = iteration
         products = s * z
         gap = float(np.add.reduce(products))
         over = kernel.apply(s)
-        residual = c - over
         late = time.perf_counter() > deadline
         ready = gap < 0.7 * tolerance and gap < 0.5 * checked_at
         if ready and gap > 1e-3 * tolerance:
-            ready = float(np.add.reduce(np.abs(residual))) < 4.0 * tolerance  # else the certificate cannot pass yet
+            ready = float(np.add.reduce(np.abs(c - over))) < 4.0 * tolerance  # else the certificate cannot pass yet
         last = iteration == max_iterations or late
         if ready or last or not math.isfinite(gap) or (iteration >= 25 and iteration % 5 == 0):
             if not math.isfinite(gap):
@@ -175,7 +174,7 @@ def _iterate(
         if last:
             state.status = "time limit" if late else "iteration limit"
             break
-        slack_residual = -(log_s + z)
+        off = log_s + z  # >= 0: how far each slack is above what the multipliers have
         zi = 1.0 / z
         ratio = s * zi
         diagonal = _damped(over, c)
@@ -185,49 +184,56 @@ def _iterate(
             break
 
         # Predictor: the plain Newton direction, which tells how much centring the step needs. With
-        # w = dz / z it has ds = -s (1 + w), so everything about it follows from w.
-        known = ratio * slack_residual
-        w = (slack_residual - kernel.solve(c + kernel.apply(known))[1]) * zi
-        primal = 1.0 / max(1.0 + float(np.maximum.reduce(w)), 1.0)
-        dual = 1.0 / max(-float(np.minimum.reduce(w)), 1.0)
+        # w = -dz / z it has ds = -s (1 - w), so everything about it follows from w.
+        known = ratio * off
+        w = (off + kernel.solve(c - kernel.apply(known))[1]) * zi
+        primal = 1.0 / max(1.0 - float(np.minimum.reduce(w)), 1.0)
+        dual = 1.0 / max(float(np.maximum.reduce(w)), 1.0)
         turned = products * w
         first, second = float(np.add.reduce(turned)), float(turned @ w)
-        affine = (1.0 - primal) * gap + (dual * (1.0 - primal) - primal) * first - primal * dual * second
+        affine = (1.0 - primal) * gap - (dual * (1.0 - primal) - primal) * first - primal * dual * second
         # Complementarity must not outrun the slacks: far off the constraints, small s z leads into a corner.
-        lag = float(s @ np.abs(slack_residual))
+        lag = float(s @ off)
         if float(np.maximum.reduce(log_s)) > 0.0:
             lag += 0.1 * float(reach @ np.maximum(log_s, 0.0))
         sigma = min(max((affine / gap) ** 3, _LAG * lag / gap, 1e-4), 0.9) if math.isfinite(affine) else 0.9
 
-        target = ((sigma * gap / total_weight) * weights + turned + turned * w) * zi
-        d, change, lift = kernel.solve(c + kernel.apply(known - target))
-        ds = target - s - known + lift
+        centre = (sigma * gap) * shares
+        target = centre - turned
+        turned *= w
+        target += turned
+        target *= zi
+        target += known
+        d, change, lift = kernel.solve(c - kernel.apply(target))
+        ds = target - s + lift
+        dz = -(off + change)
         for _ in range(kernel.correctors):
             # Once more with the second-order term of the step just found, if that makes the step longer.
-            again = ((sigma * gap / total_weight) * weights - ds * (slack_residual - change)) * zi
-            d2, change2, lift = kernel.solve(c + kernel.apply(known - again))
-            ds2 = again - s - known + lift
-            if _blocking(ds2, s, slack_residual - change2, zi) > _blocking(ds, s, slack_residual - change, zi):
-                d, change, ds = d2, change2, ds2
+            target = (centre - ds * dz) * zi + known
+            d2, change2, lift = kernel.solve(c - kernel.apply(target))
+            ds2, dz2 = target - s + lift, -(off + change2)
+            if _blocking(ds2, s, dz2, zi) > _blocking(ds, s, dz, zi):
+                d, change, ds, dz = d2, change2, ds2, dz2
         largest = float(np.maximum.reduce(np.abs(d)))
         if gap < _REFINE_BELOW and float(np.maximum.reduce(ratio)) * largest > _AMPLIFIED * tolerance:
             # s / z amplifies rounding in d; ds is an unknown of its own here, so the marginals come out right.
-            off = float(np.add.reduce(np.abs(residual)))
+            residual = c - over
+            goal = 1e-2 * max(float(np.add.reduce(np.abs(residual))), tolerance)
             for _ in range(_REFINEMENTS):
                 error = residual - kernel.marginal_change(d, s, ds - s * change) - (diagonal - over) * d
                 size = float(np.add.reduce(np.abs(error)))
-                if size < 1e-2 * off or size < 1e-2 * tolerance or not math.isfinite(size):
+                if size < goal or not math.isfinite(size):
                     break
                 more, turn, lift = kernel.solve(error)
                 d, change, ds = d + more, change + turn, ds + lift
+            dz = -(off + change)
             largest = float(np.maximum.reduce(np.abs(d)))
-        dz = slack_residual - change
-        longest = -1.0 / min(_blocking(ds, s, dz, zi), -_TO_BOUNDARY)
-        step = (_TO_BOUNDARY if gap > _NEAR else _TO_BOUNDARY_NEAR) * min(1.0, longest)
         if not math.isfinite(largest):
             state.offer(a, b, *kernel.unpack(theta, s), relative_error)
             state.status = "stalled"
             break
+        longest = -1.0 / min(_blocking(ds, s, dz, zi), -_TO_BOUNDARY)
+        step = (_TO_BOUNDARY if gap > _NEAR else _TO_BOUNDARY_NEAR) * min(1.0, longest)
         if largest > cap:  # one by one: shortening the whole step would stop all for the sake of one
             d = np.clip(d, -cap, cap)
         theta = theta + step * d
