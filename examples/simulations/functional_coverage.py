@@ -36,11 +36,11 @@ BEGIN, END = "<!-- tables -->", "<!-- end of tables -->"
 # (images, rows of an image, features, repeats, ICCs)
 CASES = (
     (400, 5, 20, 200, (0.0, 0.3)),
-    (400, 5, 50, 200, (0.0, 0.3)),
-    (100, 5, 6, 100, (0.0, 0.3)),
-    (1500, 1, 150, 40, (0.0,)),
-    (400, 5, 100, 40, (0.0, 0.3)),
-    (400, 5, 400, 2, (0.0, 0.3)),
+    (400, 5, 50, 100, (0.0, 0.3)),
+    (100, 5, 6, 60, (0.0, 0.3)),
+    (1500, 1, 150, 20, (0.0,)),
+    (400, 5, 100, 20, (0.0, 0.3)),
+    (400, 5, 400, 1, (0.0, 0.3)),
     (400, 5, 1000, 1, (0.3,)),
 )
 CERTIFIED = ((200, 5, 10, 500), (1000, 2, 10, 200))
@@ -212,10 +212,10 @@ def main():
     if options.cache is not None and options.cache.exists():
         done = {tuple(key): value for key, value in map(json.loads, options.cache.read_text().splitlines())}
 
-    def once(function, *case):
-        key = (function.__name__, *case)
-        if key not in done:
-            done[key] = function(*case)
+    def once(function, kind, n_images, tokens, d, repeats, icc):
+        key = (function.__name__, kind, n_images, tokens, d, icc)
+        if key not in done or done[key]["repeats"] < repeats:
+            done[key] = function(kind, n_images, tokens, d, repeats, icc)
             if options.cache is not None:
                 with options.cache.open("a") as file:
                     file.write(json.dumps([key, done[key]]) + "\n")
@@ -233,10 +233,14 @@ def main():
                 row = once(coverage, kind, n_images, tokens, d, max(1, round(options.scale * repeats)), icc)
                 print(f"{kind} icc {icc} images {n_images} d {d}: {row['interval']:.3f} {verdict(row)}", flush=True)
                 rows.append(row)
-    text = options.out.read_text()
+                write(options.out, rows, losses)
+
+
+def write(out, rows, losses):
+    """Put the tables between the marks of the page."""
+    text = out.read_text()
     head, tail = text.split(BEGIN)[0], text.split(END)[1]
-    tables = page(rows, losses)
-    options.out.write_text(f"{head}{BEGIN}\n\n{tables}\n\n{END}{tail}")
+    out.write_text(f"{head}{BEGIN}\n\n{page(rows, losses)}\n\n{END}{tail}")
 
 
 if __name__ == "__main__":
