@@ -116,6 +116,11 @@ class Harvester:
         with torch.inference_mode():
             return accumulator.finish(ids), output
 
+    def empty(self) -> HarvestStatistics:
+        """Statistics of no sample: what a batch gives in which no sample could be read."""
+        shift = {} if self._shift is None else {"shift": self._shift.cpu().numpy()}
+        return HarvestStatistics(self.spec, arrays=shift)
+
     def model_inputs(self, batch: Mapping[str, Any], *, full_logits: bool = True) -> dict[str, Any]:
         """Arguments of the forward pass: the batch without our own keys, on the device, no cache."""
         inputs = {name: value for name, value in batch.items() if name not in _OWN_KEYS}

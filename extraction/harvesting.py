@@ -19,7 +19,7 @@ from extraction.selfcheck import check_first_batch, pilot_shift
 from redundancy.errors import InvalidInputError
 from redundancy.statistics import HarvestStatistics, StatisticsSpec, default_edges
 
-__all__ = ["harvest"]
+__all__ = ["harvest", "make_harvester"]
 
 _SPECIAL_NAMES = ("bos_token_id", "eos_token_id", "pad_token_id")
 
@@ -116,6 +116,61 @@ def harvest(
         first = next(batches)
     except StopIteration:
         raise InvalidInputError("need at least one sample to harvest, got none; check the data") from None
+    harvester = make_harvester(
+        model,
+        adapter,
+        first,
+        processor=processor,
+        name=name,
+        revision=revision,
+        thresholds=thresholds,
+        pairing=pairing,
+        answer=answer,
+        matrix=matrix,
+        attention=attention,
+        shift=shift,
+        special_ids=special_ids,
+        self_check=self_check,
+    )
+    parts = []
+    for batch in _with_progress(itertools.chain([first], batches), data, progress):
+        if harvester.spec.answer_position == "generated":
+            batch = append_generated(harvester, batch)
+        statistics, output = harvester.step(batch, full_logits=on_batch is not None)
+        parts.append(statistics)
+        if on_batch is not None:
+            on_batch(batch, output)
+    return HarvestStatistics.merge_all(parts)
+
+
+def make_harvester(
+    model: nn.Module,
+    adapter: Adapter,
+    first: Mapping[str, Any],
+    *,
+    processor: Any = None,
+    name: str | None = None,
+    revision: str = "",
+    thresholds: tuple[float, ...] = (0.05,),
+    pairing: str = "io",
+    answer: str = "last_prompt",
+    matrix: bool = True,
+    attention: bool = True,
+    shift: str | Shift | None = "pilot",
+    special_ids: tuple[int, ...] | None = None,
+    self_check: bool = True,
+) -> Harvester:
+    """Declare a run, check the model on its first batch, and fix the means of the centred distance.
+
+    Parameters
+    ----------
+    model, processor, name, revision, thresholds, pairing, answer, matrix, attention, shift, special_ids, self_check
+        As in `harvest`.
+    adapter : Adapter
+        Where the layers and vision tokens are.
+    first : mapping
+        First batch of model inputs.
+    """
     spec = StatisticsSpec(
         model=name or str(getattr(model.config, "name_or_path", "") or type(model).__name__),
         model_type=adapter.model_type,
@@ -138,15 +193,7 @@ def harvest(
         check_first_batch(harvester, first)
     if isinstance(shift, str):
         harvester = Harvester(model, adapter, spec, special_ids=ids, shift=pilot_shift(harvester, first))
-    parts = []
-    for batch in _with_progress(itertools.chain([first], batches), data, progress):
-        if spec.answer_position == "generated":
-            batch = append_generated(harvester, batch)
-        statistics, output = harvester.step(batch, full_logits=on_batch is not None)
-        parts.append(statistics)
-        if on_batch is not None:
-            on_batch(batch, output)
-    return HarvestStatistics.merge_all(parts)
+    return harvester
 
 
 def _batches(

@@ -1,0 +1,138 @@
+"""`skip-it harvest` and `skip-it merge`: long harvests in folders, shards and their union."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from extraction.cli_support import EMBEDDED, Batch, need_extras, read_input, say
+from redundancy.errors import InvalidInputError, StoreError
+from redundancy.statistics import HarvestStatistics
+
+if TYPE_CHECKING:
+    from extraction.run import HarvestRun
+
+__all__ = ["harvest", "merge"]
+
+_FEW = 5
+
+
+def harvest(
+    model: Annotated[str, typer.Argument(help=f"Folder of a Hugging Face image-text-to-text model, or {EMBEDDED!r}.")],
+    out: Annotated[Path, typer.Option(help="Folder of the run; new, or with --resume that of the same run.")],
+    data: Annotated[
+        Path | None, typer.Option(help=f"JSONL of {{image, question, answer}}; not needed for {EMBEDDED!r}.")
+    ] = None,
+    shard: Annotated[str, typer.Option(help="i/n: only part i of n, by a hash of the sample ids; i from 0.")] = "0/1",
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run.")] = False,
+    until: Annotated[
+        str | None,
+        typer.Option(help='Stop as soon as this is decided, as "D_vision[3] < 0.05" or "P_vision[3](0.05) > 0.1".'),
+    ] = None,
+    confidence: Annotated[float, typer.Option(help="Confidence of that decision, whenever it comes.")] = 0.95,
+    batch_size: Batch = 8,
+    limit: Annotated[int | None, typer.Option(help="Use the first N samples only.", min=1)] = None,
+    matrix: Annotated[bool, typer.Option("--matrix/--no-matrix", help="Distances between all pairs of depths.")] = True,
+    attention: Annotated[
+        bool, typer.Option("--attention/--no-attention", help="Attention mass on vision tokens (VAR).")
+    ] = True,
+    dtype: Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.")] = "auto",
+    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, mps, or auto to spread over all GPUs.")] = "cpu",
+    allow_download: Annotated[bool, typer.Option(help="Let the model come from a hub; off means local only.")] = False,
+    trust_remote_code: Annotated[bool, typer.Option(help="Run code that the model folder brings.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
+) -> None:
+    """Harvest redundancy statistics into a folder that survives interruption; samples that fail are recorded.
+
+    Example: skip-it harvest ./llava --data vqa.jsonl --out run --shard 0/4 --until "D_vision[3] < 0.05"
+    """
+    need_extras("torch", "transformers")
+    part = _shard(shard)
+    loaded, processor, samples, name = read_input(
+        model,
+        data,
+        limit=limit,
+        dtype=dtype,
+        device=device,
+        allow_download=allow_download,
+        trust_remote_code=trust_remote_code,
+    )
+    from extraction.run import harvest_to
+
+    try:
+        run = harvest_to(
+            loaded,
+            samples,
+            out,
+            processor=processor,
+            batch_size=batch_size,
+            shard=part,
+            resume=resume,
+            until=until,
+            confidence_level=confidence,
+            name=Path(model).name or model,
+            matrix=matrix,
+            attention=attention,
+        )
+    except KeyboardInterrupt:
+        say(f"\nInterrupted. What is done is in {out}; go on with --resume.")
+        raise typer.Exit(130) from None
+    if as_json:
+        say((out / "summary.json").read_text(encoding="utf-8"))
+    else:
+        _say_run(run, out, name, confidence)
+
+
+def merge(
+    sources: Annotated[list[Path], typer.Argument(help="Folders of harvests, or statistics files.")],
+    out: Annotated[Path, typer.Option(help="File for the merged statistics; must not exist yet.")],
+) -> None:
+    """Merge the statistics of shards into one file, as if one run had seen all samples.
+
+    Example: skip-it merge run0 run1 run2 run3 --out statistics.safetensors
+    """
+    if out.exists():
+        raise InvalidInputError(f"need an output file that does not exist yet, {out} does; choose another --out")
+    states = []
+    for source in sources:
+        file = source / "statistics.safetensors" if source.is_dir() else source
+        if source.is_dir() and not file.is_file():
+            raise StoreError(f"need a finished harvest, {source} has no statistics.safetensors; run it with --resume")
+        states.append(HarvestStatistics.load(file))
+    merged = HarvestStatistics.merge_all(states)
+    merged.save(out)
+    say(f"Wrote {out}: {merged.n_samples} samples of {len(states)} files, {merged.spec.n_layers} layers.")
+
+
+def _shard(text: str) -> tuple[int, int]:
+    match = re.fullmatch(r"(\d+)/(\d+)", text)
+    if match is None or int(match[1]) >= int(match[2]):
+        raise InvalidInputError(f"need a shard as i/n with 0 <= i < n, got {text!r}")
+    return int(match[1]), int(match[2])
+
+
+def _say_run(run: HarvestRun, out: Path, name: str, confidence: float) -> None:
+    left = f", {run.n_left} not needed" if run.n_left else ""
+    say(f"{name}: {run.statistics.n_samples} samples harvested, {len(run.faults)} left out with a reason{left}.")
+    for fault in run.faults[:_FEW]:
+        say(f"  {fault.sample_id}: {fault.reason}")
+    if len(run.faults) > _FEW:
+        say(f"  and {len(run.faults) - _FEW} more in {out / 'faults.jsonl'}")
+    if run.decision is not None:
+        say(_verdict(run.decision, confidence))
+    say(f"Wrote {out / 'statistics.safetensors'}; certify it with: skip-it certify {out / 'statistics.safetensors'}")
+
+
+def _verdict(decision: dict[str, Any], confidence: float) -> str:
+    span = f"[{decision['lower']:.4g}, {decision['upper']:.4g}]"
+    n = decision["n_images"]
+    if decision["answer"] is None:
+        return f"Not decided after {n} images: {decision['question']} is open, the mean is in {span}."
+    word = "true" if decision["answer"] else "false"
+    return (
+        f"Decided after {n} images: {decision['question']} is {word}; the mean over the population is in {span}, "
+        f"with confidence {confidence:g} at whatever moment one stops."
+    )

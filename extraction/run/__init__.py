@@ -1,0 +1,7 @@
+"""Harvests that survive interruption, run in shards, and stop as soon as a question is decided."""
+
+from extraction.run.folder import HarvestFolder
+from extraction.run.loop import HarvestRun, harvest_to
+from extraction.run.question import Question
+
+__all__ = ["HarvestFolder", "HarvestRun", "Question", "harvest_to"]
