@@ -39,28 +39,31 @@ def table(shape, seed=0):
     return np.random.default_rng(seed).dirichlet(np.ones(np.prod(shape))).reshape(shape)
 
 
-def timed(call):
-    start = time.perf_counter()
-    value = call()
-    return time.perf_counter() - start, value
+def timed(call, calls=1):
+    """CPU seconds a call and the value: every side runs on one thread, and CPU time does not count the neighbours."""
+    start = time.process_time()
+    for _ in range(calls):
+        value = call()
+    return (time.process_time() - start) / calls, value
 
 
 def compare(shape, repeats, tolerance, dit):
-    """Interleaved repeats on one table; medians."""
+    """Interleaved repeats on one table, short blocks of calls where a call is short; medians."""
+    calls = 5 if np.prod(shape) <= 1000 else 1
     joint = table(shape)
     ours = broja(joint, tolerance=tolerance, throw=False)
     row = {"shape": shape, "method": ours.method, "gap": ours.gap, "iterations": ours.iterations, "peers": {}}
-    calls = dict(broja_peers.PEERS)
+    peers = dict(broja_peers.PEERS)
     if dit:
-        calls["dit"] = broja_peers.solve_dit
-    seconds = {"ours": []} | {name: [] for name in calls}
+        peers["dit"] = broja_peers.solve_dit
+    seconds = {"ours": []} | {name: [] for name in peers}
     lower = union_lower_bound(joint, *ours.multipliers) if ours.multipliers else None
     for _ in range(repeats):
         for name in seconds:
             if name == "ours":
-                spent, _ = timed(lambda: broja(joint, tolerance=tolerance, throw=False))
+                spent, _ = timed(lambda: broja(joint, tolerance=tolerance, throw=False), calls)
             else:
-                spent, (answer, status) = timed(lambda name=name: calls[name](joint))
+                spent, (answer, status) = timed(lambda name=name: peers[name](joint), 1 if name == "dit" else calls)
                 peer = row["peers"].setdefault(name, {"status": status})
                 if name == "dit":
                     peer["error"] = max(0.0, answer - ours.unique_x.upper, ours.unique_x.lower - answer)
@@ -150,6 +153,34 @@ def first_order(limit):
     return row
 
 
+def floor(shape, repeats=200):
+    """What of one call is LAPACK alone, at the sizes and the number of factorisations and solves of that call."""
+    from scipy.linalg.blas import dsyrk
+    from scipy.linalg.lapack import dpotrf, dpotrs
+
+    joint = table(shape)
+    result = broja(joint, tolerance=PEER_GAP)
+    t, x, y = shape
+    n = t * (x + y) if result.method == "dense" else t * min(x, y)
+    rng = np.random.default_rng(0)
+    root = rng.normal(size=(t * max(x, y), n))
+    matrix = np.asfortranarray(root.T @ root + n * np.eye(n))
+    factor, _ = dpotrf(matrix, lower=1)
+    right = rng.normal(size=n)
+    spent = {
+        "factorisation": timed(lambda: dpotrf(matrix, lower=1), repeats)[0],
+        "solve": timed(lambda: dpotrs(factor, right, lower=1), repeats)[0],
+        "array_call": timed(lambda: np.add(right, right), 20 * repeats)[0],
+        "total": min(timed(lambda: broja(joint, tolerance=PEER_GAP))[0] for _ in range(repeats // 4)),
+    }
+    if result.method == "schur":
+        spent["factorisation"] += timed(lambda: dsyrk(1.0, root, trans=1, lower=1), repeats)[0]
+    row = {"shape": shape, "method": result.method, "iterations": result.iterations, "matrix": n} | spent
+    row["lapack_share"] = result.iterations * (spent["factorisation"] + 2.0 * spent["solve"]) / spent["total"]
+    print(json.dumps(row), flush=True)
+    return row
+
+
 def plot(report, folder):
     import matplotlib
 
@@ -200,6 +231,7 @@ def main():
         report["peers"].append(compare((10, 100, 100), 1, PEER_GAP, dit=False))
     report["batch"] = batch(2_000 if options.quick else 10_000)
     report["binary"] = binary(1_000_000)
+    report["floor"] = [floor(shape) for shape in SMALL[1:]]
     report["crossover"] = crossover(5 if options.quick else 15)
     if not options.quick:
         report["growth"] = growth(5)

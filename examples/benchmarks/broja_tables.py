@@ -16,8 +16,9 @@ def seconds(value):
 def render(report):
     versions = ", ".join(f"{name} {version}" for name, version in report["versions"].items())
     lines = [
-        f"{report['date']}, {report['machine']}, one thread; {versions}. Medians, repeats interleaved; the machine had",
-        "other work, so ratios mean more than times. Rerun: `python examples/benchmarks/broja.py`.",
+        f"{report['date']}, {report['machine']}, one thread; {versions}. CPU seconds, medians of interleaved",
+        "repeats; the machine had other work, so ratios mean more than times. Rerun:",
+        "`python examples/benchmarks/broja.py`, then `python examples/benchmarks/broja_tables.py`.",
         "",
         "Peer time divided by ours, on the same random table; in brackets the certified error of what the peer",
         "returned, bits. BROJA_2PID is dit's port (the package is not on the index); ECOS and Clarabel solve a leaner",
@@ -42,6 +43,13 @@ def render(report):
         method = row.get("method", "first_order")
         lines.append(
             f"| {shape} | {method} | {seconds(row['seconds'])} | {row['iterations']} | {row['gap']:.1e} | {one} |"
+        )
+    lines += ["", "| T x X x Y | matrix | steps | one call | LAPACK alone | one numpy call |", "| --- " * 6 + "|"]
+    for row in report["floor"]:
+        shape = "x".join(map(str, row["shape"]))
+        lines.append(
+            f"| {shape} | {row['method']}, {row['matrix']} | {row['iterations']} | {seconds(row['total'])} | "
+            f"{100 * row['lapack_share']:.0f} % | {row['array_call'] * 1e6:.2g} us |"
         )
     batch, binary, first = report["batch"], report["binary"], report["first_order"]
     lines += [
