@@ -107,7 +107,7 @@ class StreamingRidge(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: 
     def partial_fit(self, X: Any, y: Any, groups: Any = None, folds: Any = None) -> StreamingRidge:
         """Add a block of rows; the fold of an image depends on its name alone, so blocks may split images.
 
-        Coefficients are computed when they are asked for. `groups` or `folds` is needed.
+        Coefficients are computed when they are asked for. Without `groups` every row is an image of its own.
         """
         if groups is None and folds is None:
             # Row numbers of a block name nothing: continue the count, every row an image of its own.
