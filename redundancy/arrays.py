@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import math
 import os
+import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -89,7 +91,7 @@ def open_array(place: str | os.PathLike[str]) -> Any:
             return np.array(path.read_text(encoding="utf-8").split("\n")[: _lines(path)])
     except OSError as error:
         raise StoreError(f"need a readable array file, {path} gives: {error.strerror or error}") from error
-    except (ValueError, EOFError) as error:
+    except (ValueError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
         if isinstance(error, InvalidInputError):
             raise
         raise StoreError(f"need an intact array file without pickled objects, {path} gives: {error}") from error

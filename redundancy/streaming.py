@@ -207,9 +207,10 @@ def _block(x_prev: Any, x_next: Any, start: int, stop: int, n_features: int) -> 
         x, y, out = x_buffer[: high - low], y_buffer[: high - low], slice(low - start, high - start)
         x[...] = x_prev[low:high]
         y[...] = x_next[low:high]
-        _dots(x, x, xx[out])
-        _dots(y, y, yy[out])
-        _dots(x, y, xy[out])
+        with np.errstate(invalid="ignore", over="ignore", under="ignore"):  # such rows are looked at below
+            _dots(x, x, xx[out])
+            _dots(y, y, yy[out])
+            _dots(x, y, xy[out])
     with np.errstate(invalid="ignore", divide="ignore", over="ignore", under="ignore"):
         # Equal rows give a quotient of exactly 1; rounding elsewhere may leave [0, 2] by an ulp or two.
         rho = np.clip(1.0 - xy / np.sqrt(xx * yy), 0.0, COSINE_RANGE)
