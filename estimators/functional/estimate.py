@@ -137,7 +137,7 @@ def functional_redundancy(
     >>> images = np.repeat(np.arange(300), 4)
     >>> x = rng.standard_normal((1200, 3))
     >>> z = x[:, 0] + 0.5 * x[:, 1]  # the next layer loses the second coordinate, worth 0.25
-    >>> result = functional_redundancy(x, x[:, [0, 2]], z, image_ids=images)
+    >>> result = functional_redundancy(x, x[:, [0, 2]], z, image_ids=images, target_range=(-9.0, 9.0))
     >>> bool(abs(result.estimate - 0.25) < 0.05), 0.25 in result.interval
     (True, True)
     """

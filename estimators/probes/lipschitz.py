@@ -19,6 +19,8 @@ from redundancy.interval import round_up
 
 __all__ = ["gaussian_kernel_upper", "product_upper", "random_features_upper", "softmax_upper", "spectral_norm"]
 
+_EPSILON = float(np.finfo(float).eps)
+
 
 def spectral_norm(weights: npt.ArrayLike) -> float:
     """Largest singular value: the exact Lipschitz constant of ``x -> x W``, up to rounding (rounded up).
@@ -30,7 +32,7 @@ def spectral_norm(weights: npt.ArrayLike) -> float:
     """
     matrix = check_rows(weights, "weights")
     # Backward error of the singular values: a small multiple of the unit roundoff times the largest.
-    return round_up(float(svdvals(matrix)[0]) * (1.0 + 4.0 * max(matrix.shape) * np.finfo(float).eps))
+    return round_up(float(svdvals(matrix)[0]) * (1.0 + 4.0 * max(matrix.shape) * _EPSILON))
 
 
 def product_upper(layers: Sequence[npt.ArrayLike]) -> float:
@@ -70,7 +72,7 @@ def gaussian_kernel_upper(coefficients: npt.ArrayLike, kernel: npt.ArrayLike, *,
     a, k = check_rows(coefficients, "coefficients"), check_rows(kernel, "kernel")
     s = check_real(bandwidth, "bandwidth", lower=0.0, open_ends=True)
     gram = a.T @ k @ a
-    slack = 8.0 * np.finfo(float).eps * len(k) * float(np.abs(a).sum(axis=0).max()) ** 2
+    slack = 8.0 * _EPSILON * len(k) * float(np.abs(a).sum(axis=0).max()) ** 2
     top = float(np.linalg.eigvalsh(0.5 * (gram + gram.T))[-1]) + slack
     return round_up(math.sqrt(max(top, 0.0)) / s)
 
