@@ -196,7 +196,7 @@ def scan_layers(
             bar.update(1)
     return LayerScan(
         model=str(store.spec["model"]),
-        group=store.group or "",
+        group=store.group or "+".join(store.spec["groups"]),
         task=target,
         pairs=tuple(sorted(found, key=lambda pair: (pair.next, pair.prev))),
         confidence_level=level,

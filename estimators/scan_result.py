@@ -162,7 +162,7 @@ class LayerScan:
     def summary(self) -> str:
         """A table for a terminal: what is estimated, what is certified, and Theorems 1 and 2 beside."""
         lines = [
-            f"{self.model}, {self.group or 'all'} tokens, task {self.task}: {self.n_tokens} tokens of {self.n_images} "
+            f"{self.model}, {self.group} tokens, task {self.task}: {self.n_tokens} tokens of {self.n_images} "
             f"images ({self.n_fit_images} others fitted the codebooks)",
             "Functional redundancy [E] with interval per pair; bounds [C] hold jointly over all pairs at "
             f"{self.confidence_level:g}; theorems with estimated constants [E].",
@@ -192,8 +192,9 @@ class LayerScan:
         unit = next((p.entropy.base for p in self.pairs if p.entropy is not None), 2.0)
         lines += [
             "",
-            "V: vacuous, no more than the trivial range, and no evidence against redundancy. !: the interval is not "
-            f"usable, see the warnings. Entropies to base {unit:g}. {NOT_CLAIMED}",
+            "V: vacuous, no more than the trivial range, and no evidence against redundancy.",
+            "!: the interval is not usable, see the warnings (--json).",
+            f"Entropies to base {unit:g}. {NOT_CLAIMED}",
         ]
         return "\n".join(lines)
 
@@ -212,6 +213,12 @@ def plot_scan(scan: LayerScan, *, ax: Axes | None = None) -> Axes:
     Axes
     """
     ax = style.new_axes(ax, width=style.DOUBLE_COLUMN * 0.66, height=2.8)
+    with style.style_context():
+        _draw(scan, ax)
+    return ax
+
+
+def _draw(scan: LayerScan, ax: Axes) -> None:
     looks = {"adjacent": ("blue", "o"), "entry": ("vermillion", "s"), "exit": ("green", "^")}
     titles = {"adjacent": "adjacent (l-1, l)", "entry": "late entry (0, l)", "exit": "vision exit (l, L)"}
     for shift, (kind, (color, marker)) in enumerate(looks.items()):
@@ -226,13 +233,12 @@ def plot_scan(scan: LayerScan, *, ax: Axes | None = None) -> Axes:
             ax.plot([place, place], [lower, upper], color=shade, linewidth=1.0)
         ax.plot(x, y, marker=marker, color=shade, linewidth=1.0, label=titles[kind])
         bounds = [pair.functional.certified_upper for pair in found if pair.functional]
-        high = [math.nan if bound is None else bound.interval.upper for bound in bounds]
+        high = [math.nan if bound is None or bound.is_vacuous else bound.interval.upper for bound in bounds]
         ax.plot(x, high, marker=marker, markerfacecolor="none", linestyle=":", linewidth=0.8, color=shade)
     style.polish(ax)
     style.layer_axis(ax, [pair.next for pair in scan.pairs] + [pair.prev for pair in scan.pairs], "layer l")
-    ax.set_ylabel("functional gap (dotted: certified)")
+    ax.set_ylabel("functional gap\n(hollow: certified, where not vacuous)")
     style.legend_above(ax, columns=3)
-    return ax
 
 
 def _end(certificate: BoundCertificate | None, end: str) -> float | None:
