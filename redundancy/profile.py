@@ -222,7 +222,8 @@ class ProfileCertificate:
         estimands = {str(s.inputs["estimand"]) for s in leaves}
         if estimands != (set() if self.confidence_level is None else {self.estimand}):
             problems.append(f"the sampling statements have estimand {sorted(estimands)}, not {self.estimand!r}")
-        failures = dict(f for pair in self.pairs for s in pair.statements for f in s.failures)
+        # Pair by pair: two layers with equal samples are two statements, though their inputs have one key.
+        failures = [d for p in self.pairs for d in dict(f for s in p.statements for f in s.failures).values()]
         if self.confidence_level is None:
             return [*problems, "it names no confidence level and has samples"] if failures else problems
         level = bonferroni(self.confidence_level, self.n_sampled)[0]
@@ -232,7 +233,7 @@ class ProfileCertificate:
                 f"need {self.n_sampled} sampling statements at level {level!r} each for a joint level of "
                 f"{self.confidence_level!r}, got {len(leaves)} at {levels}"
             )
-        total = math.fsum(failures.values())
+        total = math.fsum(failures)
         if total > 1.0 - self.confidence_level:
             problems.append(
                 f"the statements fail with probability up to {total:.6g}, above 1 - {self.confidence_level}"
