@@ -74,7 +74,7 @@ def test_james_stein_by_hand():
     assert point.james_stein([6, 2], 2) == pytest.approx(entropy(p), abs=1e-12)
 
 
-@pytest.mark.parametrize("n", [(3, 1), (5, 5)])
+@pytest.mark.parametrize("n", [(3, 1)])
 def test_nsb_by_double_integration(n):
     """Two symbols: the posterior mean of the entropy by quadrature over beta and the mass itself."""
 

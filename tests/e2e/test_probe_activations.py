@@ -1,0 +1,24 @@
+"""The example that stores activations of the embedded model and scans them, on a handful of samples."""
+
+import importlib.util
+import re
+from pathlib import Path
+
+from estimators.store import ActivationStore
+
+EXAMPLE = next(p for p in Path(__file__).parents if (p / "pyproject.toml").is_file()) / "examples/probe_activations.py"
+
+
+def test_the_example_prints_every_pair(tmp_path, capsys):
+    spec = importlib.util.spec_from_file_location("probe_activations", EXAMPLE)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    module.main(str(tmp_path / "store"), "24")
+    text = capsys.readouterr().out
+    assert text.startswith("the store needs")
+    rows = re.findall(r"^ *\((\d+), (\d+)\) +(-?[\d.]+) \[(-?[\d.]+), (-?[\d.]+)\]", text, re.MULTILINE)
+    store = ActivationStore(tmp_path / "store")
+    assert [(int(a), int(b)) for a, b, *_ in rows] == [(d, d + 1) for d in range(store.n_layers)]
+    assert all(float(low) <= float(value) <= float(high) for *_, value, low, high in rows)
+    assert len(store.sample_ids) == 24
+    assert len(EXAMPLE.read_text().splitlines()) <= 31
