@@ -91,14 +91,15 @@ def certify(
                 progress=progress,
                 **declared,
             )
+    tested = _tested(certificate, below)
     if out is not None:
         _write_new(out, certificate.to_json())
     if as_json:
-        typer.echo(json.dumps({**_record(certificate), **_tested(certificate, below)}, allow_nan=False))
+        typer.echo(json.dumps({**_record(certificate), **tested}, allow_nan=False))
     else:
         _show(certificate)
-        if below is not None:
-            typer.echo(_in_words(certificate, below))
+        if tested:
+            typer.echo(_in_words(certificate, tested["below"]))
         if out is not None:
             typer.echo(f"\nWrote {out}; check it with: skip-it recheck {out}")
 
@@ -117,12 +118,12 @@ def _tested(certificate: LayerPairCertificate | ProfileCertificate, below: float
     return {"below": {"threshold": below, "quantity": "mean_distance", "pairs": certificate.below(below)}}
 
 
-def _in_words(certificate: LayerPairCertificate | ProfileCertificate, below: float) -> str:
-    rows = _tested(certificate, below)["below"]["pairs"]
+def _in_words(certificate: LayerPairCertificate | ProfileCertificate, tested: dict[str, Any]) -> str:
+    rows = tested["pairs"]
     names = ", ".join(f"{row['group']} {row['layer']}" for row in rows if row["below"]) or "none"
     return (
-        f"Mean distance below {below:g} (Holm over {len(rows)} hypotheses, at a family-wise error of its own of "
-        f"{1.0 - (certificate.confidence_level or 0.0):.3g}): {names}."
+        f"Mean distance below {tested['threshold']:g} (Holm over {len(rows)} hypotheses, at a family-wise "
+        f"error of its own of {1.0 - (certificate.confidence_level or 0.0):.3g}): {names}."
     )
 
 
