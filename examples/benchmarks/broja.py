@@ -192,11 +192,11 @@ def plot(report, folder):
     cells = [np.prod(r["shape"]) for r in report["crossover"]]
     for method, colour, marker in (("dense", "#0072B2", "o"), ("schur", "#D55E00", "s")):
         axes.loglog(cells, [r[method] * 1e3 for r in report["crossover"]], color=colour, marker=marker, label=method)
-    axes.set(xlabel="cells T x X x Y", ylabel="time, ms", title="Dense and Schur kernels, certified gap 1e-9 bits")
+    axes.set(xlabel="cells T x X x Y", ylabel="CPU time, ms", title="Dense and Schur kernels, certified gap 1e-9 bits")
     axes.legend()
     figure.savefig(folder / "broja_crossover.svg", metadata={"Date": None})
     plt.close(figure)
-    figure, axes = plt.subplots(figsize=(5.0, 3.3), layout="constrained")
+    figure, axes = plt.subplots(figsize=(5.0, 3.8), layout="constrained")
     rows = report["growth"]
     cells = [np.prod(r["shape"]) for r in rows]
     axes.loglog(cells, [r["seconds"] for r in rows], "o", color="#0072B2", label="broja")
@@ -208,8 +208,8 @@ def plot(report, folder):
     ):
         found = [(np.prod(r["shape"]), r["peers"][name]["seconds"]) for r in report["peers"] if name in r["peers"]]
         axes.loglog(*(zip(*found, strict=True) if found else ([], [])), marker, color=colour, label=name)
-    axes.set(xlabel="cells T x X x Y", ylabel="time, s", title="Time against size")
-    axes.legend()
+    axes.set(xlabel="cells T x X x Y", ylabel="CPU time, s", title="Time against size")
+    figure.legend(loc="outside lower center", ncols=3)
     figure.savefig(folder / "broja_growth.svg", metadata={"Date": None})
     plt.close(figure)
 

@@ -192,6 +192,16 @@ def test_a_time_limit_is_kept_and_honest():
         assert early.gap > GAP
 
 
+@pytest.mark.parametrize("tolerance", [1e-17, 1e-6])
+@pytest.mark.parametrize("method", ["dense", "schur"])
+def test_converged_means_within_the_tolerance(method, tolerance):
+    """Also after restarts, which an unreachable tolerance forces."""
+    for table in (near_copy(0, (3, 3), 1e-9), spread(0, (3, 4, 4), 30)):
+        result = broja(table, method=method, tolerance=tolerance, max_iterations=90, throw=False)
+        assert result.converged == (result.gap <= tolerance)
+        assert result.recheck().ok
+
+
 def test_the_method_follows_the_size():
     assert choose_method((2, 10**6, 10**6)) == "closed_form"
     assert choose_method((3, 4, 4)) == "dense"
