@@ -97,8 +97,8 @@ def run(d, n, repeats, dtype, one_penalty=False):
 def table(records):
     """The runs as a markdown table."""
     lines = [
-        "| d | N | dtype | runs | ours, s | RidgeCV, s | RidgeCV / ours | asked | wall, s | same penalty | difference | "
-        "state, MiB | load | date |",
+        "| d | N | dtype | runs | ours, s | RidgeCV, s | RidgeCV / ours | asked | wall, s | same penalty | "
+        "difference | state, MiB | load | date |",
         "| --: | --: | --- | --: | --: | --: | --: | --: | --: | --- | --: | --: | --: | --- |",
     ]
     for r in records:
