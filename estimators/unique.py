@@ -139,8 +139,7 @@ def unique_information_estimate(
 
     Examples
     --------
-    >>> rng = np.random.default_rng(0)
-    >>> z = np.repeat(rng.integers(2, size=300), 4)
+    >>> z = np.repeat(np.arange(300) % 2, 4)
     >>> pair = CodedPair.of(z, z, np.repeat(np.arange(300), 4), n_codes=2)
     >>> estimate = unique_information_estimate(pair, z, n_bootstrap=20)
     >>> round(estimate.atoms["redundant"], 2), round(estimate.atoms["unique_next"], 6)
