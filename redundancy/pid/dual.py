@@ -22,6 +22,7 @@ __all__ = ["coupling", "dual_bound", "entropy_continuity", "primal_bound", "roun
 
 Array = npt.NDArray[np.float64]
 _SPREAD = 600.0  # multipliers this far below the largest act as zero weight; clipping keeps the exponentials normal
+_TINY = 1e-300
 _BLOCK = 4_000_000  # cells of the coupling held at once
 
 
@@ -140,13 +141,12 @@ def round_to_marginals(q: Array, a: Array, b: Array) -> Array:
     missing_b = np.maximum(b - np.add.reduce(q, -2), 0.0)
     mass = np.maximum(np.add.reduce(missing_a, -1), np.add.reduce(missing_b, -1))[..., None]
     # Two quotients, not a product first: the product of two tiny masses would underflow.
-    share = np.divide(missing_b, mass, out=np.zeros_like(b), where=mass > 0.0)
-    q += missing_a[..., :, None] * share[..., None, :]
+    q += missing_a[..., :, None] * (missing_b / np.maximum(mass, _TINY))[..., None, :]
     return np.asarray(q)
 
 
 def _at_most_one(wanted: Array, have: Array) -> Array:
-    return np.minimum(1.0, np.divide(wanted, have, out=np.ones_like(wanted), where=have > 0.0))
+    return np.minimum(wanted / np.maximum(have, _TINY), 1.0)
 
 
 def primal_bound(

@@ -165,6 +165,12 @@ def presolve(problem: PairMarginals, *, tolerance: float) -> ReducedProblem:
     afterwards, so neither step can make an interval wrong, only wider.
     """
     floor = 1e-5 * min(tolerance, 1e-6) / (problem.a.size + problem.b.size)
+    if min(float(problem.a.min()), float(problem.b.min())) > floor and (
+        _distinct(problem.a, problem.p_x) and _distinct(problem.b, problem.p_y)
+    ):
+        t, x, y = problem.shape
+        whole = {"rows": np.arange(t), "columns_x": np.arange(x), "columns_y": np.arange(y)}
+        return ReducedProblem(a=problem.a, b=problem.b, untouched=True, **whole)
     a, keep_a = _trim(problem.a, floor)
     b, keep_b = _trim(problem.b, floor)
     untouched = keep_a and keep_b
@@ -193,11 +199,8 @@ def _merge(law: Array) -> tuple[Index, Array]:
     alive = totals > 0.0
     with np.errstate(invalid="ignore", divide="ignore"):
         posterior = law / totals
-    if bool(alive.all()):
-        # Equal posteriors project to equal numbers; if no two agree there is nothing to merge.
-        shadows = np.sort(np.resize(_MIX, len(law)) @ posterior)
-        if n == 1 or bool((np.diff(shadows) > 1e-12).all()):
-            return np.arange(n, dtype=np.intp), law
+    if bool(alive.all()) and _distinct(law, totals):
+        return np.arange(n, dtype=np.intp), law
     # Posteriors that differ by rounding only land in one bucket; neighbours split by a bucket edge are
     # merely not merged, which costs time and no accuracy.
     scaled = np.rint(np.where(alive, posterior, -1.0) * 2.0**46).astype(np.int64)
@@ -210,6 +213,13 @@ def _merge(law: Array) -> tuple[Index, Array]:
     merged = np.zeros((law.shape[0], len(used)))
     np.add.at(merged.T, columns[alive], law[:, alive].T)
     return columns, merged
+
+
+def _distinct(law: Array, totals: Array) -> bool:
+    """Whether no two columns have one posterior: equal posteriors project to equal numbers."""
+    shadows = (np.resize(_MIX, len(law)) if len(law) > len(_MIX) else _MIX[: len(law)]) @ (law / totals)
+    shadows.sort()
+    return len(shadows) == 1 or float((shadows[1:] - shadows[:-1]).min()) > 1e-12
 
 
 # A fixed direction for the quick test that no two columns agree; a coincidence only costs the exact test.
