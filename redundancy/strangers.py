@@ -14,7 +14,7 @@ from redundancy.streaming import ImageIndex
 __all__ = ["stranger_fractions"]
 
 _DRAWS = 16  # token pairs per pair of images; any number is unbiased
-_EVERY = 64  # pairs of images after which the pages of memory-mapped states are given back
+_EVERY = 8  # pairs of images after which the pages of memory-mapped states are given back
 
 
 def stranger_fractions(x_prev: Any, x_next: Any, index: ImageIndex, *, t: float, seed: int) -> npt.NDArray[np.float64]:

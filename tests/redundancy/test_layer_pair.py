@@ -23,6 +23,8 @@ from redundancy.distances import pairwise_cosine_distance
 from redundancy.errors import InvalidInputError, SkipItError, StoreError
 from redundancy.layer_pair import LayerPairCertificate
 from redundancy.statistics_numpy import statistics_from_states
+from redundancy.strangers import stranger_fractions
+from redundancy.streaming import index_images
 
 L = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("theory_laws.py"))))
 ROUNDED_LAW = 1e-9  # masses of 1/k are rounded to floats; entropies move by less
@@ -382,3 +384,31 @@ def test_codes_hold_the_truth_and_bound_both_entropies():
     assert certificate.best_upper("mismatch_prob") > 1.0 - np.trace(joint)
     assert truth < certificate.best_upper("conditional_entropy") < 2.0
     assert certificate.recheck().ok
+
+
+# ------------------------------------------------------------------ pairs of different images
+
+
+def test_strangers_are_tokens_of_different_images_drawn_evenly():
+    """Images far from one another are never close; the mean share is that of independent copies."""
+    own = np.repeat(np.eye(40), 3, axis=0)
+    assert (
+        stranger_fractions(own, own, index_images(np.repeat(np.arange(40), 3), 120), t=0.05, seed=0).tolist()
+        == [0.0] * 20
+    )
+    rng = np.random.default_rng(8)
+    after, before = sample(rng, 200, 4)
+    index = index_images(np.repeat(np.arange(200), 4), 800)
+    shares = [stranger_fractions(POOL[before], POOL[after], index, t=0.25, seed=seed) for seed in range(30)]
+    close = pairwise_cosine_distance(POOL) <= 0.25
+    first, second = (np.bincount(codes, minlength=4) / 800 for codes in (after, before))
+    assert np.concatenate(shares).mean() == pytest.approx(first @ close @ second, abs=0.02)
+
+
+def test_images_of_unequal_size_weigh_alike_among_strangers():
+    """Half of the images have nine tokens; drawing rows evenly would count them nine times."""
+    counts = np.tile([1, 9], 100)
+    points = np.repeat(np.tile(np.eye(2), (100, 1)), counts, axis=0)  # small images at e1, large ones at e2
+    index = index_images(np.repeat(np.arange(200), counts), 1000)
+    shares = [stranger_fractions(points, points, index, t=0.05, seed=seed).mean() for seed in range(20)]
+    assert np.mean(shares) == pytest.approx(0.5 * 99 / 99.5, abs=0.03)  # 0.82 if rows counted alike

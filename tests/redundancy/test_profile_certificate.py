@@ -5,6 +5,9 @@ from __future__ import annotations
 import copy
 import json
 import math
+import runpy
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -19,6 +22,7 @@ from redundancy.profile import ProfileCertificate
 from redundancy.statistics import HarvestStatistics
 from redundancy.statistics_numpy import statistics_from_states
 
+LAWS = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("sampling_laws.py"))))
 GROUPS = ["sink", "vision", "vision", "vision", "words", "special"]
 STEPS = (0.05, 0.4, 1.5)  # how far the layers move the states
 
@@ -104,6 +108,27 @@ def test_holm_refutes_what_bonferroni_does_and_more():
     assert all(row["adjusted_p"] <= 0.05 for place, row in verdicts.items() if place in refuted)
     harvested = harvest(n, seed=2).image_mean_distance("vision")
     assert harvested[0] < threshold < harvested[1]
+
+
+def test_holm_p_values_are_those_of_the_textbook_bet():
+    """Bets and capital one at a time, by the formula; Holm's steps by hand for three hypotheses."""
+    statistics = harvest(30, seed=4)
+    profile = ProfileCertificate.from_statistics(statistics, groups=("vision",))
+    delta = 0.05 / 12  # tunes the bets
+    for threshold in (0.1, 0.4):
+        p_values = []
+        for column in (statistics.distance_sums("vision") / statistics.pair_counts("vision")).T / 2.0:
+            capital = 1.0
+            bets = LAWS.textbook_bets(column, np.ones(30), delta, "fixed")
+            path = [capital := capital * (1.0 - bet * (x - threshold / 2)) for bet, x in zip(bets, column, strict=True)]
+            p_values.append(min(1.0, 1.0 / max(path)))
+        first, second, third = sorted(range(3), key=p_values.__getitem__)
+        adjusted = dict.fromkeys(range(3), 0.0)
+        adjusted[first] = min(1.0, 3 * p_values[first])
+        adjusted[second] = max(adjusted[first], min(1.0, 2 * p_values[second]))
+        adjusted[third] = max(adjusted[second], p_values[third])
+        for row in profile.below(threshold):
+            assert row["adjusted_p"] == pytest.approx(adjusted[row["layer"] - 1], rel=1e-6)
 
 
 def test_holm_has_more_power_than_bonferroni():
