@@ -123,7 +123,14 @@ def _say_run(run: HarvestRun, out: Path, name: str, confidence: float) -> None:
         say(f"  and {len(run.faults) - _FEW} more in {out / 'faults.jsonl'}")
     if run.decision is not None:
         say(_verdict(run.decision, confidence))
-    say(f"Wrote {out / 'statistics.safetensors'}; certify it with: skip-it certify {out / 'statistics.safetensors'}")
+    file = out / "statistics.safetensors"
+    if run.n_left:
+        say(
+            f"Wrote {file}. How many images it holds was decided by looking at them: the interval above allows for "
+            "that, the bounds of skip-it certify do not; go on with --resume and without --until before certifying."
+        )
+    else:
+        say(f"Wrote {file}; certify it with: skip-it certify {file}")
 
 
 def _verdict(decision: dict[str, Any], confidence: float) -> str:

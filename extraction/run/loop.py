@@ -96,7 +96,8 @@ def harvest_to(
     until : Question or str, optional
         Stop when a confidence sequence has decided it. The images must come in random order: shuffle the data.
     confidence_level : float, default=0.95
-        Of that decision, whenever it comes.
+        Of that decision, whenever it comes. Bounds for a fixed number of images (`ProfileCertificate`) do not
+        hold for a harvest that was stopped by looking: finish it first.
 
     Raises
     ------
