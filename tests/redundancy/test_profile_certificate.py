@@ -173,6 +173,19 @@ def test_arrays_and_statistics_give_one_profile(estimand):
     assert given.sentence() == stored.sentence()
 
 
+def test_shards_merged_in_any_order_give_the_same_statements():
+    states = stream(np.random.default_rng(0), 40)
+    names = [f"image {i:03d}" for i in range(40)]
+    shards = [
+        statistics_from_states(states[part], [GROUPS] * len(states[part]), sample_ids=names[part])
+        for part in (slice(0, 7), slice(7, 30), slice(30, 40))
+    ]
+    whole = ProfileCertificate.from_statistics(harvest(states=states))
+    for order in ((0, 1, 2), (2, 0, 1), (1, 2, 0)):
+        merged = ProfileCertificate.from_statistics(HarvestStatistics.merge_all([shards[k] for k in order]))
+        assert merged.pairs == whole.pairs
+
+
 def test_a_profile_of_one_pair_is_the_pair():
     statistics = harvest()
     profile = ProfileCertificate.from_arrays(flat(stream(np.random.default_rng(0), 40))[0][:2], np.repeat(range(40), 6))
