@@ -179,8 +179,8 @@ def page(profiles, arrays, rows):
         "",
         f"Measured {datetime.date.today().isoformat()} on a machine with {os.cpu_count()} cores "
         f"({platform.machine()}), Python {platform.python_version()}, numpy {np.__version__}, one BLAS thread; "
-        f"load average {os.getloadavg()[0]:.1f} at the end: above the number of "
-        "cores it stretches wall seconds, not processor seconds. Run it again: `python tests/bench/bench_certificates.py`",
+        f"load average {os.getloadavg()[0]:.1f} at the end: above the number of cores it stretches wall seconds, not "
+        "processor seconds. Run it again: `python tests/bench/bench_certificates.py`",
         "",
         "## Stored statistics",
         "",
