@@ -49,7 +49,7 @@ def timed(call, calls=1):
 
 def compare(shape, repeats, tolerance, dit):
     """Interleaved repeats on one table, short blocks of calls where a call is short; medians."""
-    calls = 5 if np.prod(shape) <= 1000 else 1
+    calls = 20 if np.prod(shape) <= 1000 else 1
     joint = table(shape)
     ours = broja(joint, tolerance=tolerance, throw=False)
     row = {"shape": shape, "method": ours.method, "gap": ours.gap, "iterations": ours.iterations, "peers": {}}
