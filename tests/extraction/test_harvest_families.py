@@ -1,128 +1,124 @@
-"""The general recipe on families that LLaVA's file does not know, against hidden states and eager attention."""
+"""Every family with real pixel inputs: the adapter finds the layers, and each invariant of a harvest holds."""
+
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
 from extraction.adapters import adapt
-from extraction.harvesting import harvest
-from extraction.tiny import randomise
-from redundancy.errors import UnsupportedModelError
+from extraction.harvesting import harvest, make_harvester
+from extraction.tiny import TINY_FAMILIES, tiny_family
+from extraction.tiny.invariants import INVARIANTS, decoder_layers
+from redundancy.errors import InvalidInputError, UnsupportedModelError
 
-TEXT = {
-    "vocab_size": 99,
-    "hidden_size": 32,
-    "intermediate_size": 48,
-    "num_hidden_layers": 4,
-    "num_attention_heads": 4,
-    "num_key_value_heads": 2,
-    "pad_token_id": 0,
-    "bos_token_id": 1,
-    "eos_token_id": 2,
-    "tie_word_embeddings": False,
-}
-START, IMAGE, END = 90, 91, 92
+BY_NAME = {invariant.name: invariant for invariant in INVARIANTS}
+CROSSED = ("mllama", "idefics")
 
 
-def qwen2_5_vl():
-    """Three-dimensional rotary positions, images of different size, patches flattened over the batch."""
-    from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
-
-    rope = {"rope_type": "default", "mrope_section": [1, 1, 2], "rope_theta": 10000.0}
-    vision = {"depth": 1, "hidden_size": 32, "intermediate_size": 32, "num_heads": 2, "patch_size": 4}
-    vision |= {"spatial_merge_size": 2, "temporal_patch_size": 2, "out_hidden_size": 32, "window_size": 16}
-    config = Qwen2_5_VLConfig(
-        text_config={**TEXT, "rope_parameters": rope},
-        vision_config={**vision, "fullatt_block_indexes": [0]},
-        image_token_id=IMAGE,
-        vision_start_token_id=START,
-        vision_end_token_id=END,
-        video_token_id=93,
-    )
-    ids = torch.tensor([[5, 6, START, *[IMAGE] * 8, END, 20, 21, 22]])
-    batch = {
-        "input_ids": ids,
-        "attention_mask": torch.ones_like(ids),
-        "pixel_values": torch.randn(32, 96, generator=torch.Generator().manual_seed(0)),
-        "image_grid_thw": torch.tensor([[1, 4, 8]]),
-        "mm_token_type_ids": (ids == IMAGE).long(),
-    }
-    return Qwen2_5_VLForConditionalGeneration(config), batch, 8
-
-
-def gemma3():
-    """Sliding-window layers, image tokens that see each other both ways, norms after the sublayers."""
-    from transformers import Gemma3Config, Gemma3ForConditionalGeneration
-
-    text = {**TEXT, "head_dim": 8, "sliding_window": 6, "query_pre_attn_scalar": 8}
-    text["layer_types"] = ["sliding_attention", "full_attention"] * 2
-    vision = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
-    config = Gemma3Config(
-        text_config=text,
-        vision_config={**vision, "image_size": 16, "patch_size": 4},
-        mm_tokens_per_image=4,
-        image_token_index=IMAGE,
-        boi_token_index=START,
-        eoi_token_index=END,
-    )
-    ids = torch.tensor([[5, 6, START, *[IMAGE] * 4, END, 20, 21, 22, 23]])
-    batch = {
-        "input_ids": ids,
-        "attention_mask": torch.ones_like(ids),
-        "pixel_values": torch.randn(1, 3, 16, 16, generator=torch.Generator().manual_seed(0)),
-        "token_type_ids": (ids == IMAGE).long(),
-    }
-    return Gemma3ForConditionalGeneration(config), batch, 4
-
-
-@pytest.mark.parametrize("make", [qwen2_5_vl, gemma3])
-def test_generic_recipe_sees_the_right_states_and_attention(make):
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    before = torch.get_num_threads()
     torch.set_num_threads(1)
-    model, batch, n_vision = make()
-    model = randomise(model, 0).eval()
-    assert adapt(model).family == "generic"
-    stats = harvest(model, [batch])
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module", params=TINY_FAMILIES)
+def family(request):
+    return tiny_family(request.param)
+
+
+def test_adapter_finds_the_decoder_layers_and_the_placeholder(family):
+    record = adapt(family.model)
+    assert list(record.layers) == decoder_layers(family.model)
+    assert record.n_layers == 4
+    assert record.n_heads == 4
+    assert (family.image_id in record.vision_ids) == (family.name not in CROSSED)
+    weights = [w for name, w in family.model.named_parameters() if "norm" in name and w.dim() == 1]
+    assert all(float((w - 1).abs().max()) > 0.01 for w in weights)  # no norm that hides a mistake
+
+
+@pytest.mark.parametrize("name", BY_NAME)
+def test_invariant(family, name):
+    error = BY_NAME[name].measure(family)
+    assert error <= BY_NAME[name].tolerance
+
+
+def test_rows_differ_and_images_matter(family):
+    """Rows of unequal length, so that padding is exercised; and the image changes the answer."""
+    assert len({row["input_ids"].shape[1] for row in family.rows}) > 1
+    batch = family.batch()
     with torch.inference_mode():
-        states = torch.stack(model(**batch, output_hidden_states=True).hidden_states).double().numpy()
-        model.set_attn_implementation("eager")
-        shares = torch.stack(model(**batch, output_attentions=True).attentions)[:, 0, :, -1].numpy()
-    vision = batch["input_ids"][0].numpy() == IMAGE
-    assert stats.token_counts("vision").tolist() == [n_vision]
-    x, y = states[:3, 0, vision], states[1:4, 0, vision]  # the last state is after the final norm
-    rho = 1 - (x * y).sum(-1) / (np.linalg.norm(x, axis=-1) * np.linalg.norm(y, axis=-1))
-    np.testing.assert_allclose(stats.mean_distance("vision")[:3], rho.mean(-1), rtol=5e-6)
-    np.testing.assert_allclose(stats.answer_var()[0], shares[..., vision].sum(-1), atol=1e-5)
-    stats.validate()
+        first = family.model(**batch).logits[:, -1]
+        second = family.model(**{**batch, "pixel_values": -batch["pixel_values"]}).logits[:, -1]
+    assert (first != second).any(-1).all()
 
 
-def test_cross_attention_models_have_no_vision_tokens():
-    """Mllama's placeholder is one token of the prompt, not an image feature: vision is undefined, not 0."""
-    from transformers import MllamaConfig, MllamaForConditionalGeneration
+def test_models_are_the_same_every_time_and_leave_the_random_state_alone():
+    torch.manual_seed(7)
+    expected = torch.rand(3)
+    torch.manual_seed(7)
+    one, two = tiny_family("gemma3"), tiny_family("gemma3")
+    assert torch.equal(torch.rand(3), expected)
+    pairs = zip(one.model.state_dict().values(), two.model.state_dict().values(), strict=True)
+    assert all(torch.equal(a, b) for a, b in pairs)
 
-    vision = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_global_layers": 1}
-    vision |= {"attention_heads": 2, "image_size": 16, "patch_size": 8, "vision_output_dim": 32, "max_num_tiles": 1}
-    vision |= {"intermediate_layers_indices": [0], "supported_aspect_ratios": [[1, 1]]}
-    text = {**TEXT, "cross_attention_layers": [1], "rope_parameters": {"rope_type": "default", "rope_theta": 1e4}}
-    config = MllamaConfig(vision_config=vision, text_config=text, image_token_index=IMAGE)
-    model = randomise(MllamaForConditionalGeneration(config), 0).eval()
-    ids = torch.tensor([[1, IMAGE, 20, 21, 22]])
-    batch = {
-        "input_ids": ids,
-        "attention_mask": torch.ones_like(ids),
-        "pixel_values": torch.randn(1, 1, 1, 3, 16, 16, generator=torch.Generator().manual_seed(0)),
-        "aspect_ratio_ids": torch.ones(1, 1, dtype=torch.long),
-        "aspect_ratio_mask": torch.ones(1, 1, 1, dtype=torch.long),
-        "cross_attention_mask": torch.ones(1, 5, 1, 1, dtype=torch.long),
-    }
-    stats = harvest(model, [batch], special_ids=(IMAGE,))
+
+@pytest.mark.parametrize("name", ["D", "VAR", "vision"])
+def test_invariants_see_a_wrong_placeholder(name):
+    """Called with another placeholder than the model's, the reference differs from the harvest."""
+    wrong = replace(tiny_family("idefics3"), image_id=92, n_vision=(1, 1, 1))
+    assert not BY_NAME[name].holds(wrong)
+
+
+def test_invariant_of_padding_sees_a_model_that_reads_padding():
+    family = tiny_family("llava")
+    decoder = family.model.get_decoder()
+    stock = decoder.forward
+
+    def forward(*args, attention_mask=None, **kwargs):
+        return stock(*args, attention_mask=None, **kwargs)
+
+    decoder.forward = forward
+    assert not BY_NAME["padding"].holds(family)
+
+
+@pytest.mark.parametrize("name", CROSSED)
+def test_cross_attention_models_have_no_vision_tokens(name):
+    """Their placeholder is one token of the prompt, not an image feature: vision is undefined, not 0."""
+    family = tiny_family(name)
+    stats = harvest(family.model, [family.batch()], special_ids=(family.image_id,), progress=False)
     assert np.isnan(stats.mean_distance("vision")).all()
     assert np.isnan(stats.answer_var()).all()
     assert np.isfinite(stats.mean_distance("words")).all()
-    assert {g: int(stats.token_counts(g)[0]) for g in ("sink", "special", "words")} == {
-        "sink": 1,
-        "special": 1,
-        "words": 3,
-    }
+    assert stats.token_counts("special").tolist() == [1, 1, 1]
+    assert stats.token_counts("sink").tolist() == [1, 1, 1]
+
+
+def test_deepstack_is_between_the_layers():
+    """Qwen3-VL adds to vision tokens between layers: a layer's input is not the output of the one before."""
+    family = tiny_family("qwen3_vl")
+    io, hf = (harvest(family.model, [family.batch()], pairing=p, progress=False) for p in ("io", "hf"))
+    assert abs(io.mean_distance("vision")[0] - hf.mean_distance("vision")[0]) > 0.01
+    np.testing.assert_allclose(io.mean_distance("text")[:3], hf.mean_distance("text")[:3], rtol=1e-6)
+
+
+def test_self_check_still_sees_layers_in_a_wrong_order():
+    """The leave that it gives to states changed between layers is no leave to be wrong."""
+    family = tiny_family("llava")
+    layers = family.model.get_decoder().layers
+    record = adapt(family.model)
+    assert list(record.layers) == list(layers)
+    swapped = replace(record, layers=(layers[1], layers[0], *layers[2:]))
+    first = {**family.batch(), "sample_ids": ["a", "b", "c"]}
+    with pytest.raises(UnsupportedModelError, match="differ at depths"):
+        make_harvester(family.model, swapped, first)
+
+
+def test_unknown_family_gives_a_sentence():
+    with pytest.raises(InvalidInputError, match=r"need a family among llava, .*, got 'gpt'"):
+        tiny_family("gpt")
 
 
 def test_model_without_recognisable_layers_is_refused():
