@@ -107,7 +107,7 @@ def test_escape_from_a_star_is_attained(k, percent):
     ball = fano.ball_upper(joint=joint, distances=rho, t=1.0).interval.upper
     assert ball == pytest.approx(truth, abs=1e-9)
     whole = fano.printed_upper(tail_prob=p, support_size=k, ball_min=2, ball_max=k).interval.upper
-    assert whole >= ball - 1e-12
+    assert whole >= ball - 1e-9  # both are rounded outward, each by its own slack
 
 
 def test_shells_are_attained_by_a_law_that_is_uniform_on_shells():
