@@ -210,6 +210,8 @@ def _restored(family: TinyFamily) -> float:
         counts = [len(m._forward_hooks) + len(m._forward_pre_hooks) for m in family.model.modules()]
         return sum(counts), registry["sdpa"]
 
+    with torch.inference_mode():
+        family.model(**family.batch(), output_hidden_states=True)  # transformers installs hooks of its own, for good
     before = state()
     handle = adapt(family.model).layers[-1].register_forward_pre_hook(fail)
     try:

@@ -1,0 +1,85 @@
+"""The page on families is in step with the code: its rows, its columns, and a quick part of its verdicts."""
+
+import importlib.util
+import re
+from pathlib import Path
+
+import pytest
+import torch
+
+from extraction.skip import late_entry
+from extraction.skip.support import SUPPORTED
+from extraction.tiny import TINY_FAMILIES, plans, tiny_family
+from extraction.tiny.invariants import INVARIANTS
+from extraction.tiny.plans import PLANS, check_plan
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "model_support.md").read_text(encoding="utf-8")
+QUICK = [("qwen3_vl", late_entry(2)), ("blip2", PLANS[1]), ("mllama", PLANS[0]), ("gemma3", PLANS[3])]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def script():
+    spec = importlib.util.spec_from_file_location("make_table", ROOT / "examples" / "families" / "make_table.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def tables():
+    """Both tables as {family: {column: cell}}."""
+    found = []
+    for block in re.findall(r"(?:^\|.*\n)+", PAGE, flags=re.MULTILINE):
+        lines = [[cell.strip() for cell in line.strip("|\n").split("|")] for line in block.splitlines()]
+        found.append({line[0]: dict(zip(lines[0], line, strict=True)) for line in lines[2:]})
+    return found
+
+
+def test_page_has_every_family_and_every_check():
+    harvest, skip = tables()
+    assert list(harvest) == list(skip) == list(TINY_FAMILIES)
+    assert list(harvest["llava"])[3:] == [invariant.name for invariant in INVARIANTS]
+    assert list(skip["llava"])[1:] == [f"`{plan}`" for plan in PLANS]
+    assert all(invariant.meaning in PAGE for invariant in INVARIANTS)
+
+
+def test_page_says_when_and_on_what():
+    date, major, minor = re.search(r"on (\d{4}-\d\d-\d\d) with transformers (\d+)\.(\d+)", PAGE).groups()
+    assert date >= "2026-11-21"
+    assert SUPPORTED[0] <= (int(major), int(minor)) < SUPPORTED[1]
+
+
+def test_page_holds_no_failure():
+    assert "**inf**" not in PAGE
+    assert "NO:" not in PAGE
+    errors = [(float(row[i.name].strip("*")), i.tolerance) for row in tables()[0].values() for i in INVARIANTS]
+    assert all(error <= tolerance for error, tolerance in errors)
+
+
+@pytest.mark.parametrize(("name", "plan"), QUICK, ids=str)
+def test_verdicts_are_those_of_the_page(script, name, plan):
+    assert script.judge(plan, name) == tables()[1][name][f"`{plan}`"]
+    assert script.describe(name) == tuple(tables()[0][name][column] for column in ("adapter", "vision tokens"))
+
+
+def test_cells_mark_what_is_over_the_tolerance(script):
+    invariant = INVARIANTS[0]
+    assert not script.measure(invariant, "llava").startswith("*")
+    strict = type(invariant)(invariant.name, invariant.meaning, 1e-12, invariant.measure)
+    assert script.measure(strict, "llava").startswith("**")
+
+
+def test_a_wrong_plan_is_seen(monkeypatch):
+    """Late entry at 2 against the model masked as for late entry at 1."""
+    stock = plans.masked_logits
+    monkeypatch.setattr(plans, "masked_logits", lambda family, plan: stock(family, late_entry(1)))
+    family = tiny_family("llava", dtype=torch.float64)
+    assert check_plan(family, late_entry(2)) == "NO: differs from the masked model"
