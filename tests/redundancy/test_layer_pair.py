@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import json
-import math
 import runpy
 from fractions import Fraction
 from itertools import product
@@ -20,7 +19,7 @@ from scipy.stats import binom
 from proofs_check.strategies import joint_pmfs, markov_chains, unit_vectors
 from redundancy.certificate import seal
 from redundancy.distances import pairwise_cosine_distance
-from redundancy.errors import InvalidInputError, SkipItError, StoreError
+from redundancy.errors import SkipItError, StoreError
 from redundancy.layer_pair import LayerPairCertificate
 from redundancy.statistics_numpy import statistics_from_states
 from redundancy.strangers import stranger_fractions
@@ -302,75 +301,6 @@ def test_tampering_is_found_even_under_a_fresh_digest():
             missed.append(path)
     assert tried > 150
     assert missed == []
-
-
-# ------------------------------------------------------------------ bad input, one sentence each
-
-X = np.random.default_rng(4).normal(size=(8, 3))
-IDS = np.repeat(np.arange(4), 2)
-
-
-def broken(rows, value):
-    array = X.copy()
-    array[rows] = value
-    return array
-
-
-BAD_ARRAYS = {
-    "shapes": ((X, X[:, :2], IDS), {}, r"of one shape, got \(8, 3\) and \(8, 2\)"),
-    "lengths": ((X, X[:7], IDS), {}, r"of one shape, got \(8, 3\) and \(7, 3\)"),
-    "one axis": ((X[0], X[0], IDS), {}, r"need x_prev of shape \(n_rows, n_features\)"),
-    "empty": ((X[:0], X[:0], IDS[:0]), {}, r"need x_prev of shape"),
-    "integers": ((X.astype(int), X, IDS), {}, "need floating-point states in x_prev, got dtype int64"),
-    "nan": ((X, broken(5, np.nan), IDS), {}, "need finite values in x_next, got NaN or infinity in row 5"),
-    "infinity": ((broken(2, np.inf), X, IDS), {}, "need finite values in x_prev, got NaN or infinity in row 2"),
-    "zero": ((broken([1, 6], 0.0), X, IDS), {}, "need non-zero rows in x_prev, got zero vectors in rows 1, 6"),
-    "ids short": ((X, X, IDS[:5]), {}, r"need one image id per row, got ids of shape \(5,\) for 8 rows"),
-    "ids nan": ((X, X, np.where(IDS == 0, np.nan, IDS)), {}, "need finite ids"),
-    "one image": ((X, X, np.zeros(8, int)), {}, "need at least 2 images, the i.i.d. units"),
-    "t high": ((X, X, IDS), {"t": 2.5}, r"need t inside \[0, 2\], got 2.5"),
-    "t low": ((X, X, IDS), {"t": -0.1}, r"need t inside \[0, 2\], got -0.1"),
-    "t nan": ((X, X, IDS), {"t": math.nan}, "need a finite number for t, got nan"),
-    "level": ((X, X, IDS), {"confidence_level": 1.0}, r"need confidence_level inside \(0, 1\)"),
-    "estimand": ((X, X, IDS), {"estimand": "token"}, "need an estimand among"),
-    "pooled": ((X, X, IDS), {"estimand": "token_pooled"}, "need count_max"),
-    "count": ((X, X, IDS), {"estimand": "token_pooled", "count_max": 1}, "need counts of at most count_max=1, got 2"),
-    "target": ((X, X, IDS), {"target": np.zeros(7, int)}, r"need one target per row, got shape \(7,\) for 8 rows"),
-    "one class": ((X, X, IDS), {"target": np.zeros(8, int)}, "need at least two classes"),
-    "range": ((X, X, IDS), {"target": np.zeros(8)}, "need target_range"),
-}
-BAD_LAWS = {
-    "negative": ([[0.6, -0.1], [0.2, 0.3]], {}, "need masses >= 0 in joint, got a minimum of -0.1"),
-    "sum": ([[0.6, 0.1], [0.2, 0.3]], {}, "need masses of joint that sum to 1, got a sum of 1.2"),
-    "nan": ([[math.nan, 0.5], [0.2, 0.3]], {}, "need finite masses in joint, got 1 NaN"),
-    "shape": ([[0.5, 0.2, 0.3]], {}, r"need one alphabet for both layers, got shape \(1, 3\)"),
-    "empty": ([], {}, "need joint with 2 axes"),
-    "distance": ([[0.5, 0.0], [0.0, 0.5]], {"distances": [[0, 3.0], [3.0, 0]]}, r"cosine distances in \[0, 2\]"),
-    "asymmetric": ([[0.5, 0.0], [0.0, 0.5]], {"distances": [[0, 1.0], [0.5, 0]]}, "need symmetric distances"),
-    "radius": ([[0.5, 0], [0, 0.5]], {"distances": [[0, 1.0], [1.0, 0]], "t": 2.5}, "need t inside"),
-}
-
-
-@pytest.mark.parametrize("name", BAD_ARRAYS)
-def test_bad_arrays_get_one_sentence(name):
-    arguments, options, message = BAD_ARRAYS[name]
-    with pytest.raises(InvalidInputError, match=message) as error:
-        LayerPairCertificate.from_arrays(*arguments, **options)
-    assert "\n" not in str(error.value)
-
-
-@pytest.mark.parametrize("name", BAD_LAWS)
-def test_bad_laws_get_one_sentence(name):
-    joint, options, message = BAD_LAWS[name]
-    with pytest.raises(InvalidInputError, match=message) as error:
-        LayerPairCertificate.from_law(joint, **options)
-    assert "\n" not in str(error.value)
-
-
-@pytest.mark.parametrize("codes", [[0, 1, 2, 3], [0, -1, 0, 0], [0.0, 1.0, 0.0, 1.0]])
-def test_bad_codes_get_one_sentence(codes):
-    with pytest.raises(InvalidInputError, match=r"need integer codes in 0\.\.2 in prev_codes"):
-        LayerPairCertificate.from_codes(codes, [0, 1, 2, 0], [0, 0, 1, 1], n_codes=3)
 
 
 def test_codes_hold_the_truth_and_bound_both_entropies():

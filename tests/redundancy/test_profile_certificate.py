@@ -14,7 +14,6 @@ import pytest
 from scipy.stats import binom
 
 from redundancy.certificate import seal
-from redundancy.concentration.multiplicity import bonferroni
 from redundancy.distances import pairwise_cosine_distance
 from redundancy.errors import InvalidInputError, SkipItError
 from redundancy.layer_pair import LayerPairCertificate
@@ -23,27 +22,8 @@ from redundancy.statistics import HarvestStatistics
 from redundancy.statistics_numpy import statistics_from_states
 
 LAWS = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("sampling_laws.py"))))
-GROUPS = ["sink", "vision", "vision", "vision", "words", "special"]
-STEPS = (0.05, 0.4, 1.5)  # how far the layers move the states
-
-
-def stream(rng, n):
-    """Hidden states of n images at depths 0..3, shape (4, 6, 5) each."""
-    moves = rng.normal(size=(n, 4, 6, 5)) * np.array([1.0, *STEPS])[:, None, None]
-    return list(moves.cumsum(axis=1))
-
-
-def harvest(n=40, seed=0, states=None):
-    states = stream(np.random.default_rng(seed), n) if states is None else states
-    return statistics_from_states(states, [GROUPS] * n, sample_ids=[f"image {i:03d}" for i in range(n)])
-
-
-def flat(states):
-    """h_0..h_L with one row per token, ids of the images, and the group of every row."""
-    n = len(states)
-    rows = [np.concatenate([s[d] for s in states]) for d in range(4)]
-    names = np.array(["vision" if g == "vision" else "text" for g in GROUPS])
-    return rows, np.repeat([f"image {i:03d}" for i in range(n)], len(GROUPS)), np.tile(names, n)
+FACTORY = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("profile_factory.py"))))
+GROUPS, stream, harvest, flat = FACTORY.GROUPS, FACTORY.stream, FACTORY.harvest, FACTORY.flat
 
 
 # ------------------------------------------------------------------ level and coverage
@@ -159,12 +139,8 @@ def test_arrays_and_statistics_give_one_profile(estimand):
     given = ProfileCertificate.from_arrays(rows, ids, token_groups=names, groups=("vision", "text"), **declared)
     assert len(stored.pairs) == len(given.pairs) == 6
     for one, other in zip(stored.pairs, given.pairs, strict=True):
-        assert (one.layer, one.group, one.n_images, one.n_tokens) == (
-            other.layer,
-            other.group,
-            other.n_images,
-            other.n_tokens,
-        )
+        for name in ("layer", "group", "n_images", "n_tokens"):
+            assert getattr(one, name) == getattr(other, name)
         for s, t in zip(one.statements, other.statements, strict=True):
             assert (s.theorem, s.quantity, s.label) == (t.theorem, t.quantity, t.label)
             assert s.interval.lower == pytest.approx(t.interval.lower, abs=1e-9)
@@ -419,8 +395,3 @@ def test_distance_sums_outside_their_range_are_not_clipped(sums):
     broken = HarvestStatistics(statistics.spec, sample_ids=statistics.sample_ids, arrays=arrays)
     with pytest.raises(InvalidInputError, match=r"^need "):
         ProfileCertificate.from_statistics(broken)
-
-
-def test_bonferroni_levels_round_upward():
-    for n in (3, 7, 96, 384):
-        assert n * (1.0 - bonferroni(0.95, n)[0]) <= 1.0 - 0.95
