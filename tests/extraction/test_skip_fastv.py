@@ -79,7 +79,7 @@ def pruned(out, layer, present):
         (fastv(3, 0.7), window(0, N)),
         (late_entry(1) + fastv(2, 0.4) + vision_exit(4), window(1, 4)),
     ],
-    ids=str,
+    ids=["first", "third", "between entry and exit"],
 )
 def test_fastv_equals_pruning_by_eager_attention(model, eager, plan, present):
     layer, share = plan.fastv
