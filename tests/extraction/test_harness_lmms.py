@@ -122,3 +122,29 @@ def test_the_class_is_made_late_on_the_harness_base(monkeypatch):
     assert made.is_simple
     made.task_dict = {"held_out": {"test": SAMPLES}}  # as the harness does
     assert len(made.generate_until([request(0)])) == 1
+
+
+def test_visual7w_lines_keep_the_answer_and_move_its_letter():
+    import importlib.util
+    from pathlib import Path
+
+    path = Path(__file__).parents[2] / "examples" / "harness" / "lmms_eval_task" / "visual7w_functions.py"
+    spec = importlib.util.spec_from_file_location("visual7w_functions", path)
+    task = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(task)
+    pairs = [
+        {"qa_id": i, "question": "What ?", "answer": "right", "multiple_choices": ["x", "y", "z"]} for i in range(40)
+    ]
+    official = {
+        "images": [
+            {"split": "test", "filename": "1.jpg", "qa_pairs": pairs},
+            {"split": "train", "filename": "2.jpg", "qa_pairs": pairs},
+        ]
+    }
+    rows = task.convert(official, Path("images"))
+    assert len(rows) == 40
+    assert {task.letter(row) for row in rows} == set("ABCD")
+    assert all(f"{task.letter(row)}. right" in task.question(row) for row in rows)
+    pairs[0]["multiple_choices"] = ["right", "y", "z"]
+    with pytest.raises(ValueError, match="need 4 different choices"):
+        task.convert(official, Path("images"))
