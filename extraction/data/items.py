@@ -1,4 +1,4 @@
-"""Samples of image, question and answer, and how they are read from a JSONL file."""
+"""Samples of images, question and answer, and how they are read from a JSONL file."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ _FIELDS = ("image", "question", "answer")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sample:
-    """One question about one image.
+    """One question about one image, or about several where the model takes them.
 
     Attributes
     ----------
     sample_id : str
         Unique name within a run and all runs that shall merge with it.
-    image : path, PIL image or array
-        What `load_image` turns into an RGB image.
+    image : path, PIL image or array, or a list of these
+        What `load_image` turns into an RGB image; several are in the order of the prompt, such as frames of a video.
     question, answer : str
         Text of the question; the expected answer, "" if unknown.
     family : str
@@ -40,30 +40,54 @@ class Sample:
     answer: str = ""
     family: str = ""
 
+    @property
+    def n_images(self) -> int:
+        """Number of images."""
+        return len(self.image) if isinstance(self.image, (list, tuple)) else 1
+
     def load_image(self) -> Any:
         """Return the image as RGB `PIL.Image.Image`.
 
         Raises
         ------
         InvalidInputError
-            If the file is missing or no readable image; the sentence names the sample.
+            If the file is missing or no readable image, or there are several; the sentence names the sample.
         """
+        images = self.load_images()
+        if len(images) != 1:
+            raise InvalidInputError(f"need one image, sample {self.sample_id!r} has {len(images)}; drop it here")
+        return images[0]
+
+    def load_images(self) -> list[Any]:
+        """Return all images as RGB `PIL.Image.Image`.
+
+        Raises
+        ------
+        InvalidInputError
+            If there is none, or one is missing or not readable; the sentence names the sample.
+        """
+        images = self.image if isinstance(self.image, (list, tuple)) else [self.image]
+        if not images:
+            raise InvalidInputError(f"need an image for sample {self.sample_id!r}, its list is empty; mend or drop it")
+        return [self._load(image) for image in images]
+
+    def _load(self, source: Any) -> Any:
         from PIL import Image, UnidentifiedImageError
 
-        if isinstance(self.image, Image.Image):
-            return self.image.convert("RGB")
+        if isinstance(source, Image.Image):
+            return source.convert("RGB")
         try:
-            if isinstance(self.image, (str, os.PathLike)):
-                with Image.open(self.image) as image:
+            if isinstance(source, (str, os.PathLike)):
+                with Image.open(source) as image:
                     return image.convert("RGB")
-            pixels = np.asarray(self.image)
+            pixels = np.asarray(source)
             if pixels.dtype != np.uint8 or pixels.ndim not in (2, 3):
                 raise ValueError(
                     f"an array of {pixels.dtype} with {pixels.ndim} axes where uint8 with 2 or 3 is needed"
                 )
             return Image.fromarray(pixels).convert("RGB")
         except (OSError, UnidentifiedImageError, AttributeError, TypeError, ValueError) as error:
-            got = self.image if isinstance(self.image, (str, os.PathLike)) else f"a {type(self.image).__name__}"
+            got = source if isinstance(source, (str, os.PathLike)) else f"a {type(source).__name__}"
             raise InvalidInputError(
                 f"need a readable image for sample {self.sample_id!r}, got {got}: {error}; mend or drop it"
             ) from error
@@ -90,8 +114,8 @@ def as_sample(item: Any, position: int) -> Sample:
 def read_jsonl(path: str | os.PathLike[str]) -> list[Sample]:
     """Read samples from a JSONL file of objects with "image", "question" and "answer".
 
-    "image" is a path relative to the file. "id" (default: file stem and line number) and "family" are optional.
-    Blank lines are skipped. That every image exists is checked before anything runs.
+    "image" is a path relative to the file, or a list of such for several images. "id" (default: file stem and line
+    number) and "family" are optional. Blank lines are skipped. That every image exists is checked before anything runs.
 
     Raises
     ------
@@ -135,10 +159,14 @@ def _parse(line: str, path: Path, number: int) -> Sample:
         raise InvalidInputError(f"need an object of {{image, question, answer}}, {where} is a {type(record).__name__}")
     for name in _FIELDS:
         value = record.get(name)
-        if not isinstance(value, str) or (name != "answer" and not value.strip()):
+        texts = value if name == "image" and isinstance(value, list) and value else [value]
+        if not all(isinstance(text, str) and (name == "answer" or text.strip()) for text in texts):
             raise InvalidInputError(f"need a text for {name!r}, {where} has {value!r}")
-    image = path.parent / record["image"]
-    if not image.is_file():
-        raise InvalidInputError(f"need the image of every sample, {where} names {record['image']!r}, which is missing")
+    named = record["image"] if isinstance(record["image"], list) else [record["image"]]
+    images = [path.parent / one for one in named]
+    for one, image in zip(named, images, strict=True):
+        if not image.is_file():
+            raise InvalidInputError(f"need the image of every sample, {where} names {one!r}, which is missing")
+    image = images if isinstance(record["image"], list) else images[0]
     name = record.get("id", f"{path.stem}:{number:06d}")
     return Sample(str(name), image, record["question"], record["answer"], str(record.get("family", "")))

@@ -15,7 +15,7 @@ __all__ = ["DEFAULT_PROMPT", "make_batch", "render_prompt"]
 DEFAULT_PROMPT = "USER: {image}\n{question} ASSISTANT:"
 
 
-def render_prompt(processor: Any, question: str, prompt: str | None = None) -> str:
+def render_prompt(processor: Any, question: str, prompt: str | None = None, *, n_images: int = 1) -> str:
     """Prompt text of a question.
 
     Parameters
@@ -27,9 +27,11 @@ def render_prompt(processor: Any, question: str, prompt: str | None = None) -> s
     prompt : str, optional
         Template with ``{image}`` (replaced by the image placeholder) and ``{question}``; `DEFAULT_PROMPT`,
         that of LLaVA 1.5, if the processor has no chat template either.
+    n_images : int, default=1
+        Placeholders of images, one after the other, before the question.
     """
     if prompt is None and getattr(processor, "chat_template", None):
-        content = [{"type": "image"}, {"type": "text", "text": question}]
+        content = [*[{"type": "image"}] * n_images, {"type": "text", "text": question}]
         turns = [{"role": "user", "content": content}]
         text: str = processor.apply_chat_template(turns, add_generation_prompt=True, tokenize=False)
         return text
@@ -39,7 +41,7 @@ def render_prompt(processor: Any, question: str, prompt: str | None = None) -> s
             raise InvalidInputError(f"need a prompt with {part} exactly once, got {template!r}")
     # Plain replacement: a question or template may hold braces of its own.
     image = getattr(processor, "image_token", None) or "<image>"
-    return template.replace("{image}", str(image)).replace("{question}", question)
+    return template.replace("{image}", str(image) * n_images).replace("{question}", question)
 
 
 def make_batch(
@@ -70,30 +72,37 @@ def make_batch(
     empty = [s.sample_id for s in samples if not s.question.strip()]
     if empty:
         raise InvalidInputError(f"need a question for every sample, that of {empty[0]!r} is empty; mend or drop it")
-    texts = [render_prompt(processor, s.question, prompt) for s in samples]
+    loaded = [s.load_images() for s in samples]
+    is_single = all(len(images) == 1 for images in loaded)
+    texts = [render_prompt(processor, s.question, prompt, n_images=s.n_images) for s in samples]
     bos = getattr(processor.tokenizer, "bos_token", None)
     # A chat template may have written the BOS already.
     add = not (bos and texts[0].startswith(bos))
     inputs = processor(
-        images=[s.load_image() for s in samples],
+        images=[images[0] for images in loaded] if is_single else loaded,
         text=texts,
         padding=True,
         return_tensors="pt",
         add_special_tokens=add,
     )
     batch: dict[str, Any] = dict(inputs)
-    parts = render_prompt(processor, "\x00", prompt).partition("\x00")
-    before = processor.tokenizer(parts[0], add_special_tokens=add)["input_ids"]
-    after = processor.tokenizer(parts[2], add_special_tokens=False)["input_ids"]
+    around = {n: _template_ids(processor, prompt, n, add) for n in {s.n_images for s in samples}}
     mask = batch.get("attention_mask", torch.ones_like(batch["input_ids"]))
     batch["special_mask"] = torch.stack(
         [
-            _template_positions(ids, valid.bool(), before, after, vision_ids)
-            for ids, valid in zip(batch["input_ids"], mask, strict=True)
+            _template_positions(ids, valid.bool(), *around[sample.n_images], vision_ids)
+            for ids, valid, sample in zip(batch["input_ids"], mask, samples, strict=True)
         ]
     )
     batch["sample_ids"] = [s.sample_id for s in samples]
     return batch
+
+
+def _template_ids(processor: Any, prompt: str | None, n_images: int, add: bool) -> tuple[list[int], list[int]]:
+    """Token ids of the template before and after the question."""
+    parts = render_prompt(processor, "\x00", prompt, n_images=n_images).partition("\x00")
+    before = processor.tokenizer(parts[0], add_special_tokens=add)["input_ids"]
+    return before, processor.tokenizer(parts[2], add_special_tokens=False)["input_ids"]
 
 
 def _template_positions(

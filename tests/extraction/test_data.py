@@ -170,6 +170,36 @@ def test_harvest_from_jsonl_equals_harvest_from_tensors(processor, folder):
     stats.validate()
 
 
+def test_samples_with_several_images(processor, folder):
+    """Rows of one, two and three images in one batch: nine vision tokens each, the template still found."""
+    lines = [row(), row(image=["a.png", "b.png"]), row(image=["b.png", "b.png", "a.png"])]
+    samples = read_jsonl(write(folder, *lines))
+    assert [s.n_images for s in samples] == [1, 2, 3]
+    prompt = "USER: {image} {question} ASSISTANT:"
+    glued = processor.tokenizer("<image><image>", add_special_tokens=False)["input_ids"]
+    assert glued == [IMAGE_ID, IMAGE_ID]
+    model = tiny_llava()
+    stats = harvest(model, samples, processor=processor, batch_size=3, prompt=prompt, shift=None)
+    assert stats.token_counts("vision").tolist() == [9, 18, 27]
+    assert stats.token_counts("words").tolist() == [5, 5, 5]
+    assert stats.token_counts("special").tolist() == [2, 2, 2]
+    alone = [harvest(model, [s], processor=processor, prompt=prompt, shift=None).distance_sums("all") for s in samples]
+    np.testing.assert_allclose(stats.distance_sums("all"), np.concatenate(alone), rtol=1e-5)
+    with pytest.raises(InvalidInputError, match="need one image, sample 'data:000002' has 2"):
+        samples[1].load_image()
+    with pytest.raises(InvalidInputError, match="'x', its list is empty"):
+        Sample("x", [], "q").load_images()
+
+
+@pytest.mark.parametrize(
+    ("image", "message"),
+    [([], "'image'.*line 1"), (["a.png", 3], "'image'.*line 1"), (["a.png", "none.png"], "'none.png', which is")],
+)
+def test_bad_lists_of_images_are_refused(folder, image, message):
+    with pytest.raises(InvalidInputError, match=message):
+        read_jsonl(write(folder, row(image=image)))
+
+
 @pytest.mark.parametrize("padding", ["left", "right"])
 def test_last_prompt_logits_under_either_padding(padding):
     model = tiny_llava()
