@@ -6,7 +6,7 @@ from typing import Any
 __project__ = "skip-it"
 
 _MODULES = ("adapters", "data", "default_model", "skip", "tiny")
-_NAMES = {"Harvester": "harvester", "harvest": "harvesting"}
+_NAMES = {"Harvester": "harvester", "harvest": "harvesting", "harvest_encoder": "encoders"}
 
 
 def __getattr__(name: str) -> Any:

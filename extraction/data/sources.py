@@ -52,7 +52,7 @@ def read_parquet(path: str | os.PathLike[str]) -> list[Sample]:
     """Read samples from a Parquet file with columns image, question, answer and optionally id and family.
 
     An image is a path relative to the file, the bytes of an image file, or a mapping with "bytes" or "path", as
-    Hugging Face data sets store them.
+    Hugging Face data sets store them; or a list of these for several images.
 
     Raises
     ------
@@ -197,20 +197,26 @@ def batches_by_length(samples: Iterable[Sample], batch_size: int, *, window: int
 def _sample(record: Mapping[str, Any], position: int, folder: Path, where: str) -> Sample:
     """Sample of a record whose image may be a path, bytes or a mapping."""
     image, question = record.get("image"), record.get("question")
-    if isinstance(image, Mapping):
-        image = image.get("bytes") or image.get("path")
-    if isinstance(image, bytes):
-        image = _decoded(image, where)
-    elif isinstance(image, str):
-        if not image.strip() or not (folder / image).is_file():
-            raise InvalidInputError(f"need the image of every sample, {where} names {image!r}, which is missing")
-        image = folder / image
-    if image is None:
-        raise InvalidInputError(f"need an image for every sample, {where} has none; mend or drop it")
+    image = [_image(one, folder, where) for one in image] if isinstance(image, list) else _image(image, folder, where)
     if not isinstance(question, str) or not question.strip():
         raise InvalidInputError(f"need a text for 'question', {where} has {question!r}")
     sample = as_sample({**record, "image": image, "question": question}, position)
     return replace(sample, answer=str(record.get("answer") or ""))
+
+
+def _image(image: Any, folder: Path, where: str) -> Any:
+    """Path or picture of one image."""
+    if isinstance(image, Mapping):
+        image = image.get("bytes") or image.get("path")
+    if isinstance(image, bytes):
+        return _decoded(image, where)
+    if image is None:
+        raise InvalidInputError(f"need an image for every sample, {where} has none; mend or drop it")
+    if not isinstance(image, str):
+        return image  # a picture that a data set has decoded already
+    if not image.strip() or not (folder / image).is_file():
+        raise InvalidInputError(f"need the image of every sample, {where} names {image!r}, which is missing")
+    return folder / image
 
 
 def _decoded(content: bytes, where: str) -> Any:

@@ -104,6 +104,15 @@ def test_parquet_with_paths_bytes_and_mappings(folder):
     assert np.asarray(read_parquet(path)[0].load_image())[0, 0, 0] == 5
 
 
+def test_parquet_with_several_images(folder):
+    path = table(folder / "lists.parquet", image=[[png(1), png(2)], [png(3)]], question=["q", "r"])
+    samples = read_parquet(path)
+    assert [[int(np.asarray(i)[0, 0, 0]) for i in s.load_images()] for s in samples] == [[1, 2], [3]]
+    path = table(folder / "gone.parquet", image=[["b.png", "none.png"]], question=["q"])
+    with pytest.raises(InvalidInputError, match=r"row 0 of .* 'none.png', which is missing"):
+        read_parquet(path)
+
+
 def test_bad_parquet_is_refused_in_one_sentence(folder):
     pytest.importorskip("pyarrow", reason="Parquet is optional")
     cases = [
