@@ -25,10 +25,10 @@ _TOLERANCE = 1e-2
 def check_first_batch(harvester: Harvester, batch: Mapping[str, Any]) -> None:
     """Compare the layers as seen by hooks with the model's own ``output_hidden_states``.
 
-    Checked: the reported state of every depth is the next layer's input or, where a model changes states between
-    layers (Qwen3-VL's deepstack, Idefics' cross-attention blocks), the output of the layer before; the last output
-    becomes the last reported state (through the final norm, if any); there are vision tokens if the batch has
-    pixels, and they are as many as the model's image features.
+    Checked: the reported state of every depth is the next layer's input or, where the adapter says that states
+    change between layers (Qwen3-VL's deepstack, Idefics' cross-attention blocks), the output of the layer before;
+    the last output becomes the last reported state (through the final norm, if any); there are vision tokens if the
+    batch has pixels, and they are as many as the model's image features.
 
     Raises
     ------
@@ -55,7 +55,7 @@ def check_first_batch(harvester: Harvester, batch: Mapping[str, Any]) -> None:
         def compare(layer: int, x: torch.Tensor, y: torch.Tensor) -> None:
             if not (_agree(x, reported[layer - 1], tokens) or came_out.get(layer - 1, False)):
                 wrong.append(layer - 1)
-            came_out[layer] = _agree(y, reported[layer], tokens)
+            came_out[layer] = adapter.changes_between and _agree(y, reported[layer], tokens)
             if layer == adapter.n_layers:
                 last = [y] if adapter.final_norm is None else [adapter.final_norm(y), y]
                 if not any(_agree(state, reported[layer], tokens) for state in last):

@@ -45,6 +45,8 @@ class Adapter:
         Query heads per layer.
     note : str
         What a reader of the statistics should know of this family.
+    changes_between : bool
+        Whether the model itself changes states between one layer's output and the next one's input.
     """
 
     family: str
@@ -56,6 +58,7 @@ class Adapter:
     vision_ids: tuple[int, ...]
     n_heads: int
     note: str = ""
+    changes_between: bool = False
 
     @property
     def n_layers(self) -> int:

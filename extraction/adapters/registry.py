@@ -16,6 +16,8 @@ FAMILIES: dict[str, str] = {
     "vipllava": "extraction.adapters.llava",
     "llava_next": "extraction.adapters.llava",
     "llava_onevision": "extraction.adapters.llava",
+    "qwen3_vl": "extraction.adapters.deepstack",
+    "qwen3_vl_moe": "extraction.adapters.deepstack",
     "mllama": "extraction.adapters.cross_attention",
     "idefics": "extraction.adapters.cross_attention",
 }

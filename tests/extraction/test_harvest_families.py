@@ -104,13 +104,15 @@ def test_deepstack_is_between_the_layers():
     np.testing.assert_allclose(io.mean_distance("text")[:3], hf.mean_distance("text")[:3], rtol=1e-6)
 
 
-def test_self_check_still_sees_layers_in_a_wrong_order():
-    """The leave that it gives to states changed between layers is no leave to be wrong."""
-    family = tiny_family("llava")
-    layers = family.model.get_decoder().layers
+@pytest.mark.parametrize("name", ["llava", "qwen3_vl", "idefics"])
+def test_self_check_sees_layers_in_a_wrong_order(name):
+    """Also where the family has leave to change states between layers: that is no leave to be wrong."""
+    family = tiny_family(name)
+    layers = decoder_layers(family.model)
     record = adapt(family.model)
     assert list(record.layers) == list(layers)
-    swapped = replace(record, layers=(layers[1], layers[0], *layers[2:]))
+    assert record.changes_between == (name != "llava")
+    swapped = replace(record, layers=(*layers[:2], layers[3], layers[2]))
     first = {**family.batch(), "sample_ids": ["a", "b", "c"]}
     with pytest.raises(UnsupportedModelError, match="differ at depths"):
         make_harvester(family.model, swapped, first)
