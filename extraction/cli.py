@@ -52,7 +52,13 @@ def demo(
 
 def profile(
     model: Annotated[str, typer.Argument(help="Folder of a Hugging Face image-text-to-text model.")],
-    data: Annotated[Path, typer.Option(help="JSONL file of {image, question, answer}; image paths relative to it.")],
+    data: Annotated[
+        str,
+        typer.Option(
+            help="A .jsonl or .parquet file of {image, question, answer}, a folder of images with a questions file, or "
+            "hf:NAME:SPLIT (needs --allow-download)."
+        ),
+    ],
     out: Out,
     validate: Annotated[
         bool, typer.Option("--validate/--no-validate", help="Also skip for real (needs one-token answers).")
@@ -72,12 +78,12 @@ def profile(
     """
     need_extras()
     refuse_existing(out)
-    from extraction.data import read_jsonl
+    from extraction.data.sources import read_samples
     from extraction.loading import load_model_and_processor
     from extraction.study import StudySettings
 
     settings = StudySettings(confidence_level=confidence, risk=risk, batch_size=batch_size)
-    samples = read_jsonl(data)[:limit]
+    samples = read_samples(data, allow_download=allow_download)[:limit]
     if len(samples) < 2:
         raise InvalidInputError(
             f"need at least 2 samples, the i.i.d. units of a certificate, {data} gives {len(samples)}"
@@ -93,7 +99,7 @@ def profile(
             settings,
             out=out,
             name=Path(model).name or model,
-            data_name=data.name,
+            data_name=Path(data).name,
             weights=None,
             with_validation=validate,
         )

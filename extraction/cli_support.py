@@ -16,6 +16,7 @@ __all__ = [
     "EMBEDDED",
     "Batch",
     "Confidence",
+    "Data",
     "Out",
     "Risk",
     "need_extras",
@@ -29,6 +30,13 @@ EMBEDDED = "embedded"
 Out = Annotated[Path, typer.Option(help="Folder for the results; must not exist yet.")]
 Confidence = Annotated[float, typer.Option(help="Joint confidence level, in (0, 1).")]
 Risk = Annotated[float, typer.Option(help="Tolerated share of inputs on which a plan loses a right answer, in (0, 1).")]
+Data = Annotated[
+    str | None,
+    typer.Option(
+        help=f"A .jsonl or .parquet file of {{image, question, answer}}, a folder of images with a questions file, or "
+        f"hf:NAME:SPLIT (needs --allow-download); not needed for {EMBEDDED!r}."
+    ),
+]
 Batch = Annotated[int, typer.Option(help="Samples per forward pass.", min=1)]
 
 
@@ -79,7 +87,7 @@ def new_folder(out: Path, *, resume: bool = False) -> Iterator[None]:
 
 def read_input(
     model: str,
-    data: Path | None,
+    data: str | None,
     *,
     limit: int | None,
     dtype: str,
@@ -91,19 +99,20 @@ def read_input(
 
     The word "embedded" is the model that the package brings, with its held-out questions unless `data` is given.
     """
-    from extraction.data import as_sample, read_jsonl
+    from extraction.data import as_sample
+    from extraction.data.sources import read_samples
 
     is_embedded = model == EMBEDDED
     if data is None and not is_embedded:
         raise InvalidInputError(
-            "need --data FILE, a JSONL of {image, question, answer}; only `embedded` brings its own"
+            "need --data, a JSONL or Parquet file of {image, question, answer} or a folder; only `embedded` has its own"
         )
     if is_embedded:
         from extraction import default_model
 
         loaded, processor = default_model.load_model(), default_model.load_processor()
     if data is not None:
-        samples, name = read_jsonl(data)[:limit], data.name
+        samples, name = read_samples(data, allow_download=allow_download)[:limit], Path(data).name
     else:
         held_out = default_model.load_samples(limit)
         samples = [as_sample(sample, i) for i, sample in enumerate(held_out)]

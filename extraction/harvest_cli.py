@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from extraction.cli_support import EMBEDDED, Batch, need_extras, read_input, say
+from extraction.cli_support import EMBEDDED, Batch, Data, need_extras, read_input, say
 from redundancy.errors import InvalidInputError, StoreError
 from redundancy.statistics import HarvestStatistics
 
@@ -23,9 +23,7 @@ _FEW = 5
 def harvest(
     model: Annotated[str, typer.Argument(help=f"Folder of a Hugging Face image-text-to-text model, or {EMBEDDED!r}.")],
     out: Annotated[Path, typer.Option(help="Folder of the run; new, or with --resume that of the same run.")],
-    data: Annotated[
-        Path | None, typer.Option(help=f"JSONL of {{image, question, answer}}; not needed for {EMBEDDED!r}.")
-    ] = None,
+    data: Data = None,
     shard: Annotated[str, typer.Option(help="i/n: only part i of n, by a hash of the sample ids; i from 0.")] = "0/1",
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run.")] = False,
     until: Annotated[

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from extraction.cli_support import EMBEDDED, Batch, Confidence, Risk, need_extras, new_folder, read_input, say
+from extraction.cli_support import EMBEDDED, Batch, Confidence, Data, Risk, need_extras, new_folder, read_input, say
 from redundancy.errors import InvalidInputError
 from redundancy.files import write_text
 
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 __all__ = ["select", "validate"]
 
 Model = Annotated[str, typer.Argument(help=f"Folder of a Hugging Face image-text-to-text model, or {EMBEDDED!r}.")]
-Data = Annotated[Path | None, typer.Option(help=f"JSONL of {{image, question, answer}}; not needed for {EMBEDDED!r}.")]
 Resumable = Annotated[Path, typer.Option(help="Folder for the results; must be new, or --resume.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run in --out.")]
 Limit = Annotated[int | None, typer.Option(help="Use the first N samples only.", min=1)]

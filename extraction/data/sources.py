@@ -65,7 +65,7 @@ def read_parquet(path: str | os.PathLike[str]) -> list[Sample]:
         pyarrow: Any = import_module("pyarrow")
         parquet: Any = import_module("pyarrow.parquet")
     except ImportError as error:
-        raise MissingExtraError("reading Parquet needs pyarrow: pip install pyarrow") from error
+        raise MissingExtraError('reading Parquet needs pyarrow: pip install "skip-it[data]"') from error
     path = Path(path)
     try:
         file = parquet.ParquetFile(path)
@@ -151,7 +151,7 @@ def read_dataset(name: str, *, split: str = "test", allow_download: bool = False
     try:
         datasets: Any = import_module("datasets")
     except ImportError as error:
-        raise MissingExtraError("a data set by name needs datasets: pip install datasets") from error
+        raise MissingExtraError('a data set by name needs datasets: pip install "skip-it[data]"') from error
     try:
         rows = datasets.load_dataset(name, split=split)
     except Exception as error:  # the library raises dozens of kinds; the user needs the reason only
