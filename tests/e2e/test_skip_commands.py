@@ -82,7 +82,7 @@ def test_a_killed_selection_resumes_to_the_same_choice(tmp_path):
         (["validate", "embedded", "--plan", "late_entry(13)"], "for a decoder of 12 layers, got 13"),
         (["validate", "embedded", "--plan", "sometimes(3)"], "got 'sometimes(3)'"),
         (["validate", "embedded", "--rounds", "3"], "at least 6 timing rounds"),
-        (["validate", "nowhere"], "need --data FILE"),
+        (["validate", "nowhere"], "need --data"),
         (["select", "embedded", "--limit", "1"], "at least 2 samples"),
         (["select", "embedded", "--limit", "8", "--loss", "taste"], "need a loss among"),
         (["select", "embedded", "--limit", "8", "--risk", "1.5"], "need risk"),
