@@ -1,5 +1,7 @@
 """Down-sampled images: fewer tokens, the same model, paired with the unmodified one sample by sample."""
 
+from statistics import median
+
 import pytest
 import torch
 
@@ -87,7 +89,7 @@ def test_the_smaller_prompt_is_timed_and_counted(parts):
         model, lambda p: without_labels(plan_batch(processor, samples[:8], p)), [plan], rounds=6, progress=False
     )
     assert timing.n_rounds == 6
-    assert sum(timing.vision) < sum(timing.plain_vision)  # a quarter of the patches in the tower too
+    assert median(timing.vision) < median(timing.plain_vision)  # a quarter of the patches in the tower too
     assert flop_speedup(model.config, plan, 144, 12) == flop_speedup(model.config, random_keep(0.25), 144, 12) > 2
 
 
