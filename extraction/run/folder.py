@@ -11,6 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from redundancy.errors import InvalidInputError, StoreError
 from redundancy.files import write_text
 from redundancy.statistics import HarvestStatistics
@@ -108,6 +111,11 @@ class HarvestFolder:
         """All batches so far as one state; None before the first."""
         parts = list(self.parts())
         return HarvestStatistics.merge_all(parts) if parts else None
+
+    def shift(self) -> npt.NDArray[np.float32] | None:
+        """Means of the centred distance that the first batch has fixed, if there is one."""
+        first = next(self.parts(), None)
+        return None if first is None else first.shift
 
     def faults(self) -> list[Fault]:
         """Samples that were left out of the batches so far."""
