@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from extraction.cli_support import Batch, Confidence, Out, Risk, need_extras, new_folder, refuse_existing, say
+from extraction.cli_support import (
+    Batch,
+    Confidence,
+    Out,
+    Risk,
+    hush_libraries,
+    need_extras,
+    new_folder,
+    refuse_existing,
+    say,
+)
 from redundancy.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -30,6 +40,7 @@ def demo(
     """
     need_extras()
     refuse_existing(out)
+    hush_libraries()
     from extraction import default_model
     from extraction.data import as_sample
     from extraction.study import StudySettings
@@ -78,6 +89,7 @@ def profile(
     """
     need_extras()
     refuse_existing(out)
+    hush_libraries()
     from extraction.data.sources import read_samples
     from extraction.loading import load_model_and_processor
     from extraction.study import StudySettings

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from redundancy.command_options import is_quiet
 from redundancy.errors import InvalidInputError, MissingExtraError
 
 __all__ = [
@@ -19,8 +21,10 @@ __all__ = [
     "Data",
     "Out",
     "Risk",
+    "hush_libraries",
     "need_extras",
     "new_folder",
+    "note",
     "read_input",
     "refuse_existing",
     "say",
@@ -58,6 +62,20 @@ def need_extras(*modules: str) -> None:
 def say(text: str) -> None:
     """Print a line of result."""
     typer.echo(text)
+
+
+def note(text: str) -> None:
+    """Print what is going on, unless only the result is wanted."""
+    if not is_quiet():
+        typer.echo(text)
+
+
+def hush_libraries() -> None:
+    """Libraries draw no progress bars into a pipe or a log."""
+    if not sys.stderr.isatty():
+        from transformers.utils import logging
+
+        logging.disable_progress_bar()  # type: ignore[no-untyped-call]
 
 
 def refuse_existing(out: Path) -> None:
@@ -104,6 +122,7 @@ def read_input(
     from extraction.data import as_sample
     from extraction.data.sources import read_samples
 
+    hush_libraries()
     is_embedded = model == EMBEDDED
     if data is None and not is_embedded:
         raise InvalidInputError(

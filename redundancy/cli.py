@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterator
 from importlib.metadata import EntryPoint, entry_points
 from typing import Annotated, Any
 
-import click
 import typer
 
 from redundancy import __version__
+from redundancy.command_options import with_common_options
 from redundancy.errors import SkipItError
 
 __all__ = ["GROUP", "broken_commands", "build_app", "main"]
@@ -40,7 +40,7 @@ def build_app() -> typer.Typer:
 
     for name, function, fault in _commands():
         if function is not None:
-            app.command(name=name)(function)
+            app.command(name=name)(with_common_options(name, function))
         else:
             app.command(name=name, help=f"Not available: {fault}", context_settings=_ANYTHING)(_refusal(fault))
     return app
@@ -83,7 +83,7 @@ def main() -> None:
         build_app()()
     except SkipItError as error:
         # One sentence on one line, whatever a path or a foreign message put into it.
-        click.echo(f"skip-it: {' '.join(str(error).split())}", err=True)
+        typer.echo(f"skip-it: {' '.join(str(error).split())}", err=True)
         sys.exit(EXIT_USAGE)
 
 

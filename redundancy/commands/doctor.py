@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import platform
 import sys
-from importlib.metadata import PackageNotFoundError, packages_distributions, version
+from importlib.metadata import PackageNotFoundError, entry_points, packages_distributions, version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,8 +14,9 @@ import typer
 
 from redundancy import __project__, __version__
 
-__all__ = ["doctor"]
+__all__ = ["PROBES", "doctor"]
 
+PROBES = "skip_it.doctor"  # entry points: functions of no argument that return lines by title
 PACKAGES = ("redundancy", "estimators", "extraction", "proofs_check")
 _LIBRARIES = {  # import name: (distribution, extra that brings it)
     "numpy": ("numpy", None),
@@ -32,6 +33,11 @@ _LIBRARIES = {  # import name: (distribution, extra that brings it)
     "hypothesis": ("hypothesis", "proofs"),
     "matplotlib": ("matplotlib", "report"),
     "jinja2": ("jinja2", "report"),
+    "pyarrow": ("pyarrow", "data"),
+    "datasets": ("datasets", "data"),
+    "lm_eval": ("lm_eval", "eval"),
+    "accelerate": ("accelerate", "eval"),
+    "openai": ("openai", "eval"),
 }
 
 
@@ -91,8 +97,22 @@ def examine() -> dict[str, Any]:
         "missing_extras": {
             extra: {"needs": names, "command": f'pip install "skip-it[{extra}]"'} for extra, names in missing.items()
         },
+        "more": _ask_packages(problems),
         "problems": problems,
     }
+
+
+def _ask_packages(problems: list[str]) -> dict[str, list[str]]:
+    """What the packages above tell of themselves; one that cannot is a problem and stops no other."""
+    more: dict[str, list[str]] = {}
+    for point in sorted(entry_points(group=PROBES), key=lambda p: p.name):
+        try:
+            more.update(point.load()())
+        except Exception as error:
+            problems.append(
+                f"{point.value} cannot tell of itself: {type(error).__name__}: {' '.join(str(error).split())}"
+            )
+    return more
 
 
 def _home(name: str) -> str | None:
@@ -131,6 +151,10 @@ def _show(findings: dict[str, Any]) -> None:
     typer.echo("\nLibraries")
     for name, number in findings["libraries"].items():
         typer.echo(f"  {name:<14} {number or 'not installed'}")
+    for title, lines in findings["more"].items():
+        typer.echo(f"\n{title}")
+        for line in lines:
+            typer.echo(f"  {line}")
     if findings["missing_extras"]:
         typer.echo("\nMissing extras (only needed for the commands that use them)")
         for extra, entry in findings["missing_extras"].items():

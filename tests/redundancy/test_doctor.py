@@ -83,3 +83,35 @@ def test_a_missing_package_is_a_problem(monkeypatch):
     real = doctor_module.find_spec
     monkeypatch.setattr(doctor_module, "find_spec", lambda name: None if name == "extraction" else real(name))
     assert "the package 'extraction' of skip-it is not there: install skip-it again" in examine()["problems"]
+
+
+def test_families_are_those_that_were_measured():
+    """The list that doctor prints, against the tiny models and the measured table of the docs."""
+    from pathlib import Path
+
+    from extraction.doctor import FAMILIES
+    from extraction.tiny import TINY_FAMILIES
+
+    assert list(FAMILIES) == list(TINY_FAMILIES)
+    page = (Path(__file__).parents[2] / "docs" / "model_support.md").read_text(encoding="utf-8")
+    rows = {
+        cells[0]: set(cells[1:])
+        for line in page.split("## Skipping")[1].splitlines()
+        if (cells := [c.strip() for c in line.strip("|").split("|")])[0] in FAMILIES
+    }
+    says = {
+        "yes": "harvest and skip",
+        "prefill": "harvest and skip in a forward pass",
+        "refused": "harvest of text only",
+    }
+    for name, (_, does) in FAMILIES.items():
+        assert len(rows[name]) == 1
+        assert does.startswith(says[rows[name].pop()])
+
+
+def test_doctor_tells_devices_and_survives_a_broken_torch(monkeypatch):
+    from extraction import doctor as extraction_doctor
+
+    assert examine()["more"]["Devices"][0].startswith("cpu: ")
+    monkeypatch.setattr(extraction_doctor, "_DEVICES", "raise OSError('libcudart is missing')")
+    assert extraction_doctor.probe()["Devices"] == ["torch cannot be used: OSError: libcudart is missing"]
