@@ -172,12 +172,12 @@ class Law:
 
     @cached_property
     def alpha_squared(self) -> Real:
-        """Smallest alpha^2 with |h(x,y) - h(x',y)| <= alpha |x - x'| on the support."""
+        """Smallest alpha^2 with ``|h(x,y) - h(x',y)| <= alpha |x - x'|`` on the support."""
         return self._slope(0, self.x)
 
     @cached_property
     def beta_squared(self) -> Real:
-        """Smallest beta^2 with |h(x,y) - h(x,y')| <= beta |y - y'| on the support."""
+        """Smallest beta^2 with ``|h(x,y) - h(x,y')| <= beta |y - y'|`` on the support."""
         return self._slope(1, self.y)
 
     def _slope(self, axis: int, points: tuple[Point, ...]) -> Real:

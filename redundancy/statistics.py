@@ -237,7 +237,7 @@ class HarvestStatistics:
         return _ratio(self._sum("norm_sums", group), self._sum("norm_counts", group))
 
     def norm_ratio(self, group: str) -> Floats:
-        """Mean of |h_l| / |h_{l-1}| over tokens with a non-zero input, shape (L,)."""
+        """Mean of ``|h_l| / |h_{l-1}|`` over tokens with a non-zero input, shape (L,)."""
         return _ratio(self._sum("ratio_sums", group), self._sum("ratio_counts", group))
 
     def anomalies(self, group: str = "all") -> dict[str, Counts]:

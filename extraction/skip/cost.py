@@ -93,7 +93,7 @@ class DecoderShape:
 
 
 def tokens_per_layer(plan: Plan, n_layers: int, n_vision: int, n_text: int) -> tuple[int, ...]:
-    """|P_i|: tokens of one prompt that each layer computes; 0 in skipped layers.
+    """``|P_i|``: tokens of one prompt that each layer computes; 0 in skipped layers.
 
     Parameters
     ----------
