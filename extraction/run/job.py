@@ -113,7 +113,7 @@ class HarvestJob:
             n_layers=self._adapter.n_layers,
         )
 
-    def prepare(self, shift: Shift | None = None) -> Shift | None:
+    def prepare(self, shift: Shift | None = None) -> HarvestStatistics:
         """Check the model on the first batch of the whole data set, and fix the means of the centred distance.
 
         Parameters
@@ -123,8 +123,8 @@ class HarvestJob:
 
         Returns
         -------
-        array or None
-            The means, for the other processes.
+        HarvestStatistics
+            Of no sample; they hold the means, for the other processes.
         """
         first = None
         for i in range(0, len(self._samples), self._batch_size):
@@ -148,7 +148,13 @@ class HarvestJob:
             attention=run["attention"],
             shift="pilot" if shift is None else shift,
         )
-        return self._harvester.empty().shift
+        return self._harvester.empty()
+
+    def empty(self) -> HarvestStatistics:
+        """Statistics of no sample, with the means that were fixed."""
+        if self._harvester is None:
+            raise RuntimeError("need prepare() before empty()")
+        return self._harvester.empty()
 
     def work(self, k: int) -> tuple[HarvestStatistics, list[Fault]]:
         """Statistics of batch k, and the samples of it that failed; the same whenever and wherever it is done."""

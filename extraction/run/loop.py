@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,9 +22,10 @@ from redundancy.errors import InvalidInputError
 from redundancy.files import write_text
 from redundancy.statistics import HarvestStatistics
 
-__all__ = ["Finished", "HarvestRun", "collect", "harvest_to"]
+__all__ = ["Finished", "HarvestRun", "Source", "collect", "harvest_to"]
 
 Finished = tuple[HarvestStatistics, Sequence[Fault]]
+Source = Callable[[int, HarvestFolder], Generator[Finished, None, None]]
 _GROUPS = ("vision", "words", "sink", "special", "text", "all")
 
 
@@ -115,7 +116,7 @@ def harvest_to(
         attention=attention,
     )
 
-    def batches(start: int, folder: HarvestFolder) -> Iterator[Finished]:
+    def batches(start: int, folder: HarvestFolder) -> Generator[Finished, None, None]:
         job.prepare(folder.shift())
         for k in range(start, len(job.plan.batches)):
             yield job.work(k)
@@ -127,7 +128,7 @@ def harvest_to(
 
 def collect(
     plan: Plan,
-    batches: Callable[[int, HarvestFolder], Iterator[Finished]],
+    batches: Source,
     out: str | os.PathLike[str],
     *,
     resume: bool = False,
