@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -53,7 +53,7 @@ def scan(
     from estimators.scan import scan_layers
     from estimators.scan_result import plot_scan
     from estimators.store import ActivationStore
-    from redundancy.report import style
+    from redundancy.figures.saving import save_figure
 
     opened = ActivationStore(store, group=group, verify=verify)
     result = scan_layers(
@@ -78,6 +78,5 @@ def scan(
     if out is not None:
         out.write_text(result.to_json() + "\n", encoding="utf-8")
     if plot is not None:
-        figure: Any = plot_scan(result).figure
-        plot.write_bytes(style.to_svg(figure).encode() if plot.suffix == ".svg" else style.to_png(figure))
+        save_figure(plot_scan(result), plot)
     typer.echo(result.to_json() if as_json else result.summary())

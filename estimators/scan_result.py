@@ -13,8 +13,8 @@ from estimators.functional import FunctionalRedundancy
 from estimators.unique import UniqueInformationEstimate
 from redundancy.certificate import BoundCertificate
 from redundancy.errors import MissingExtraError
+from redundancy.figures import style
 from redundancy.interval import Interval
-from redundancy.report import style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

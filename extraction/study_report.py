@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 import platform
 from collections import Counter
@@ -16,9 +15,10 @@ import numpy as np
 import torch
 
 from extraction.data import Sample
-from extraction.skip import Plan, PlanChoice, PlanEvaluation, late_entry, vision_exit
+from extraction.skip import Plan, PlanChoice, PlanEvaluation, PlanTest, late_entry, vision_exit
 from extraction.study import StudySettings, Validation
 from redundancy import __version__
+from redundancy.figures.sources import certificate_rows, matrices, profile_records
 from redundancy.files import write_text
 from redundancy.profile import ProfileCertificate
 from redundancy.statistics import HarvestStatistics
@@ -26,7 +26,6 @@ from redundancy.statistics import HarvestStatistics
 __all__ = ["GROUPS", "profile_report", "validation_report", "write_study"]
 
 GROUPS = ("vision", "text", "words", "sink")
-_MATRICES = ("vision", "text")
 NOT_CLAIMED = (
     "That a layer is safe to skip because its distances are small: distances describe the states, not what the rest "
     "of the model does with them.",
@@ -68,15 +67,13 @@ def profile_report(
         "n_samples": statistics.n_samples,
         "baseline_accuracy": None,
         "confidence_level": settings.confidence_level,
-        "profile": _profile_rows(statistics, certificate),
-        "distance_matrix": {g: _matrix(statistics.depth_matrix(g)) for g in _MATRICES},
+        "profile": profile_records(statistics, certificate, groups=GROUPS),
+        "distance_matrix": matrices(statistics),
         "late_entry": [],
         "vision_exit": [],
         "other_plans": [],
         "chosen_plan": None,
-        "certificates": [
-            {"layer": pair.layer, "group": pair.group, "statements": pair.to_records()} for pair in certificate.pairs
-        ],
+        "certificates": certificate_rows(certificate),
         "certificate_file": "certificates.json",
         "not_claimed": list(NOT_CLAIMED),
         "environment": {
@@ -93,6 +90,7 @@ def validation_report(validation: Validation, samples: Sequence[Sample], setting
     """The parts of report.json that come from skipping."""
     n_layers, plain = validation.n_layers, validation.plain
     family = {sample.sample_id: sample.family for sample in samples}
+    tests = {test.plan: _test(test, plain.n_samples) for test in validation.choice.tests}
 
     def row(plan: Plan) -> dict[str, Any]:
         evaluation, timing = validation.evaluations[plan], validation.timings.get(plan)
@@ -111,6 +109,7 @@ def validation_report(validation: Validation, samples: Sequence[Sample], setting
             "prefill_ms": None if timed is None else timed["prefill_ms"],
             "flop_speedup": validation.flops[plan],
             "kv_share": validation.kv[plan],
+            **tests.get(plan, {}),
             "family_accuracy": _family_accuracy(evaluation, family),
         }
 
@@ -164,6 +163,17 @@ def _family_accuracy(evaluation: PlanEvaluation, family: dict[str, str]) -> dict
     return {name: float(np.mean(hits)) for name, hits in sorted(right.items())}
 
 
+def _test(test: PlanTest, n_samples: int) -> dict[str, Any]:
+    """What risk control found of a plan."""
+    return {
+        "loss_share": test.n_losses / n_samples,
+        "loss_upper": test.loss_upper,
+        "p_value": test.p_value,
+        "is_tested": test.is_tested,
+        "is_certified": test.is_certified,
+    }
+
+
 def _chosen(validation: Validation, row: dict[str, Any]) -> dict[str, Any]:
     choice = validation.choice
     plan, test = choice.chosen, choice.chosen_test
@@ -181,41 +191,3 @@ def _chosen(validation: Validation, row: dict[str, Any]) -> dict[str, Any]:
         "n_calibration": choice.n_samples,
         "n_tested_plans": choice.n_tested,
     }
-
-
-def _profile_rows(statistics: HarvestStatistics, certificate: ProfileCertificate) -> list[dict[str, Any]]:
-    certified = {(pair.layer, pair.group): pair for pair in certificate.pairs}
-    attention = {
-        "var": statistics.answer_var().sum(axis=2).mean(axis=0),
-        "var_mean": statistics.answer_var().mean(axis=(0, 2)),
-        "var_text_mean": statistics.text_var_mean().mean(axis=(0, 2)),
-        "var_text_max": statistics.text_var_max().mean(axis=(0, 2)),
-    }
-    rows = []
-    for group in GROUPS:
-        columns = {
-            "mean_distance": statistics.mean_distance(group),
-            "image_mean_distance": statistics.image_mean_distance(group),
-            "fraction_below_0.05": statistics.fraction_below(group, 0.05),
-            "centred_distance": statistics.centred_distance(group),
-            "max_distance": statistics.max_distance(group),
-            "q99_distance": statistics.quantile(group, 0.99),
-            "mean_norm": statistics.mean_norm(group)[1:],
-            **attention,
-        }
-        for layer in range(1, statistics.spec.n_layers + 1):
-            row = {"layer": layer, "group": group, **{k: _number(v[layer - 1]) for k, v in columns.items()}}
-            pair = certified.get((layer, group))
-            row["distance_upper"] = None if pair is None else pair.distance_upper
-            row["tail_upper"] = None if pair is None else pair.tail_upper
-            rows.append(row)
-    return rows
-
-
-def _matrix(matrix: Any) -> list[list[float | None]]:
-    return [[_number(value) for value in row] for row in matrix]
-
-
-def _number(value: float) -> float | None:
-    """A JSON number; null where the quantity is undefined."""
-    return float(value) if math.isfinite(value) else None

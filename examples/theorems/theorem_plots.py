@@ -11,7 +11,7 @@ from typing import Any
 
 from theorem_clouds import Cloud, Panel
 
-from redundancy.report.style import DOUBLE_COLUMN, INK, MUTED, OKABE_ITO, PAPER, polish, style_context
+from redundancy.figures.style import DOUBLE_COLUMN, INK, MUTED, OKABE_ITO, PAPER, polish, style_context
 
 __all__ = ["digest", "draw"]
 

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from redundancy.errors import InvalidInputError
-from redundancy.report import style
-from redundancy.report.plan_figures import accuracy_per_layer, speed_accuracy, speedup_per_layer
-from redundancy.report.profile_figures import (
+from redundancy.figures import style
+from redundancy.figures.bounds import certificate_intervals
+from redundancy.figures.plans import accuracy_per_layer, risk_of_plans, speed_accuracy, speedup_per_layer
+from redundancy.figures.profile import (
     attention_per_layer,
     centred_distance_per_layer,
     depth_distances,
@@ -21,28 +22,13 @@ from redundancy.report.profile_figures import (
     norm_per_layer,
     proximity_per_layer,
 )
+from redundancy.figures.saving import save_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = [
-    "FIGURES",
-    "PANELS",
-    "accuracy_per_layer",
-    "attention_per_layer",
-    "available_figures",
-    "centred_distance_per_layer",
-    "depth_distances",
-    "distance_per_layer",
-    "draw_panels",
-    "extremes_per_layer",
-    "norm_per_layer",
-    "proximity_per_layer",
-    "save_figures",
-    "speed_accuracy",
-    "speedup_per_layer",
-]
+__all__ = ["FIGURES", "PANELS", "available_figures", "draw_panels", "save_figures"]
 
 Report = Mapping[str, Any]
 
@@ -65,9 +51,11 @@ FIGURES: dict[str, Callable[..., Axes]] = {
     "attention": attention_per_layer,
     "depth_vision": _depth_figure("vision"),
     "depth_text": _depth_figure("text"),
+    "certificates": certificate_intervals,
     "accuracy": accuracy_per_layer,
     "speedup": speedup_per_layer,
     "speed_accuracy": speed_accuracy,
+    "risk": risk_of_plans,
 }
 # Double-column composites for a paper.
 PANELS: dict[str, tuple[str, ...]] = {
@@ -128,8 +116,6 @@ def save_figures(report: Report, out_dir: str | Path) -> dict[str, tuple[Path, P
             figures[name] = draw_panels(report, present)
     written: dict[str, tuple[Path, Path]] = {}
     for name, figure in figures.items():
-        svg, png = folder / f"{name}.svg", folder / f"{name}.png"
-        svg.write_text(style.to_svg(figure), encoding="utf-8")
-        png.write_bytes(style.to_png(figure))
+        svg, png = save_figure(figure, folder / name, formats=("svg", "png"))
         written[name] = (svg, png)
     return written

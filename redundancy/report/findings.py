@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from redundancy._validate import check_real
-from redundancy.report.schema import layer_values, plan_rows, profile_rows
+from redundancy.figures.sources import layer_values, plan_rows, profile_rows
 
 __all__ = ["Findings", "distance_findings"]
 

@@ -10,7 +10,9 @@ from collections.abc import Mapping
 from importlib.resources import files
 from typing import Any
 
-from redundancy.report import story, style, wording
+from redundancy.figures import style
+from redundancy.figures.saving import render
+from redundancy.report import story, wording
 from redundancy.report.figures import available_figures
 from redundancy.report.schema import validate_report
 from redundancy.report.svg import inline_svg, point_titles
@@ -91,7 +93,7 @@ def _figures(report: Mapping[str, Any], given: Mapping[str, str] | None) -> dict
         documents = {name: (text, {}) for name, text in given.items()}
     else:
         for name, figure in available_figures(report).items():
-            documents[name] = (style.to_svg(figure), point_titles(figure))
+            documents[name] = (render(figure, "svg").decode(), point_titles(figure))
     labels = story.figure_labels(report)
     return {
         name: _safe(inline_svg(text, prefix=f"fig-{name.replace('_', '-')}", label=labels[name], titles=titles))

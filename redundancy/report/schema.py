@@ -13,22 +13,18 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from redundancy.errors import InvalidInputError, StoreError
+from redundancy.figures.sources import PLAN_SECTIONS
 
 __all__ = [
     "RULES",
     "SCHEMA",
     "Rule",
-    "layer_values",
     "load_report",
-    "plan_rows",
-    "profile_groups",
-    "profile_rows",
     "report_problems",
     "validate_report",
 ]
 
 SCHEMA = "skip-it/report/1"
-_PLAN_SECTIONS = ("late_entry", "vision_exit", "other_plans")
 _SLACK = 1e-9  # an interval computed in another order of summation may miss its point by rounding
 
 
@@ -132,6 +128,10 @@ def _interval(mark: str = "") -> Rule:
     return _rule("[lower, upper] with lower <= upper", _is_interval, mark)
 
 
+def _flag(mark: str = "") -> Rule:
+    return _rule("true or false", lambda v: isinstance(v, bool), mark)
+
+
 def _rows(mark: str = "") -> Rule:
     return _rule("a list of objects", _list_of(_is_mapping), mark)
 
@@ -156,6 +156,11 @@ _PLAN_ROW: dict[str, Rule] = {
     "prefill_ms": _positive(),
     "flop_speedup": _positive(),
     "kv_share": _share(),
+    "loss_share": _share(),
+    "loss_upper": _share(),
+    "p_value": _share(),
+    "is_tested": _flag(),
+    "is_certified": _flag(),
     "family_accuracy": _rule("an object of numbers in [0, 1]", _map_of(_within(0.0, 1.0))),
 }
 
@@ -252,7 +257,7 @@ RULES: dict[str, dict[str, Rule]] = {
         "evidence": _text("!"),
         "confidence_level": _share(),
         "assumptions": _rule("a list of strings or of objects with a text", _list_of(_is_assumption)),
-        "vacuous": _rule("true or false", lambda v: isinstance(v, bool)),
+        "vacuous": _flag(),
     },
 }
 
@@ -303,36 +308,12 @@ def load_report(path: str | Path) -> dict[str, Any]:
     return dict(report)
 
 
-def profile_groups(report: Mapping[str, Any]) -> tuple[str, ...]:
-    """Token groups of the profile, in order of first appearance."""
-    return tuple(dict.fromkeys(row["group"] for row in report["profile"]))
-
-
-def profile_rows(report: Mapping[str, Any], group: str) -> list[Mapping[str, Any]]:
-    """Rows of the profile of one token group, by layer."""
-    return sorted((row for row in report["profile"] if row["group"] == group), key=lambda row: row["layer"])
-
-
-def plan_rows(report: Mapping[str, Any], section: str) -> list[Mapping[str, Any]]:
-    """Rows of ``late_entry`` or ``vision_exit``, by layer."""
-    return sorted(report.get(section) or (), key=lambda row: row["layer"])
-
-
-def layer_values(report: Mapping[str, Any], field: str) -> dict[int, float]:
-    """A quantity that belongs to a layer and not to a group (VAR): the first value any row of it gives."""
-    found: dict[int, float] = {}
-    for row in sorted(report["profile"], key=lambda row: row["layer"]):
-        if row.get(field) is not None:
-            found.setdefault(row["layer"], row[field])
-    return found
-
-
 def _problems(report: Mapping[str, Any]) -> Iterator[str]:
     yield from _fields(report, "report", "")
     for name in ("model", "data", "baselines", "chosen_plan"):
         if isinstance(report.get(name), Mapping):
             yield from _fields(report[name], name, f"{name}.")
-    for name in ("profile", *_PLAN_SECTIONS, "certificates"):
+    for name in ("profile", *PLAN_SECTIONS, "certificates"):
         for index, row in _objects(report.get(name)):
             yield from _fields(row, name, f"{name}[{index}].")
             for number, statement in _objects(row.get("statements") if name == "certificates" else None):
@@ -374,7 +355,7 @@ def _coherence(report: Mapping[str, Any]) -> Iterator[str]:
     for group, matrix in matrices.items() if isinstance(matrices, Mapping) else ():
         if _is_matrix(matrix) and len(matrix) != n_layers + 1:
             yield f"need distance_matrix.{group} with {n_layers + 1} rows (depths 0 to {n_layers}), got {len(matrix)}"
-    for name in (*_PLAN_SECTIONS, "chosen_plan"):
+    for name in (*PLAN_SECTIONS, "chosen_plan"):
         rows = [(name, report[name])] if isinstance(report.get(name), Mapping) else []
         rows += [(f"{name}[{i}]", row) for i, row in _objects(report.get(name))]
         for where, row in rows:

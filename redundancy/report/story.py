@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from redundancy.figures.sources import layer_values, plan_rows, profile_groups, profile_rows
 from redundancy.report.findings import Findings, distance_findings
-from redundancy.report.schema import layer_values, plan_rows, profile_groups, profile_rows
 from redundancy.report.tables import DASH
 from redundancy.report.wording import bound_text, percent, percents, plain, points, theorem_name
 
@@ -59,7 +59,18 @@ CAPTIONS = {
         "Late entry: the first layers run without vision tokens. Vision exit: only the first layers have them.",
     ),
     "speedup": ("Speed-up", "Measured on the clock (filled) and predicted from operation counts (hollow)."),
-    "speed_accuracy": ("Speed against accuracy", "Every plan that was run; the chosen one is ringed."),
+    "certificates": (
+        "Certified distances",
+        "Upper bounds on the mean distance per layer, certified where filled, under assumptions where hollow.",
+    ),
+    "speed_accuracy": (
+        "Speed against accuracy",
+        "Every plan that was run; the chosen one is ringed. Where plans were certified, the others are hollow.",
+    ),
+    "risk": (
+        "Risk against speed",
+        "Share of questions each plan loses; filled plans are certified jointly. Bars bound a plan taken alone.",
+    ),
 }
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from redundancy.errors import InvalidInputError
-from redundancy.report.style import INK, MUTED, OKABE_ITO, PAPER, RULE
+from redundancy.figures.style import INK, MUTED, OKABE_ITO, PAPER, RULE
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

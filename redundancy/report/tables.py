@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from redundancy.errors import InvalidInputError
-from redundancy.report.schema import layer_values, plan_rows, profile_groups, profile_rows
+from redundancy.figures.sources import layer_values, plan_rows, profile_groups, profile_rows
 
 __all__ = ["DASH", "format_table", "late_entry_table", "profile_table", "validation_table", "vision_exit_table"]
 

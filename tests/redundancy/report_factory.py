@@ -160,6 +160,11 @@ def plan_row(section: str, layer: int, accuracy: float) -> dict[str, Any]:
         "prefill_ms": 31.0 / (1.0 + 0.86 * (flops - 1.0)),
         "flop_speedup": flops,
         "kv_share": (144 * present + 20) / 164,
+        "loss_share": max(0.0, -change),
+        "loss_upper": min(1.0, max(0.0, -change) + 0.03),
+        "p_value": 1e-4 if change > -0.03 else 0.8,
+        "is_tested": change > -0.05,
+        "is_certified": change > -0.03,
         "family_accuracy": {
             k: max(0.1, v + change * (1.6 if k in ("mcq", "count") else 0.6)) for k, v in FAMILIES.items()
         },

@@ -15,13 +15,19 @@ from typing import Any
 import numpy as np
 import pytest
 
+from redundancy import figures as drawing
 from redundancy.errors import InvalidInputError
-from redundancy.report import figures, style
+from redundancy.figures.saving import render
+from redundancy.report import figures
 from redundancy.report.svg import inline_svg, point_titles
 
 FACTORY = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("report_factory.py"))))
 LAYERS = list(range(1, 11))
 CURVES = np.array(FACTORY.CURVES)  # columns: layer, D vision, P vision, D text, VAR, late entry, vision exit
+
+
+def svg_text(figure: Any) -> str:
+    return render(figure, "svg").decode()
 
 
 def line(ax: Any, gid: str) -> tuple[list[float], list[float]]:
@@ -31,7 +37,7 @@ def line(ax: Any, gid: str) -> tuple[list[float], list[float]]:
 
 
 def test_distance_and_its_certified_bound() -> None:
-    ax = figures.distance_per_layer(FACTORY.make_report())
+    ax = drawing.distance_per_layer(FACTORY.make_report())
     assert line(ax, "vision") == (LAYERS, list(CURVES[:, 1]))
     assert line(ax, "text") == (LAYERS, list(CURVES[:, 3]))
     upper = [row["distance_upper"] for row in FACTORY.make_report()["profile"] if row["group"] == "text"]
@@ -40,7 +46,7 @@ def test_distance_and_its_certified_bound() -> None:
 
 
 def test_proximity_shows_the_lower_bound_of_the_share() -> None:
-    ax = figures.proximity_per_layer(FACTORY.make_report())
+    ax = drawing.proximity_per_layer(FACTORY.make_report())
     assert line(ax, "vision") == (LAYERS, list(CURVES[:, 2]))
     tails = [row["tail_upper"] for row in FACTORY.make_report()["profile"] if row["group"] == "vision"]
     assert line(ax, "vision-certified")[1] == pytest.approx([1.0 - t for t in tails])
@@ -48,20 +54,20 @@ def test_proximity_shows_the_lower_bound_of_the_share() -> None:
 
 
 def test_attention_leaves_a_gap_at_layers_where_it_is_undefined() -> None:
-    ax = figures.attention_per_layer(FACTORY.make_hostile_report())
+    ax = drawing.attention_per_layer(FACTORY.make_hostile_report())
     layers, values = line(ax, "answer-token")
     expected = CURVES[:, 4].copy()
     expected[2] = np.nan  # a gap, not a line across it
     assert layers == LAYERS
     np.testing.assert_array_equal(values, expected)
     assert line(ax, "text-maximum")[1][0] == 0.86
-    bare = figures.attention_per_layer(FACTORY.make_bare_report())  # only the sum over heads is known
+    bare = drawing.attention_per_layer(FACTORY.make_bare_report())  # only the sum over heads is known
     assert line(bare, "answer-token-sum-over-heads")[1] == pytest.approx(4 * CURVES[:, 4])
 
 
 def test_accuracy_has_intervals_and_reference_lines() -> None:
     report = FACTORY.make_report()
-    ax = figures.accuracy_per_layer(report)
+    ax = drawing.accuracy_per_layer(report)
     assert line(ax, "late-entry") == (list(range(11)), [0.965, *CURVES[:, 5]])
     assert line(ax, "vision-exit") == (LAYERS, list(CURVES[:, 6]))
     segments = [list(artist.get_ydata()) for artist in ax.get_lines()]
@@ -74,22 +80,22 @@ def test_accuracy_has_intervals_and_reference_lines() -> None:
 
 def test_speedup_measured_and_predicted() -> None:
     report = FACTORY.make_report()
-    ax = figures.speedup_per_layer(report)
+    ax = drawing.speedup_per_layer(report)
     assert line(ax, "vision-exit-measured")[1] == [row["prefill_speedup"] for row in report["vision_exit"]]
     assert line(ax, "late-entry-from-FLOPs")[1] == [row["flop_speedup"] for row in report["late_entry"]]
 
 
 def test_speed_against_accuracy_rings_the_chosen_plan() -> None:
     report = FACTORY.make_report()
-    ax = figures.speed_accuracy(report)
+    ax = drawing.speed_accuracy(report)
     ring = next(artist for artist in ax.get_lines() if artist.get_label() == "chosen plan")
     assert (ring.get_xdata()[0], ring.get_ydata()[0]) == (report["chosen_plan"]["prefill_speedup"], 0.949)
-    assert line(ax, "other_plans")[1] == [0.771, 0.702]
+    assert line(ax, "other_plans-open")[1] == [0.771, 0.702]
 
 
 def test_heat_map_holds_the_matrix_without_its_diagonal() -> None:
     report = FACTORY.make_report()
-    ax = figures.depth_distances(report, group="vision")
+    ax = drawing.depth_distances(report, group="vision")
     mesh = next(artist for artist in ax.collections if artist.get_gid() == "hover-vision")
     shown = np.ma.filled(mesh.get_array().reshape(11, 11).astype(float), np.nan)
     expected = np.array(report["distance_matrix"]["vision"])
@@ -100,7 +106,7 @@ def test_heat_map_holds_the_matrix_without_its_diagonal() -> None:
 def test_zero_distances_stay_on_the_axis() -> None:
     report = FACTORY.make_report()
     report["profile"][0]["mean_distance"] = 0.0
-    ax = figures.distance_per_layer(report)
+    ax = drawing.distance_per_layer(report)
     assert ax.get_yscale() == "symlog"
     assert line(ax, "vision")[1][0] == 0.0
 
@@ -115,7 +121,7 @@ def test_axes_of_the_caller_are_used_and_returned() -> None:
 
 @pytest.mark.parametrize("name", [n for n in figures.FIGURES if n not in ("distance", "proximity", "attention")])
 def test_absent_data_is_an_error_that_says_what_to_do(name: str) -> None:
-    with pytest.raises(InvalidInputError, match=r"^need .*; (harvest|validate|time)"):
+    with pytest.raises(InvalidInputError, match=r"^need .*; (harvest|validate|time|certify|run)"):
         figures.FIGURES[name](FACTORY.make_bare_report())
 
 
@@ -144,20 +150,21 @@ def test_svg_is_deterministic_across_processes() -> None:
     code = (
         "import hashlib, runpy\n"
         f"report = runpy.run_path({str(path)!r})['make_report']()\n"
-        "from redundancy.report import figures, style\n"
+        "from redundancy.figures.saving import render\n"
+        "from redundancy.report import figures\n"
         "names = ('distance', 'depth_vision')\n"
-        "print([hashlib.sha256(style.to_svg(figures.FIGURES[n](report).figure).encode()).hexdigest() for n in names])"
+        "print([hashlib.sha256(render(figures.FIGURES[n](report).figure, 'svg')).hexdigest() for n in names])"
     )
     run = [sys.executable, "-c", code]
     runs = {subprocess.run(run, capture_output=True, text=True, check=True).stdout for _ in "ab"}
     assert len(runs) == 1
-    assert "<dc:date>" not in style.to_svg(figures.FIGURES["norm"](FACTORY.make_report()).figure)
+    assert "<dc:date>" not in svg_text(figures.FIGURES["norm"](FACTORY.make_report()).figure)
 
 
 def test_every_point_gets_its_own_title() -> None:
     for name, figure in figures.available_figures(FACTORY.make_report()).items():
         titles = point_titles(figure)
-        text = inline_svg(style.to_svg(figure), prefix=f"fig-{name}", label=name, titles=titles)
+        text = inline_svg(svg_text(figure), prefix=f"fig-{name}", label=name, titles=titles)
         shown = re.findall(r"<title>([^<]*)</title>", text)
         expected = [title.replace("<", "&lt;").replace(">", "&gt;") for marks in titles.values() for title in marks]
         assert sorted(shown) == sorted(expected), name

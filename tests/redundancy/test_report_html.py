@@ -251,6 +251,6 @@ def test_importing_the_report_loads_no_plotting_and_a_missing_library_names_its_
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.splitlines() == [
-        'the report needs jinja2: pip install "skip-it[report]"',
-        'the report needs matplotlib: pip install "skip-it[report]"',
+        'figures and reports need jinja2: pip install "skip-it[report]"',
+        'figures and reports need matplotlib: pip install "skip-it[report]"',
     ]

@@ -16,8 +16,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from redundancy.errors import InvalidInputError, StoreError
+from redundancy.figures.sources import layer_values, profile_rows
 from redundancy.report import load_report, render_html, report_problems, validate_report
-from redundancy.report.schema import RULES, layer_values, profile_rows
+from redundancy.report.schema import RULES
 
 FACTORY = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("report_factory.py"))))
 DOCS = Path(__file__).parents[2] / "docs" / "report_schema.md"

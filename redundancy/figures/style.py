@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import importlib
-import io
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
-from redundancy.errors import MissingExtraError
+from redundancy.errors import InvalidInputError, MissingExtraError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 __all__ = [
     "DOUBLE_COLUMN",
@@ -27,9 +25,8 @@ __all__ = [
     "new_axes",
     "polish",
     "require",
+    "run_series",
     "style_context",
-    "to_png",
-    "to_svg",
 ]
 
 SINGLE_COLUMN = 3.3  # inches
@@ -73,8 +70,10 @@ _RC: dict[str, Any] = {
     "savefig.facecolor": PAPER,
     "axes.unicode_minus": True,
     "text.usetex": False,
+    "text.parse_math": False,  # a dollar in a model's name is a dollar
     "svg.fonttype": "none",
     "svg.hashsalt": "skip-it",
+    "pdf.fonttype": 42,  # TrueType, embedded: text can be searched and edited
 }
 
 
@@ -83,6 +82,31 @@ class Series:
 
     def __init__(self, color: str, marker: str, line: str = "-") -> None:
         self.color, self.marker, self.line = color, marker, line
+
+
+# For runs that are compared: neighbours differ in lightness as well as in hue, and every one has its own marker.
+_RUNS = (
+    Series(OKABE_ITO["blue"], "o"),
+    Series(OKABE_ITO["orange"], "s"),
+    Series(OKABE_ITO["green"], "^"),
+    Series(OKABE_ITO["purple"], "D"),
+    Series(INK, "v"),
+    Series(OKABE_ITO["sky"], "P"),
+    Series(OKABE_ITO["vermillion"], "X"),
+)
+
+
+def run_series(index: int) -> Series:
+    """Look of the run at `index`, from 0.
+
+    Raises
+    ------
+    InvalidInputError
+        Beyond the seventh: more lines could not be told apart.
+    """
+    if index >= len(_RUNS):
+        raise InvalidInputError(f"need at most {len(_RUNS)} runs in one figure, got more; draw several panels")
+    return _RUNS[index]
 
 
 def require(module: str) -> Any:
@@ -97,7 +121,7 @@ def require(module: str) -> Any:
         return importlib.import_module(module)
     except ImportError as error:
         package = module.partition(".")[0]
-        raise MissingExtraError(f'the report needs {package}: pip install "skip-it[report]"') from error
+        raise MissingExtraError(f'figures and reports need {package}: pip install "skip-it[report]"') from error
 
 
 def style_context() -> AbstractContextManager[None]:
@@ -211,21 +235,22 @@ def marked_line(
         markeredgewidth=0.9,
         zorder=2.4 if hollow else 2.6,
     )[0]
-    line.set_gid("hover-" + label.replace(" ", "-").replace(",", ""))
+    line.set_gid(hover_id(label))
     return line
 
 
-def to_svg(figure: Figure) -> str:
-    """The figure as SVG text: text stays text, and the same figure gives the same bytes."""
-    buffer = io.StringIO()
-    with style_context():
-        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": "Skip-It"})
-    return buffer.getvalue()
+def hover_id(label: str) -> str:
+    """The `gid` by which the page finds the points of a series."""
+    return "hover-" + label.replace(" ", "-").replace(",", "")
 
 
-def to_png(figure: Figure) -> bytes:
-    """The figure as PNG at 200 dots per inch."""
-    buffer = io.BytesIO()
-    with style_context():
-        figure.savefig(buffer, format="png", dpi=PNG_DPI, metadata={"Software": None})
-    return buffer.getvalue()
+def fill_keys(names: Sequence[str]) -> list[Any]:
+    """Legend entries for what is told by filled and hollow markers; none for a single name."""
+    line2d = require("matplotlib.lines").Line2D
+    looks: list[dict[str, Any]] = [{"markerfacecolor": MUTED}, {"markerfacecolor": PAPER, "linestyle": "--"}]
+    if len(names) < 2:
+        return []
+    return [
+        line2d([], [], color=MUTED, marker="o", label=n, markersize=4.5, **looks[min(k, 1)])
+        for k, n in enumerate(names)
+    ]

@@ -1,0 +1,262 @@
+"""Figures of the measured plans: accuracy, speed and risk of really skipping."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from redundancy.errors import InvalidInputError
+from redundancy.figures import style
+from redundancy.figures.sources import PLAN_SECTIONS, Report, as_report, as_reports, plan_rows
+from redundancy.figures.style import INK, MUTED, OKABE_ITO, PAPER, Series, marked_line
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["accuracy_per_layer", "risk_of_plans", "speed_accuracy", "speedup_per_layer"]
+
+PLAN_SERIES = {
+    "late_entry": Series(OKABE_ITO["green"], "o"),
+    "vision_exit": Series(OKABE_ITO["purple"], "s"),
+    "other_plans": Series(OKABE_ITO["orange"], "^"),
+}
+PLAN_LABELS = {"late_entry": "late entry", "vision_exit": "vision exit", "other_plans": "other plans"}
+_FAMILIES = ("late_entry", "vision_exit")
+_DEPTH = {"late_entry": "depth of late entry (layers)", "vision_exit": "depth of vision exit (layers)"}
+
+
+def accuracy_per_layer(source: Any, *, families: Sequence[str] = _FAMILIES, ax: Axes | None = None) -> Axes:
+    """Measured accuracy against depth for late entry and vision exit (Figures 10 to 12).
+
+    Parameters
+    ----------
+    source : report or plan records; or a mapping of names to these
+        Of one run error bars are drawn, and horizontal lines for the unmodified model and the accuracies
+        reached without the image. Of several runs (models or data sets): colour and marker tell the run, a
+        dashed line with hollow markers the second family.
+    families : sequence of str, default=("late_entry", "vision_exit")
+    ax : matplotlib Axes, optional
+
+    Raises
+    ------
+    InvalidInputError
+        If no row has an accuracy.
+    """
+    if unknown := set(families) - set(_FAMILIES):
+        raise InvalidInputError(f"need families among {_FAMILIES}, got {sorted(unknown)}")
+    runs = as_reports(source)
+    found = {
+        name: {f: rows for f in families if (rows := [r for r in plan_rows(run, f) if r.get("accuracy") is not None])}
+        for name, run in runs.items()
+    }
+    if not any(found.values()):
+        raise InvalidInputError("need late_entry or vision_exit rows with accuracy, got none; validate plans first")
+    ax = style.new_axes(ax)
+    shown = [f for f in families if any(f in rows for rows in found.values())]
+    lines: list[Any]
+    with style.style_context():
+        if len(runs) > 1:
+            lines = _accuracy_of_runs(ax, found, shown)
+        else:
+            name = next(iter(runs))
+            _reference_lines(ax, runs[name])
+            for family, rows in found[name].items():
+                _accuracy_line(ax, rows, PLAN_LABELS[family], PLAN_SERIES[family])
+            # Curves first, then what they are compared with; a legend fills column by column.
+            lines = list(ax.get_legend_handles_labels()[0])
+            lines.sort(key=lambda line: line.get_color() == MUTED)
+        label = _DEPTH[shown[0]] if len(shown) == 1 else "depth of late entry or of vision exit (layers)"
+        style.layer_axis(ax, [0, max(run["model"]["n_layers"] for run in runs.values())], label)
+        ax.set_ylabel("accuracy")
+        ax.set_ylim(0.0, 1.04)
+        style.polish(ax)
+        style.legend_above(ax, handles=lines, columns=3)
+    return ax
+
+
+def speedup_per_layer(source: Any, *, ax: Axes | None = None) -> Axes:
+    """Speed-up against depth: measured (filled) and predicted from FLOPs (hollow, dashed).
+
+    Operation counts are those of the decoder, so they stand beside its measured time where every row has one,
+    and beside the whole prefill otherwise. The axis is logarithmic: blind plans are many times as fast.
+
+    Parameters
+    ----------
+    source : report or plan records
+    ax : matplotlib Axes, optional
+    """
+    report = as_report(source)
+    every = [row for name in _FAMILIES for row in plan_rows(report, name)]
+    of_decoder = bool(every) and all(row.get("decoder_speedup") is not None for row in every)
+    measured = "decoder_speedup" if of_decoder else "prefill_speedup"
+    if not any(row.get(field) is not None for row in every for field in (measured, "flop_speedup")):
+        raise InvalidInputError("need prefill_speedup or flop_speedup in some row, got none; time the plans first")
+    ax = style.new_axes(ax)
+    with style.style_context():
+        for name in _FAMILIES:
+            look, rows = PLAN_SERIES[name], plan_rows(report, name)
+            for field, kind in ((measured, "measured"), ("flop_speedup", "from FLOPs")):
+                points = [(row["layer"], row[field]) for row in rows if row.get(field) is not None]
+                if points:
+                    hollow, label = field == "flop_speedup", f"{PLAN_LABELS[name]}, {kind}"
+                    marked_line(ax, [x for x, _ in points], [y for _, y in points], label, look, hollow=hollow)
+        ax.axhline(1.0, color=MUTED, linewidth=0.8, zorder=1)
+        style.layer_axis(ax, [0, report["model"]["n_layers"]], "depth of late entry or of vision exit (layers)")
+        ax.set_yscale("log", base=2)
+        ax.yaxis.set_major_formatter("{x:g}")
+        ax.set_ylabel(f"{'decoder' if of_decoder else 'prefill'} speed-up (\u00d7)")
+        style.polish(ax)
+        style.legend_above(ax)
+    return ax
+
+
+def speed_accuracy(source: Any, *, ax: Axes | None = None) -> Axes:
+    """Accuracy against speed-up for every plan that was run, with the certified frontier.
+
+    Where rows say which plans are certified (`is_certified`), the others are hollow, and a line joins the
+    certified plans that no certified plan beats in both. The chosen plan is ringed.
+
+    Parameters
+    ----------
+    source : report or plan records
+        Measured prefill speed-ups are drawn; without any, those that operation counts predict.
+    ax : matplotlib Axes, optional
+    """
+    report = as_report(source)
+    every = [row for name in PLAN_SECTIONS for row in report.get(name) or ()]
+    field = "prefill_speedup"
+    if not any(row.get(field) is not None for row in every):
+        field = "flop_speedup"
+    drawn = {
+        name: [r for r in report.get(name) or () if None not in (r.get("accuracy"), r.get(field))]
+        for name in PLAN_SECTIONS
+    }
+    rows = [row for part in drawn.values() for row in part]
+    if not rows:
+        raise InvalidInputError("need plans with both accuracy and a speed-up, got none; validate and time plans first")
+    ax = style.new_axes(ax)
+    judged = any(row.get("is_certified") is not None for row in rows)
+    with style.style_context():
+        if report.get("baseline_accuracy") is not None:
+            ax.axhline(report["baseline_accuracy"], color=MUTED, linewidth=0.8, zorder=1)
+        for name, look in PLAN_SERIES.items():
+            for row in drawn[name]:
+                if row.get("accuracy_interval"):
+                    x = row[field]
+                    ax.plot([x, x], row["accuracy_interval"], color=look.color, linewidth=0.8, alpha=0.4)
+            filled = [row for row in drawn[name] if row.get("is_certified") or not judged]
+            hollow = [row for row in drawn[name] if row not in filled]
+            for part, face, label in ((filled, look.color, ""), (hollow, PAPER, ", not certified")):
+                if part:
+                    xs, ys = [row[field] for row in part], [row["accuracy"] for row in part]
+                    mark: dict[str, Any] = {"color": look.color, "markerfacecolor": face, "markeredgewidth": 0.9}
+                    line = ax.plot(xs, ys, look.marker, label=PLAN_LABELS[name] + label, zorder=3, **mark)[0]
+                    line.set_gid(f"hover-{name}" + ("-open" if label else ""))
+        frontier = _frontier([(r[field], r["accuracy"]) for r in rows if r.get("is_certified")])
+        if frontier:
+            ax.plot(*zip(*frontier, strict=True), color=INK, linewidth=1.0, zorder=2.5, label="certified frontier")
+        _ring(ax, report, field)
+        ax.set_xlabel(f"prefill speed-up, {'measured' if field == 'prefill_speedup' else 'from FLOPs'} (\u00d7)")
+        ax.set_ylabel("accuracy")
+        ax.set_ylim(0.0, 1.04)
+        style.polish(ax)
+        style.legend_above(ax)
+    return ax
+
+
+def risk_of_plans(source: Any, *, ax: Axes | None = None) -> Axes:
+    """Share of answers each plan loses against its predicted speed-up, beside the tolerated risk.
+
+    Filled: certified by risk control. Bars reach to the exact upper bound of a plan taken alone, which is
+    not the joint guarantee: only the certified set has one.
+
+    Parameters
+    ----------
+    source : report or plan records
+        With `loss_share`, `flop_speedup`, `is_tested`, `is_certified` and perhaps `loss_upper` in rows.
+    ax : matplotlib Axes, optional
+    """
+    report = as_report(source)
+    rows = {
+        n: [r for r in report.get(n) or () if None not in (r.get("loss_share"), r.get("flop_speedup"))]
+        for n in PLAN_SECTIONS
+    }
+    if not any(rows.values()):
+        raise InvalidInputError("need plans with loss_share and flop_speedup, got none; run skip-it select first")
+    risk = (report.get("chosen_plan") or {}).get("risk")
+    ax = style.new_axes(ax)
+    with style.style_context():
+        if risk is not None:
+            ax.axhline(risk, color=MUTED, linewidth=0.9, linestyle="--", label="tolerated risk")
+        for name, look in PLAN_SERIES.items():
+            for row in rows[name]:
+                if row.get("loss_upper") is not None:
+                    ends = [row["loss_share"], row["loss_upper"]]
+                    ax.plot([row["flop_speedup"]] * 2, ends, color=look.color, linewidth=0.8, alpha=0.4)
+            for certified in (True, False):
+                part = [row for row in rows[name] if bool(row.get("is_certified")) is certified]
+                if part:
+                    mark: dict[str, Any] = {"color": look.color, "markeredgewidth": 0.9, "linestyle": "none"}
+                    mark |= {"marker": look.marker, "markerfacecolor": look.color if certified else PAPER}
+                    label = PLAN_LABELS[name] + (", certified" if certified else ", not")
+                    xs, ys = [row["flop_speedup"] for row in part], [row["loss_share"] for row in part]
+                    ax.plot(xs, ys, label=label, zorder=3, **mark)[0].set_gid(
+                        f"hover-{name}-{'certified' if certified else 'open'}"
+                    )
+        ax.set_xlabel("decoder speed-up, from FLOPs (\u00d7)")
+        ax.set_ylabel("share of questions lost")
+        ax.set_ylim(bottom=-0.02)
+        style.polish(ax)
+        style.legend_above(ax)
+    return ax
+
+
+def _accuracy_line(ax: Axes, rows: Sequence[Mapping[str, Any]], label: str, look: Series, hollow: bool = False) -> None:
+    for row in rows:
+        if row.get("accuracy_interval"):
+            ax.plot([row["layer"]] * 2, row["accuracy_interval"], color=look.color, linewidth=0.9, alpha=0.75)
+    marked_line(ax, [row["layer"] for row in rows], [row["accuracy"] for row in rows], label, look, hollow=hollow)
+
+
+def _accuracy_of_runs(ax: Axes, found: Mapping[str, Any], shown: Sequence[str]) -> list[Any]:
+    line2d = style.require("matplotlib.lines").Line2D
+    handles = []
+    for index, (name, families) in enumerate(found.items()):
+        look = style.run_series(index)
+        for family, rows in families.items():
+            label = f"{name}, {PLAN_LABELS[family]}" if len(shown) > 1 else name
+            _accuracy_line(ax, rows, label, look, hollow=family != shown[0])
+        handles.append(line2d([], [], color=look.color, marker=look.marker, label=name, markersize=4.5))
+    return handles + style.fill_keys([PLAN_LABELS[f] for f in shown])
+
+
+def _frontier(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Points that no other beats in speed and accuracy, by speed."""
+    best: list[tuple[float, float]] = []
+    for speed, accuracy in sorted(points, reverse=True):
+        if not best or accuracy > best[-1][1]:
+            best.append((speed, accuracy))
+    return best[::-1]
+
+
+def _ring(ax: Axes, report: Report, field: str) -> None:
+    chosen = report.get("chosen_plan") or {}
+    x, y = chosen.get(field), chosen.get("accuracy")
+    if x is not None and y is not None:
+        ring: dict[str, Any] = {"markersize": 10, "markerfacecolor": "none", "markeredgewidth": 1.4, "color": INK}
+        ax.plot([x], [y], "o", label="chosen plan", zorder=4, linestyle="none", **ring)
+
+
+def _reference_lines(ax: Axes, report: Report) -> None:
+    """The unmodified model with its interval, and what is reached without the image."""
+    baseline = report.get("baseline_accuracy")
+    if baseline is not None:
+        if report.get("baseline_interval"):
+            ax.axhspan(*report["baseline_interval"], color=MUTED, alpha=0.14, linewidth=0)
+        ax.axhline(baseline, color=MUTED, linewidth=0.9, label="unmodified")
+    names = {"image_removed": "no image", "image_shuffled": "shuffled image", "majority": "majority"}
+    dashes = {"image_removed": ":", "image_shuffled": "--", "majority": "-."}
+    for name, text in names.items():
+        level = (report.get("baselines") or {}).get(name)
+        if level is not None:
+            ax.axhline(level, color=MUTED, linewidth=0.8, linestyle=dashes[name], label=text)
