@@ -63,16 +63,26 @@ class Chunk:
             present = present & ~self._ranked_out
         if routed is not None:
             present = present & routed
-        selection = select_tokens(present)
+        selection = select_tokens(present, self.valid if self._may_pad else None)
         return selection if selection.n_present < self.shape[1] or selection.has_dummies else None
 
     @cached_property
     def valid(self) -> torch.Tensor:
         """False at padding, shape (batch, chunk)."""
-        mask = self._attention_mask
-        if torch.is_tensor(mask) and mask.ndim == 2:
-            return mask[:, -self.shape[1] :].bool()
+        if self._may_pad:
+            return self._attention_mask[:, -self.shape[1] :].bool()
         return torch.ones_like(self._vision)
+
+    @property
+    def _may_pad(self) -> bool:
+        """Whether a mask of padding came with the call; a lone token of each row is never padding."""
+        mask = self._attention_mask
+        return torch.is_tensor(mask) and mask.ndim == 2 and self.shape[1] > 1
+
+    @cached_property
+    def n_valid(self) -> torch.Tensor:
+        """Tokens of all rows that are not padding, left on the device."""
+        return self.valid.sum()
 
     @cached_property
     def last(self) -> torch.Tensor:

@@ -27,6 +27,8 @@ class Selection:
         Whether every row selects the same tokens, so that plain indexing does.
     targets : tuple of three LongTensor, or None
         Row, chunk position and slot of every token that is not a dummy; only if there are dummies.
+    n_needed : int
+        Tokens of all rows that are neither dummies nor padding: the least that any layout computes.
     """
 
     index: torch.Tensor
@@ -34,6 +36,7 @@ class Selection:
     has_dummies: bool
     is_shared: bool
     targets: tuple[torch.Tensor, torch.Tensor, torch.Tensor] | None
+    n_needed: int
 
     @property
     def n_present(self) -> int:
@@ -41,12 +44,19 @@ class Selection:
         return self.index.shape[1]
 
 
-def select_tokens(present: torch.Tensor) -> Selection:
-    """Selection of the True entries of `present`, shape (batch, chunk). Waits for the device once."""
+def select_tokens(present: torch.Tensor, valid: torch.Tensor | None = None) -> Selection:
+    """Selection of the True entries of `present`, shape (batch, chunk). Waits for the device once.
+
+    Padding, where `valid` is False, is left out if that makes the selection narrower: rows whose images differ in
+    size are padded by more than the words need. Where it does not, padding stays, and rows need no dummies.
+    """
     length = present.shape[1]
-    counts = present.sum(dim=1)
-    shared = (present == present[:1]).all()
-    low, high, is_shared = torch.stack([counts.min(), counts.max(), shared]).tolist()
+    trimmed = present if valid is None else present & valid
+    low, high, is_shared, low_trimmed, high_trimmed, is_shared_trimmed, needed = torch.stack(
+        [*_extent(present), *_extent(trimmed), trimmed.sum()]
+    ).tolist()
+    if high_trimmed < high:
+        present, low, high, is_shared = trimmed, low_trimmed, high_trimmed, is_shared_trimmed
     # Absent tokens get rank 0 and sort to the left; what is left of them after the cut are the dummies.
     ranks = torch.where(present, torch.arange(1, length + 1, device=present.device), 0)
     index = ranks.sort(dim=1).values[:, length - high :] - 1
@@ -54,7 +64,13 @@ def select_tokens(present: torch.Tensor) -> Selection:
     if low != high:
         row, slot = (index >= 0).nonzero(as_tuple=True)
         targets = (row, index[row, slot], slot)
-    return Selection(index, index.clamp(min=0), low != high, bool(is_shared), targets)
+    return Selection(index, index.clamp(min=0), low != high, bool(is_shared), targets, needed)
+
+
+def _extent(present: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Fewest and most present tokens of a row, and whether all rows have the same, on the device."""
+    counts = present.sum(dim=1)
+    return counts.min(), counts.max(), (present == present[:1]).all()
 
 
 def gather_tokens(values: torch.Tensor, selection: Selection, axis: int) -> torch.Tensor:

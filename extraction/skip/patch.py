@@ -113,11 +113,23 @@ class Skipping:
             self._ranking = AttentionRanking(layer, cast(nn.Module, anatomy.layers[layer].self_attn))
         self._chunk: Chunk | None = None
         self._computed = [0] * self.n_layers
+        self._needed: list[int | torch.Tensor] = [0] * self.n_layers
+        self._n_rows = 0
 
     @property
     def tokens_computed(self) -> tuple[int, ...]:
         """Tokens per row that each layer computed in the latest forward; zeros for the identity plan."""
         return tuple(self._computed)
+
+    @property
+    def tokens_wasted(self) -> tuple[int, ...]:
+        """Padding and dummies, of all rows together, that each layer computed in the latest forward.
+
+        A layer computes a rectangle as wide as its longest row: with rows of one length there is no waste, and with
+        others no less than this.
+        """
+        pairs = zip(self._computed, self._needed, strict=True)
+        return tuple(self._n_rows * width - int(needed) for width, needed in pairs)
 
     def _install(self, undo: contextlib.ExitStack) -> None:
         if self.plan.image_share is not None:
@@ -148,7 +160,7 @@ class Skipping:
         self._chunk = Chunk(
             self.plan, torch.isin(ids, markers), arguments.get("attention_mask"), is_flash=self._anatomy.is_flash
         )
-        self._computed = [0] * self.n_layers
+        self._computed, self._needed, self._n_rows = [0] * self.n_layers, [0] * self.n_layers, ids.shape[0]
 
     def _end(self, model: Any, args: Any, output: Any) -> None:
         self._chunk = None
@@ -182,6 +194,7 @@ class Skipping:
                 store.skip(n_seen)
             return states
         self._computed[i] = n_seen if selection is None else selection.n_present
+        self._needed[i] = chunk.n_valid if selection is None else selection.n_needed
 
         if self._ranking is not None and i == self._ranking.layer and chunk.has_vision and n_seen > 1:
             self._ranking.expect(chunk.last_slot(presence))
