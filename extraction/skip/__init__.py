@@ -15,6 +15,7 @@ from extraction.skip.decode_timing import DecodeTiming, measure_decode
 from extraction.skip.downsample import plan_batch
 from extraction.skip.evaluation import PlanEvaluation
 from extraction.skip.export import export_checkpoint, remove_layers
+from extraction.skip.memory import MemoryUse, measure_memory
 from extraction.skip.outcomes import OutcomeLog
 from extraction.skip.patch import Skipping, apply
 from extraction.skip.plan import Plan
@@ -41,6 +42,7 @@ __all__ = [
     "DecodeTiming",
     "DecoderShape",
     "LayerInput",
+    "MemoryUse",
     "OutcomeLog",
     "Plan",
     "PlanChoice",
@@ -68,6 +70,7 @@ __all__ = [
     "late_entry",
     "logit_exit",
     "measure_decode",
+    "measure_memory",
     "measure_prefill",
     "parse_plan",
     "plan_batch",

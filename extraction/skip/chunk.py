@@ -70,7 +70,8 @@ class Chunk:
     def valid(self) -> torch.Tensor:
         """False at padding, shape (batch, chunk)."""
         if self._may_pad:
-            return self._attention_mask[:, -self.shape[1] :].bool()
+            mask: torch.Tensor = self._attention_mask
+            return mask[:, -self.shape[1] :].bool()
         return torch.ones_like(self._vision)
 
     @property

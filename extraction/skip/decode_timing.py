@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from tqdm.auto import tqdm
 
+from extraction.skip.memory import held_bytes
 from extraction.skip.patch import apply
 from extraction.skip.plan import Plan
 from extraction.skip.timing import device_name, median_interval
@@ -135,7 +136,7 @@ def measure_decode(
                     per_token = steps.per_token()
                 if turn >= warmup:
                     times[i].append(per_token)
-                    sizes[i] = _cache_bytes(output.past_key_values)
+                    sizes[i] = held_bytes(output.past_key_values)
                     if on_cuda:
                         peaks[i] = max(peaks[i], torch.cuda.max_memory_allocated(model.device) - before)
     return tuple(
@@ -186,8 +187,3 @@ class _Steps:
         """
         self._stamp()
         return 1e3 * (self._stamps[-1] - self._stamps[1]) / (len(self._stamps) - 2)
-
-
-def _cache_bytes(cache: Any) -> int:
-    layers = [layer for layer in cache.layers if getattr(layer, "keys", None) is not None]
-    return sum(t.numel() * t.element_size() for layer in layers for t in (layer.keys, layer.values))
