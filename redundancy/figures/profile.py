@@ -188,7 +188,7 @@ def depth_distances(source: Any, *, group: str = "vision", ax: Axes | None = Non
     if not matrix:
         raise InvalidInputError(f"need distance_matrix.{group} to draw it, the report has none; harvest with it")
     np, colors = style.require("numpy"), style.require("matplotlib.colors")
-    ax = style.new_axes(ax, height=2.75)
+    ax = style.new_axes(ax, height=2.4)
     values = np.ma.masked_invalid(np.array(matrix, dtype=np.float64))
     depth = len(matrix)
     off_diagonal = values[~np.eye(depth, dtype=bool)].compressed()

@@ -150,6 +150,7 @@ def profile_records(
     if groups is None:
         names = tuple(g for g in names if g in statistics.group_names and statistics.token_counts(g).sum() > 0)
     attention = _attention(statistics)
+    nothing = np.full(statistics.spec.n_layers, math.nan)
     certified = {} if certificate is None else {(pair.layer, pair.group): pair for pair in certificate.pairs}
     rows = []
     for group in names:
@@ -157,7 +158,7 @@ def profile_records(
             "mean_distance": statistics.mean_distance(group),
             "image_mean_distance": statistics.image_mean_distance(group),
             "fraction_below_0.05": statistics.fraction_below(group, 0.05),
-            "centred_distance": statistics.centred_distance(group),
+            "centred_distance": statistics.centred_distance(group) if statistics.spec.shift_digest else nothing,
             "max_distance": statistics.max_distance(group),
             "q99_distance": statistics.quantile(group, 0.99),
             "mean_norm": statistics.mean_norm(group)[1:],

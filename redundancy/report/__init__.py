@@ -6,6 +6,7 @@ jinja2 are imported when a figure or a page is asked for, not before.
 
 from redundancy.report.figures import save_figures
 from redundancy.report.findings import Findings, distance_findings
+from redundancy.report.gather import gather_report
 from redundancy.report.html import render_html
 from redundancy.report.schema import SCHEMA, load_report, report_problems, validate_report
 from redundancy.report.tables import late_entry_table, profile_table, validation_table, vision_exit_table
@@ -14,6 +15,7 @@ __all__ = [
     "SCHEMA",
     "Findings",
     "distance_findings",
+    "gather_report",
     "late_entry_table",
     "load_report",
     "profile_table",

@@ -189,6 +189,7 @@ RULES: dict[str, dict[str, Rule]] = {
         "certificates": _rows("!"),
         "certificate_file": _text(),
         "not_claimed": _rule("a list of sentences", _list_of(_is_text)),
+        "sources": _rule("a list of sentences", _list_of(_is_text)),
         "environment": _rule("an object of strings or numbers", _map_of(lambda v: _is_text(v) or _is_number(v))),
     },
     "model": {

@@ -1,0 +1,210 @@
+"""One file of a run as a part of a report: certificates of any kind, a validation, a choice of a plan."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from redundancy.certificate import BoundCertificate, RecheckReport, unseal
+from redundancy.errors import StoreError
+from redundancy.figures.sources import plan_sections
+from redundancy.layer_pair import LayerPairCertificate
+from redundancy.profile import ProfileCertificate
+
+__all__ = ["SingleCertificate", "choice_part", "load_certificate", "validation_part"]
+
+_PROFILE, _PAIR, _BOUND = (f"skip-it/{kind}-certificate/1" for kind in ("profile", "layer-pair", "bound"))
+_CHOICE = "skip-it/plan-choice/1"
+_PLAN_FIELDS = (
+    "plan",
+    "layer",
+    "accuracy",
+    "accuracy_interval",
+    "accuracy_change",
+    "accuracy_change_interval",
+    "agreement",
+    "agreement_interval",
+    "mean_kl",
+    "prefill_speedup",
+    "prefill_speedup_interval",
+    "decoder_speedup",
+    "prefill_ms",
+    "flop_speedup",
+    "kv_share",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class SingleCertificate:
+    """A layer pair's certificate, or a bound's, with the rows that a report shows of it."""
+
+    certificate: LayerPairCertificate | BoundCertificate
+
+    @property
+    def n_images(self) -> int:
+        """Images behind it; 0 if nothing was sampled or it does not tell."""
+        return self.certificate.n_images if isinstance(self.certificate, LayerPairCertificate) else 0
+
+    @property
+    def confidence_level(self) -> float | None:
+        """Joint level; None if nothing was sampled."""
+        return self.certificate.confidence_level
+
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        """One entry of `certificates` of the report schema."""
+        single = self.certificate
+        if isinstance(single, BoundCertificate):
+            return [{"layer": None, "group": None, "statements": [_finite(single.to_record())]}]
+        statements = [_finite(record) for record in single.to_records()]
+        return [{"layer": single.layer or None, "group": single.group, "statements": statements}]
+
+    def recheck(self) -> RecheckReport:
+        """Recompute it."""
+        return self.certificate.recheck()
+
+
+def load_certificate(path: Path, schema: str) -> ProfileCertificate | SingleCertificate:
+    """Read a certificate whose digest is checked.
+
+    Raises
+    ------
+    StoreError
+        If it was altered, or is of a kind that a report does not show.
+    """
+    text = path.read_text(encoding="utf-8")
+    if schema == _PROFILE:
+        return ProfileCertificate.from_json(text)
+    if schema == _PAIR:
+        return SingleCertificate(LayerPairCertificate.from_json(text))
+    if schema == _BOUND:
+        return SingleCertificate(BoundCertificate.from_json(text))
+    raise StoreError(f"need a profile, layer-pair or bound certificate, {path} is of schema {schema!r}")
+
+
+def validation_part(path: Path, rows: Sequence[Mapping[str, Any]], settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Rows of `skip-it validate` by family; the number of layers is known where whole families were run.
+
+    Raises
+    ------
+    StoreError
+        If rows differ in their number of samples or in the accuracy of the unmodified model.
+    """
+    samples = {row.get("n_samples") for row in rows}
+    plain = {row.get("plain_accuracy") for row in rows}
+    if len(samples) != 1 or len(plain) != 1:
+        raise StoreError(
+            f"need rows of one run, {path} mixes {sorted(map(str, samples))} samples; validate them together"
+        )
+    n = samples.pop()
+    sections = plan_sections([{k: row[k] for k in _PLAN_FIELDS if k in row} for row in rows])
+    return {
+        "kind": "validation",
+        "file": path,
+        "model": {"name": _text(settings, "model"), "n_layers": _whole_families(sections)},
+        "data": _data(settings),
+        "n_samples": n,
+        "confidence_level": _level(settings),
+        "baseline_accuracy": plain.pop(),
+        **sections,
+        "sources": [f"{path.name}: {len(rows)} plans run on {n} samples"],
+    }
+
+
+def choice_part(path: Path, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The choice of `skip-it select`: the plan, its guarantee, and every plan's losses.
+
+    Raises
+    ------
+    StoreError
+        If the file was altered or lacks something.
+    """
+    body = unseal(path.read_text(encoding="utf-8"), _CHOICE)
+    try:
+        n = len(body["sample_ids"])
+        rows = [_test_row(test, n) for test in body["tests"]]
+        chosen = _plan_text(body["chosen"])
+        kept = chosen == "identity"
+        leave = body["chosen"].get("vision_exit")
+        plan = {
+            "plan": chosen,
+            "text": "No plan is certified: the unmodified model is kept." if kept else chosen,
+            "late_entry": body["chosen"].get("late_entry") or 0,
+            **({} if leave is None else {"vision_exit": leave}),
+            "risk": body["risk"],
+            "confidence_level": body["confidence_level"],
+            "loss_upper": 0.0 if kept else body["risk"],
+            "guarantee": body["guarantee"],
+            "n_calibration": n,
+            "n_tested_plans": sum(bool(row["is_tested"]) for row in rows),
+        }
+        for row in rows:
+            if row["plan"] == chosen:
+                plan |= {"flop_speedup": row["flop_speedup"], "n_losses": round(row["loss_share"] * n)}
+    except (KeyError, TypeError, ZeroDivisionError) as error:
+        raise StoreError(f"need a plan choice of schema {_CHOICE}, {path} lacks {error}") from None
+    return {
+        "kind": "choice",
+        "file": path,
+        "model": {"name": _text(settings, "model")},
+        "data": _data(settings),
+        "n_samples": n,
+        "confidence_level": body["confidence_level"],
+        "chosen_plan": plan,
+        **plan_sections(rows),
+        "sources": [
+            f"{path.name}: {len(rows)} plans on {n} samples, digest sound; repeat its tests with skip-it recheck"
+        ],
+    }
+
+
+def _test_row(test: Mapping[str, Any], n: int) -> dict[str, Any]:
+    return {
+        "plan": _plan_text(test["plan"]),
+        "flop_speedup": 1.0 / test["cost"],
+        "loss_share": test["losses"].count("1") / n,
+        "loss_upper": test["loss_upper"],
+        "p_value": test["p_value"],
+        "is_tested": test["is_tested"],
+        "is_certified": test["is_certified"],
+    }
+
+
+def _plan_text(tree: Mapping[str, Any]) -> str:
+    """A stored plan as commands write it; 0 enters no layer late, and an exit of null never leaves."""
+    terms = [f"late_entry({tree['late_entry']})"] if tree["late_entry"] else []
+    if tree["vision_exit"] is not None:
+        terms.append(f"vision_exit({tree['vision_exit']})")
+    skip = ("schema", "late_entry", "vision_exit", "seed")
+    terms += [f"{name}({value})" for name, value in tree.items() if name not in skip and value not in (None, [])]
+    return " + ".join(terms) or "identity"
+
+
+def _whole_families(sections: Mapping[str, Sequence[Mapping[str, Any]]]) -> int | None:
+    """L, if late entry was run at 1..L and vision exit at 0..L-1: what validate does unless told which plans."""
+    late = sorted(row["layer"] for row in sections["late_entry"] if row["layer"])
+    leave = sorted(row["layer"] for row in sections["vision_exit"])
+    whole = len(late) > 1 and late == list(range(1, len(late) + 1)) and leave[: len(late)] == list(range(len(late)))
+    return len(late) if whole else None
+
+
+def _finite(record: Mapping[str, Any]) -> dict[str, Any]:
+    """JSON has no infinity: an end that nothing bounds is null."""
+    return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in record.items()}
+
+
+def _text(settings: Mapping[str, Any], name: str) -> str | None:
+    return settings[name] if isinstance(settings.get(name), str) else None
+
+
+def _data(settings: Mapping[str, Any]) -> dict[str, str] | None:
+    name = _text(settings, "data")
+    return None if name is None else {"name": Path(name).name}
+
+
+def _level(settings: Mapping[str, Any]) -> float | None:
+    level = settings.get("confidence")
+    return level if isinstance(level, float) and 0.0 < level < 1.0 else None
