@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, TypedDict
 
 import numpy as np
@@ -15,7 +16,7 @@ from redundancy.certificate import BoundCertificate
 from redundancy.certifying import LEAVES_PER_PAIR, RHO_MAX, Declaration, leaf_calls, statements_of_leaves
 from redundancy.concentration.betting import betting_upper, together
 from redundancy.distances import ball_masses, ball_sizes, check_distances
-from redundancy.errors import InvalidInputError
+from redundancy.errors import AssumptionError, InvalidInputError
 from redundancy.info.joint import check_values
 from redundancy.probes import probe_leaves, probe_statements
 from redundancy.statistics import HarvestStatistics
@@ -30,6 +31,7 @@ __all__ = [
     "pair_of_codes",
     "pair_of_law",
     "pair_of_statistics",
+    "population_of",
 ]
 
 _MOST_KAPPA = 256  # task values up to which the mismatch constant is enumerated
@@ -56,7 +58,15 @@ def leaves_of_statistics(
     ------
     InvalidInputError
         With fewer than two images, or images without tokens of the group where the estimand needs them.
+    AssumptionError
+        If looking at the images decided how many there are.
     """
+    if statistics.provenance.stopped_by:
+        raise AssumptionError(
+            f"need a number of images that was fixed before any was looked at, this harvest of {statistics.n_samples} "
+            f"stopped when {' and '.join(statistics.provenance.stopped_by)} was decided; resume it without --until, or "
+            "use the interval of its own question, or bounds that hold at any stop (redundancy.concentration.anytime)"
+        )
     if statistics.n_samples < 2:
         raise InvalidInputError(
             f"need at least 2 images, the i.i.d. units of a certificate, got {statistics.n_samples}; harvest more"
@@ -78,6 +88,12 @@ def leaves_of_statistics(
         leaf_calls(declaration, level=level, **{name: table[:, layer] for name, table in columns.items()})
         for layer in range(statistics.spec.n_layers)
     ]
+
+
+def population_of(statistics: HarvestStatistics, declared: str) -> str:
+    """The declared population; if samples failed, with the share that it lacks."""
+    missing = statistics.provenance.sentence(statistics.n_samples)
+    return f"{declared}, restricted to what can be harvested: {missing}" if missing else declared
 
 
 def anomaly_notes(statistics: HarvestStatistics, group: str) -> list[tuple[str, ...]]:
@@ -102,6 +118,7 @@ def anomaly_notes(statistics: HarvestStatistics, group: str) -> list[tuple[str, 
 def pair_of_statistics(statistics: HarvestStatistics, *, layer: int, group: str, **declared: Any) -> PairFields:
     """Certify layer `layer` of a harvest for one group; see `LayerPairCertificate.from_statistics`."""
     declaration = Declaration(**{"order": "sorted by sample id", **declared})
+    declaration = replace(declaration, population=population_of(statistics, declaration.population))
     layer = check_count(layer, "layer", lower=1, upper=statistics.spec.n_layers)
     level = declaration.level(LEAVES_PER_PAIR)
     leaves = together(leaves_of_statistics(statistics, group, declaration, level=level)[layer - 1])

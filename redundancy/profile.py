@@ -80,6 +80,8 @@ class ProfileCertificate:
         InvalidInputError
             With fewer than two images, or a group that some image lacks.
 
+        AssumptionError
+            If the harvest was stopped by looking (``--until``): bounds for a fixed number of images do not hold.
         Notes
         -----
         32 layers, 3 groups and 500 images take about 0.1 s; time grows with layers, groups and images alike.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any, TypedDict
 
@@ -13,7 +14,7 @@ from redundancy.certifying import LEAVES_PER_PAIR, Declaration, Leaf, leaf_calls
 from redundancy.concentration.betting import together
 from redundancy.errors import InvalidInputError
 from redundancy.layer_pair import LayerPairCertificate
-from redundancy.pair_makers import anomaly_notes, leaves_of_statistics, pair_of_law
+from redundancy.pair_makers import anomaly_notes, leaves_of_statistics, pair_of_law, population_of
 from redundancy.statistics import HarvestStatistics
 from redundancy.streaming import ImageIndex, index_images, pair_sums
 
@@ -38,6 +39,7 @@ def profile_of_statistics(
 ) -> ProfileFields:
     """Certify every adjacent pair of a harvest; see `ProfileCertificate.from_statistics`."""
     declaration = Declaration(**{"order": "sorted by sample id", **declared})
+    declaration = replace(declaration, population=population_of(statistics, declaration.population))
     _check_groups(groups)
     n_layers = statistics.spec.n_layers
     level = declaration.level(LEAVES_PER_PAIR * n_layers * len(groups))

@@ -47,9 +47,11 @@ class HarvestStatistics:
         nothing was recorded.
 
     Raises
+    provenance : Provenance, optional
+        Samples that were left out, and what ended the harvest early.
     ------
     InvalidInputError
-        For duplicate names, unknown arrays and wrong shapes.
+        For duplicate names, unknown arrays, wrong shapes, and samples that are both here and left out.
 
     See Also
     --------
@@ -57,7 +59,12 @@ class HarvestStatistics:
     """
 
     def __init__(
-        self, spec: StatisticsSpec, *, sample_ids: Sequence[str] = (), arrays: Mapping[str, npt.ArrayLike] | None = None
+        self,
+        spec: StatisticsSpec,
+        *,
+        sample_ids: Sequence[str] = (),
+        arrays: Mapping[str, npt.ArrayLike] | None = None,
+        provenance: Provenance | None = None,
     ) -> None:
         given = {name: np.asarray(array) for name, array in (arrays or {}).items()}
         unknown = sorted(set(given) - set(ARRAYS))
@@ -71,6 +78,10 @@ class HarvestStatistics:
         order = np.array(sorted(range(len(ids)), key=ids.__getitem__), dtype=np.intp)
         self.spec = spec
         self.sample_ids: tuple[str, ...] = tuple(ids[i] for i in order)
+        self.provenance = Provenance() if provenance is None else provenance
+        both = self.provenance.failed.keys() & set(ids)
+        if both:
+            raise InvalidInputError(f"need samples that are harvested or left out, {min(both)!r} is both; rename one")
         self._arrays: dict[str, npt.NDArray[Any]] = {}
         for name, entry in ARRAYS.items():
             shape = entry.shape(spec, len(ids), n_features)
@@ -302,10 +313,36 @@ class HarvestStatistics:
             else:
                 combine = np.add if entry.combine == "sum" else np.maximum
                 merged[name] = combine.reduce(arrays)
-        return cls(first.spec, sample_ids=[i for state in states for i in state.sample_ids], arrays=merged)
+        ids = [i for state in states for i in state.sample_ids]
+        provenance = Provenance.merge_all(state.provenance for state in states)
+        return cls(first.spec, sample_ids=ids, arrays=merged, provenance=provenance)
+
+    def to_records(self) -> list[dict[str, Any]]:
+        """One row per layer l = 1..L and group with tokens: its distances, and the norm before it."""
+        rows = []
+        for group in self.group_names:
+            if not self.token_counts(group).sum():
+                continue
+            columns = {
+                "mean_distance": self.mean_distance(group),
+                "image_mean_distance": self.image_mean_distance(group),
+                "fraction_below_0.05": self.fraction_below(group, 0.05),
+                "centred_distance": self.centred_distance(group),
+                "max_distance": self.max_distance(group),
+                "mean_norm": self.mean_norm(group)[:-1],
+            }
+            rows += [
+                {"layer": layer + 1, "group": group, **{name: float(column[layer]) for name, column in columns.items()}}
+                for layer in range(self.spec.n_layers)
+            ]
+        return rows
+
+    def with_provenance(self, provenance: Provenance) -> HarvestStatistics:
+        """The same statistics with another `provenance`."""
+        return HarvestStatistics(self.spec, sample_ids=self.sample_ids, arrays=self._arrays, provenance=provenance)
 
     def digest(self) -> str:
-        """SHA-256 of declaration, sample ids and arrays; equal for equal states."""
+        """SHA-256 of declaration, sample ids, arrays and provenance; equal for equal states."""
         total = hashlib.sha256(self.spec.to_json().encode())
         total.update(repr(self.sample_ids).encode())
         for name, array in self._arrays.items():
@@ -313,12 +350,15 @@ class HarvestStatistics:
             total.update(np.ascontiguousarray(array.astype(array.dtype.newbyteorder("<"), copy=False)).tobytes())
         return total.hexdigest()
 
+        if self.provenance:  # without faults and early stop the digest is that of older versions
+            total.update(self.provenance.to_json().encode())
     def save(self, path: str | os.PathLike[str]) -> str:
         """Write a safetensors file in one atomic step; return the SHA-256 of its contents."""
         lengths = np.array([len(name.encode()) for name in self.sample_ids], dtype=np.int64)
         text = np.frombuffer("".join(self.sample_ids).encode(), dtype=np.uint8)
         arrays = {**self._arrays, "sample_id_lengths": lengths, "sample_id_bytes": text}
-        return save_tensors(path, arrays, {"schema": _SCHEMA, "spec": self.spec.to_json()})
+        metadata = {"schema": _SCHEMA, "spec": self.spec.to_json(), "provenance": self.provenance.to_json()}
+        return save_tensors(path, arrays, metadata)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> HarvestStatistics:
@@ -337,7 +377,9 @@ class HarvestStatistics:
             ends = arrays.pop("sample_id_lengths").cumsum()
             text = arrays.pop("sample_id_bytes").tobytes()
             ids = [text[a:b].decode() for a, b in pairwise([0, *ends])]
-            state = cls(spec, sample_ids=ids, arrays=arrays)
+            # Files of older versions have none.
+            provenance = Provenance.from_json(metadata["provenance"]) if "provenance" in metadata else None
+            state = cls(spec, sample_ids=ids, arrays=arrays, provenance=provenance)
             state.validate()
         except (KeyError, ValueError) as error:
             raise StoreError(f"need a consistent statistics file, {path} is not: {error}") from error

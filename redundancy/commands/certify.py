@@ -66,10 +66,14 @@ def certify(
     if count_max is not None:
         declared |= {"estimand": "token_pooled", "count_max": count_max}
     certificate: LayerPairCertificate | ProfileCertificate
+    limits: list[str] = []
     if following is None:
         _refuse(ctx, _ARRAYS_ONLY, "two arrays, PREV and NEXT", "one file")
+        statistics = HarvestStatistics.load(previous)
+        if missing := statistics.provenance.sentence(statistics.n_samples):
+            limits.append(f"{missing}; nothing here is about inputs that fail alike.")
         certificate = ProfileCertificate.from_statistics(
-            HarvestStatistics.load(previous), groups=tuple(filter(None, groups.split(","))), **declared
+            statistics, groups=tuple(filter(None, groups.split(","))), **declared
         )
     else:
         _refuse(ctx, _HARVEST_ONLY, "STATISTICS", "two arrays")
@@ -95,9 +99,11 @@ def certify(
     if out is not None:
         _write_new(out, certificate.to_json())
     if as_json:
-        typer.echo(json.dumps({**_record(certificate), **tested}, allow_nan=False))
+        typer.echo(json.dumps({**_record(certificate), **tested, "limitations": limits}, allow_nan=False))
     else:
         _show(certificate)
+        for limit in limits:
+            typer.echo(f"Limitation: {limit}")
         if tested:
             typer.echo(_in_words(certificate, tested["below"]))
         if out is not None:
