@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import math
 from dataclasses import dataclass
@@ -12,9 +11,9 @@ from estimators.entropy import EntropyEstimate
 from estimators.functional import FunctionalRedundancy
 from estimators.unique import UniqueInformationEstimate
 from redundancy.certificate import BoundCertificate
-from redundancy.errors import MissingExtraError
 from redundancy.figures import style
 from redundancy.interval import Interval
+from redundancy.tabular import Tabular
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -29,7 +28,7 @@ NOT_CLAIMED = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PairScan:
+class PairScan(Tabular):
     """Results of one pair of depths; the numbers are None if `error` says why they could not be had.
 
     Attributes
@@ -103,7 +102,7 @@ class PairScan:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LayerScan:
+class LayerScan(Tabular):
     """All pairs of one store.
 
     Attributes
@@ -144,14 +143,6 @@ class LayerScan:
         rows = [pair.to_record() for pair in self.pairs]
         columns = list(dict.fromkeys(name for row in rows for name in row))
         return [{name: row.get(name) for name in columns} for row in rows]
-
-    def to_pandas(self) -> Any:
-        """`to_records` as a DataFrame."""
-        try:
-            pandas: Any = importlib.import_module("pandas")
-        except ImportError as error:
-            raise MissingExtraError("a DataFrame needs pandas: pip install pandas, or use to_records") from error
-        return pandas.DataFrame(self.to_records())
 
     def to_json(self) -> str:
         """Records and settings as strict JSON; infinities, as of bounds without a cap, become null."""

@@ -13,6 +13,7 @@ from redundancy._validate import check_count, check_real
 from redundancy.errors import InvalidInputError
 from redundancy.interval import Interval
 from redundancy.pid import broja
+from redundancy.tabular import Tabular
 from redundancy.units import check_base, unit_name
 
 __all__ = ["ATOMS", "UniqueInformationEstimate", "unique_information_estimate"]
@@ -29,7 +30,7 @@ _DENSE = 20.0  # tokens per cell from which the bias was small beside the interv
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class UniqueInformationEstimate:
+class UniqueInformationEstimate(Tabular):
     """BROJA atoms of the empirical law (label E), with intervals from a bootstrap over images.
 
     Attributes

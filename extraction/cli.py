@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from extraction.cli_support import (
+    AsJson,
     Batch,
     Confidence,
     Out,
@@ -16,6 +18,7 @@ from extraction.cli_support import (
     hush_libraries,
     need_extras,
     new_folder,
+    note,
     refuse_existing,
     say,
 )
@@ -33,6 +36,7 @@ def demo(
     confidence: Confidence = 0.95,
     risk: Risk = 0.05,
     batch_size: Batch = 40,
+    as_json: AsJson = False,
 ) -> None:
     """Run the whole line on the embedded model: harvest, certify, really skip, measure, report.
 
@@ -58,6 +62,7 @@ def demo(
             data_name=f"{questions} held-out questions of the embedded model",
             weights=default_model.PATH / "model.safetensors",
             with_validation=True,
+            as_json=as_json,
         )
 
 
@@ -82,6 +87,7 @@ def profile(
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, mps, or auto to spread over all GPUs.")] = "cpu",
     allow_download: Annotated[bool, typer.Option(help="Let the model come from a hub; off means local only.")] = False,
     trust_remote_code: Annotated[bool, typer.Option(help="Run code that the model folder brings.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Harvest and certify your own model on your own data; with --validate, skip for real too.
 
@@ -114,6 +120,7 @@ def profile(
             data_name=Path(data).name,
             weights=None,
             with_validation=validate,
+            as_json=as_json,
         )
 
 
@@ -128,15 +135,19 @@ def _run(
     data_name: str,
     weights: Path | None,
     with_validation: bool,
+    as_json: bool,
 ) -> None:
     import hashlib
+    import json
 
     from extraction import study, study_report
     from redundancy.files import write_text
     from redundancy.report import profile_table, validation_table
 
     clock = study.Clock()
-    say(f"Harvesting {len(samples)} samples of {data_name} through {name}.")
+    tell = _no_one if as_json else say
+    comment = _no_one if as_json else note
+    comment(f"Harvesting {len(samples)} samples of {data_name} through {name}.")
     statistics = study.harvest_samples(model, processor, samples, settings, name=name)
     statistics.save(out / "statistics.safetensors")
     certificate = study.certify(statistics, settings)
@@ -152,18 +163,18 @@ def _run(
         command=" ".join(["skip-it", *sys.argv[1:]]),
         sha256=None if weights is None else hashlib.sha256(weights.read_bytes()).hexdigest(),
     )
-    say("\nProfile (mean distance D, share p of tokens with D < 0.05, certified upper bounds)\n")
-    say(profile_table(report))
-    say("\n" + certificate.summary())
+    tell("\nProfile (mean distance D, share p of tokens with D < 0.05, certified upper bounds)\n")
+    tell(profile_table(report))
+    tell("\n" + certificate.summary())
     validation: Validation | None = None
     if with_validation:
-        say("\nSkipping for real: late entry and vision exit at every layer.")
+        comment("\nSkipping for real: late entry and vision exit at every layer.")
         validation = study.validate(model, processor, samples, settings)
         report.update(study_report.validation_report(validation, samples, settings))
         for section, title in (("late_entry", "Late entry"), ("vision_exit", "Vision exit")):
-            say(f"\n{title}\n")
-            say(validation_table(report, section=section))
-        _say_choice(report)
+            tell(f"\n{title}\n")
+            tell(validation_table(report, section=section))
+        _say_choice(report, tell)
     report["seconds"] = round(clock.seconds, 1)
     study_report.write_study(
         out,
@@ -172,15 +183,22 @@ def _run(
         certificate=certificate,
         choice=None if validation is None else validation.choice,
     )
-    say(f"\nWrote {out / 'report.html'}, report.json, certificates.json and figures in {clock.seconds:.0f} s.")
+    if as_json:
+        summary = {key: report.get(key) for key in ("n_samples", "baseline_accuracy", "chosen_plan", "seconds")}
+        say(json.dumps({"out": str(out), **summary}, indent=1))
+    tell(f"\nWrote {out / 'report.html'}, report.json, certificates.json and figures in {clock.seconds:.0f} s.")
 
 
-def _say_choice(report: dict[str, Any]) -> None:
+def _no_one(text: str) -> None:
+    """Whom a line of text is for when only JSON is wanted."""
+
+
+def _say_choice(report: dict[str, Any], tell: Callable[[str], None]) -> None:
     plan = report["chosen_plan"]
     change, interval = 100 * plan["accuracy_change"], [100 * x for x in plan["accuracy_change_interval"]]
-    say(f"\nChosen plan: {plan['plan']}")
-    say(plan["guarantee"])
-    say(
+    tell(f"\nChosen plan: {plan['plan']}")
+    tell(plan["guarantee"])
+    tell(
         f"Measured accuracy change {change:+.1f} points [{interval[0]:+.1f}, {interval[1]:+.1f}]; "
         f"prefill {plan['prefill_speedup']:.2f} times as fast "
         f"[{plan['prefill_speedup_interval'][0]:.2f}, {plan['prefill_speedup_interval'][1]:.2f}]."

@@ -16,6 +16,7 @@ from redundancy.errors import InvalidInputError, MissingExtraError
 
 __all__ = [
     "EMBEDDED",
+    "AsJson",
     "Batch",
     "Confidence",
     "Data",
@@ -41,6 +42,7 @@ Data = Annotated[
         f"hf:NAME:SPLIT (needs --allow-download); not needed for {EMBEDDED!r}."
     ),
 ]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Batch = Annotated[int, typer.Option(help="Samples per forward pass.", min=1)]
 
 

@@ -24,6 +24,7 @@ import numpy.typing as npt
 
 from redundancy.errors import InvalidInputError, SkipItError, StoreError
 from redundancy.interval import Interval
+from redundancy.tabular import Tabular
 from redundancy.units import unit_name
 
 __all__ = [
@@ -126,7 +127,7 @@ class RecheckReport:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BoundCertificate:
+class BoundCertificate(Tabular):
     """A bound on one quantity, with everything needed to check it again.
 
     Made by the bound functions, never by hand. `interval` holds the quantity if the listed

@@ -14,6 +14,7 @@ from redundancy.certificate import ArrayInput, BoundCertificate, RecheckReport, 
 from redundancy.concentration.betting import rechecking
 from redundancy.errors import StoreError
 from redundancy.pair_makers import pair_of_arrays, pair_of_codes, pair_of_law, pair_of_statistics
+from redundancy.tabular import Tabular
 from redundancy.units import unit_name
 
 __all__ = ["SCHEMA", "LayerPairCertificate"]
@@ -39,7 +40,7 @@ _SYMBOLS = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LayerPairCertificate:
+class LayerPairCertificate(Tabular):
     """Statements about layer `layer`, the pair (h_{layer-1}, h_layer), for the tokens of one group.
 
     Made by `from_statistics`, `from_arrays`, `from_codes` or `from_law`.

@@ -9,6 +9,7 @@ from typing import Any
 from redundancy._ledger import claims, confidence, definitions, distance, functional, information, lemmas, pinsker
 from redundancy.certificate import registered
 from redundancy.errors import InvalidInputError
+from redundancy.tabular import Tabular
 
 __all__ = ["STATUSES", "TheoremRecord", "find", "theorems", "uncovered"]
 
@@ -24,7 +25,7 @@ _SUBJECTS = (definitions, lemmas, distance, functional, information, pinsker, co
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TheoremRecord:
+class TheoremRecord(Tabular):
     """One statement.
 
     Parameters

@@ -19,6 +19,7 @@ from redundancy.errors import InvalidInputError, StoreError
 from redundancy.layer_pair import SILENT, LayerPairCertificate
 from redundancy.profile_makers import GIVEN_LAW, profile_of_arrays, profile_of_laws, profile_of_statistics
 from redundancy.statistics import HarvestStatistics
+from redundancy.tabular import Tabular
 
 __all__ = ["SCHEMA", "ProfileCertificate"]
 
@@ -31,7 +32,7 @@ _MEANS = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ProfileCertificate:
+class ProfileCertificate(Tabular):
     """All pairs and groups; every certified statement holds jointly at `confidence_level`.
 
     Made by `from_statistics`, `from_arrays` or `from_laws`.
@@ -79,9 +80,9 @@ class ProfileCertificate:
         ------
         InvalidInputError
             With fewer than two images, or a group that some image lacks.
-
         AssumptionError
             If the harvest was stopped by looking (``--until``): bounds for a fixed number of images do not hold.
+
         Notes
         -----
         32 layers, 3 groups and 500 images take about 0.1 s; time grows with layers, groups and images alike.

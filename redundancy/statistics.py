@@ -15,6 +15,8 @@ import numpy.typing as npt
 from redundancy._statistics_schema import ARRAYS, BASE_GROUPS, RATIO_EDGES, UNIONS, StatisticsSpec, default_edges
 from redundancy._validate import check_real
 from redundancy.errors import InvalidInputError, StoreError
+from redundancy.provenance import Provenance
+from redundancy.tabular import Tabular
 from redundancy.tensorfile import load_tensors, save_tensors
 
 __all__ = ["BASE_GROUPS", "RATIO_EDGES", "UNIONS", "HarvestStatistics", "StatisticsSpec", "default_edges"]
@@ -24,7 +26,7 @@ Floats = npt.NDArray[np.float64]
 Counts = npt.NDArray[np.int64]
 
 
-class HarvestStatistics:
+class HarvestStatistics(Tabular):
     r"""What a harvest knows of n samples: per-sample sums, pooled histograms, no hidden states.
 
     Depth d = 0..L is the stream after d decoder layers; layer l = 1..L is the pair
@@ -45,10 +47,10 @@ class HarvestStatistics:
     arrays : mapping of str to array
         State by the names and shapes of ``redundancy._statistics_schema.ARRAYS``. A missing array means that
         nothing was recorded.
-
-    Raises
     provenance : Provenance, optional
         Samples that were left out, and what ended the harvest early.
+
+    Raises
     ------
     InvalidInputError
         For duplicate names, unknown arrays, wrong shapes, and samples that are both here and left out.
@@ -76,12 +78,12 @@ class HarvestStatistics:
             raise InvalidInputError(f"need unique sample ids, {twice!r} occurs more than once; rename the samples")
         n_features = given["shift"].shape[-1] if "shift" in given and given["shift"].ndim == 3 else 0
         order = np.array(sorted(range(len(ids)), key=ids.__getitem__), dtype=np.intp)
-        self.spec = spec
-        self.sample_ids: tuple[str, ...] = tuple(ids[i] for i in order)
         self.provenance = Provenance() if provenance is None else provenance
         both = self.provenance.failed.keys() & set(ids)
         if both:
             raise InvalidInputError(f"need samples that are harvested or left out, {min(both)!r} is both; rename one")
+        self.spec = spec
+        self.sample_ids: tuple[str, ...] = tuple(ids[i] for i in order)
         self._arrays: dict[str, npt.NDArray[Any]] = {}
         for name, entry in ARRAYS.items():
             shape = entry.shape(spec, len(ids), n_features)
@@ -327,10 +329,11 @@ class HarvestStatistics:
                 "mean_distance": self.mean_distance(group),
                 "image_mean_distance": self.image_mean_distance(group),
                 "fraction_below_0.05": self.fraction_below(group, 0.05),
-                "centred_distance": self.centred_distance(group),
                 "max_distance": self.max_distance(group),
                 "mean_norm": self.mean_norm(group)[:-1],
             }
+            if self.shift is not None:
+                columns["centred_distance"] = self.centred_distance(group)
             rows += [
                 {"layer": layer + 1, "group": group, **{name: float(column[layer]) for name, column in columns.items()}}
                 for layer in range(self.spec.n_layers)
@@ -348,10 +351,10 @@ class HarvestStatistics:
         for name, array in self._arrays.items():
             total.update(f"{name}{array.shape}".encode())
             total.update(np.ascontiguousarray(array.astype(array.dtype.newbyteorder("<"), copy=False)).tobytes())
-        return total.hexdigest()
-
         if self.provenance:  # without faults and early stop the digest is that of older versions
             total.update(self.provenance.to_json().encode())
+        return total.hexdigest()
+
     def save(self, path: str | os.PathLike[str]) -> str:
         """Write a safetensors file in one atomic step; return the SHA-256 of its contents."""
         lengths = np.array([len(name.encode()) for name in self.sample_ids], dtype=np.int64)

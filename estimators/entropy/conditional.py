@@ -15,6 +15,7 @@ from estimators.entropy.point import METHODS
 from redundancy._validate import check_count, check_real
 from redundancy.errors import InvalidInputError
 from redundancy.interval import Interval
+from redundancy.tabular import Tabular
 from redundancy.units import check_base, from_nats, unit_name
 
 __all__ = ["EntropyEstimate", "conditional_entropy_estimate", "mutual_information_estimate"]
@@ -25,7 +26,7 @@ _GROUPS = 20  # groups of images of the jackknife
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class EntropyEstimate:
+class EntropyEstimate(Tabular):
     """A point estimate (label E): never a bound, whatever its interval.
 
     Attributes

@@ -7,6 +7,7 @@ from typing import Any
 
 from redundancy.certificate import BoundCertificate
 from redundancy.interval import Interval
+from redundancy.tabular import Tabular
 
 __all__ = ["SCHEMA", "EstimateWarning", "FunctionalRedundancy"]
 
@@ -18,7 +19,7 @@ class EstimateWarning(UserWarning):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FunctionalRedundancy:
+class FunctionalRedundancy(Tabular):
     r"""Estimate of :math:`E\|f_{next}(X_{next}) - f_{prev}(X_{prev})\|^2` for one probe class, in squared task units.
 
     Three levels, never to be mixed up: `estimate` and `interval` are about the best predictors *of the class*

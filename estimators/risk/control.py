@@ -14,6 +14,7 @@ from estimators.risk.p_values import check_losses, p_value, resolve_kind
 from redundancy._validate import check_real
 from redundancy.certificate import ArrayInput, RecheckReport, seal, unseal
 from redundancy.errors import InvalidInputError, StoreError
+from redundancy.tabular import Tabular
 
 __all__ = ["PROCEDURES", "RiskControl", "RiskTest", "control_risk"]
 
@@ -44,7 +45,7 @@ class RiskTest:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RiskControl:
+class RiskControl(Tabular):
     """Plans with certified risk and the cheapest of them, with all that is needed to check it again.
 
     Made by `control_risk` or `AnytimeControl`.

@@ -13,12 +13,13 @@ from scipy.stats import beta
 from extraction.skip.plan import Plan
 from redundancy._validate import check_count, check_real
 from redundancy.errors import InvalidInputError
+from redundancy.tabular import Tabular
 
 __all__ = ["PlanEvaluation", "proportion_interval"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class PlanEvaluation:
+class PlanEvaluation(Tabular):
     """Per-sample outcomes of one plan next to the unmodified model's; samples are the i.i.d. units.
 
     Parameters

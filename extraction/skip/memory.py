@@ -15,12 +15,13 @@ from extraction.skip.patch import apply
 from extraction.skip.plan import Plan
 from extraction.skip.validate import Batch, last_logits, model_inputs, own_inputs
 from redundancy.errors import InvalidInputError
+from redundancy.tabular import Tabular
 
 __all__ = ["MemoryUse", "held_bytes", "measure_memory"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MemoryUse:
+class MemoryUse(Tabular):
     """Bytes after the prefill of one batch under one plan, beside the unmodified model's and the predicted ones.
 
     Parameters

@@ -20,12 +20,13 @@ from extraction.skip.plan import Plan
 from extraction.skip.validate import Batch, last_logits, model_inputs, own_inputs
 from redundancy._validate import check_count, check_real
 from redundancy.errors import InvalidInputError
+from redundancy.tabular import Tabular
 
 __all__ = ["PrefillTiming", "device_name", "measure_prefill", "median_interval"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PrefillTiming:
+class PrefillTiming(Tabular):
     """Times of one plan and of the unmodified model in the same rounds, in milliseconds, one entry per round.
 
     Parameters

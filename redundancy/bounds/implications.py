@@ -15,6 +15,7 @@ from redundancy.bounds import braun_pokutta, fano, lemmas, lipschitz, mismatch, 
 from redundancy.certificate import Assumption, Bound, BoundCertificate, Evidence, bound
 from redundancy.errors import InvalidInputError
 from redundancy.interval import Interval
+from redundancy.tabular import Tabular
 
 __all__ = ["ARROWS", "QUANTITIES", "Arrow", "Derivation", "derive", "given", "intersection"]
 
@@ -242,7 +243,7 @@ _GATES = {"unit_norm"}  # switches: needed, but not arguments of the function
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Derivation:
+class Derivation(Tabular):
     """Everything that follows: per quantity the certificates that bound it, known ones first."""
 
     statements: Mapping[str, tuple[BoundCertificate, ...]]

@@ -9,12 +9,13 @@ from typing import Any
 from redundancy._validate import check_real
 from redundancy.certificate import BoundCertificate, Evidence, as_interval
 from redundancy.interval import Interval
+from redundancy.tabular import Tabular
 
 __all__ = ["RedundancyVerdict", "decide"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RedundancyVerdict:
+class RedundancyVerdict(Tabular):
     """Whether `quantity` < `epsilon`, as far as `interval` tells.
 
     `status` is "holds" if the whole interval is below epsilon, "refuted" if none of it is, else

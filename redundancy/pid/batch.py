@@ -17,6 +17,7 @@ from redundancy.pid.dual import dual_bound, primal_bound
 from redundancy.pid.interior_point import FIRST_SLACK
 from redundancy.pid.problem import EXTENDED_EPS, MASS_TOLERANCE, UNIT_ROUNDOFF
 from redundancy.pid.solve import broja
+from redundancy.tabular import Tabular
 from redundancy.units import check_base
 
 __all__ = ["BrojaBatch", "broja_batch"]
@@ -26,7 +27,7 @@ _CHUNK_DOUBLES = 400_000  # Newton matrices of one chunk stay near the cache
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class BrojaBatch:
+class BrojaBatch(Tabular):
     """Intervals of n tables as arrays of shape (n,), in units of `base`; row i of each belongs to table i.
 
     `gap` is the certified width; rows whose gap exceeds the tolerance have ``converged == False`` and valid,

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from redundancy._validate import check_count, check_real
 from redundancy.errors import InvalidInputError, NotConvergedError
+from redundancy.tabular import Tabular
 from redundancy.units import check_base, unit_name
 
 __all__ = ["GaussianPidEstimate", "gaussian_pid"]
@@ -24,7 +26,7 @@ _MARGIN = 1e-9  # singular values stay below 1 by this much, so that C can be in
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class GaussianPidEstimate:
+class GaussianPidEstimate(Tabular):
     """Atoms of a Gaussian law, in units of `base`. Evidence E: a covariance from a sample is itself an estimate.
 
     `gap` certifies the optimisation only: every atom of *this covariance among Gaussian couplings* is within `gap`
@@ -40,6 +42,10 @@ class GaussianPidEstimate:
     iterations: int
     method: str
     evidence: str = "E"
+
+    def to_record(self) -> dict[str, Any]:
+        """One flat row for a table."""
+        return {name: getattr(self, name) for name in self.__dataclass_fields__}
 
     def sentence(self) -> str:
         """The numbers in words, with their strength."""

@@ -18,6 +18,7 @@ from redundancy.interval import Interval, round_down, round_up
 from redundancy.pid.binary import binary_bounds
 from redundancy.pid.dual import certify, coupling, round_to_marginals
 from redundancy.pid.problem import UNIT_ROUNDOFF, PairMarginals
+from redundancy.tabular import Tabular
 from redundancy.units import unit_name
 
 __all__ = ["STATUS_TEXT", "BrojaResult", "Measured", "atoms_from_union", "measured_entropy"]
@@ -82,7 +83,7 @@ def atoms_from_union(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class BrojaResult:
+class BrojaResult(Tabular):
     """Bivariate partial information decomposition with certified intervals.
 
     Attributes

@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+import tomllib
 
 import numpy as np
 import pytest
@@ -155,10 +156,24 @@ def test_profile_of_an_own_model_equals_the_demo_harvest(own_data, tmp_path):
 
     out = tmp_path / "profile"
     done = skip_it(
-        "profile", PATH, "--data", own_data / "data.jsonl", "--out", out, "--dtype", "float32", "--batch-size", 12
+        "profile",
+        PATH,
+        "--data",
+        own_data / "data.jsonl",
+        "--out",
+        out,
+        "--dtype",
+        "float32",
+        "--batch-size",
+        12,
+        "--json",
     )
     assert done.returncode == 0, done.stderr
     report = load_report(out / "report.json")
+    assert json.loads(done.stdout)["n_samples"] == 24 == report["n_samples"], "JSON alone on standard output"
+    assert "%|" not in done.stderr, "no progress bar in a pipe"
+    saved = tomllib.loads((out / "config.toml").read_text(encoding="utf-8"))["profile"]
+    assert (saved["batch-size"], saved["dtype"]) == (12, "float32")
     samples = [as_sample(s, i) for i, s in enumerate(load_samples(24))]
     direct = harvest(load_model(), samples, processor=load_processor(), batch_size=12)
     for group in ("vision", "text"):
