@@ -50,6 +50,7 @@ autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 autodoc_typehints_format = "short"
 autodoc_preserve_defaults = True
+autodoc_type_aliases = {"npt.ArrayLike": "ArrayLike", "ArrayLike": "ArrayLike"}
 python_use_unqualified_type_names = True
 python_maximum_signature_line_length = 88
 numpydoc_show_class_members = False
@@ -70,6 +71,7 @@ if any(GALLERY.glob("plot_*.py")):
         "download_all_examples": False,
         "show_signature": False,
         "show_memory": False,
+        "write_computation_times": False,
         "remove_config_comments": True,
         "capture_repr": ("_repr_html_", "__repr__"),
         "min_reported_time": 1,

@@ -17,12 +17,18 @@ def setup(app: Sphinx) -> dict[str, Any]:
     """Write the pages when the builder starts."""
     app.connect("builder-inited", lambda app: write_pages(Path(app.srcdir) / "api"))
     app.connect("autodoc-skip-member", _skip)
+    app.connect("autodoc-process-signature", _signature)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
 
 def _skip(app: Sphinx, what: str, name: str, value: Any, skip: bool, options: Any) -> bool | None:
     # What scikit-learn adds to every estimator is described on its own site, in terms that are defined there.
     return True if name.startswith("set_") and name.endswith("_request") else None
+
+
+def _signature(app: Sphinx, what: str, name: str, value: Any, options: Any, shown: str | None, returned: Any) -> Any:
+    # A dataclass shows a made default as <factory>, which is no Python, so that the whole line would stay unparsed.
+    return (shown.replace("<factory>", "..."), returned) if shown and "<factory>" in shown else None
 
 
 def write_pages(folder: Path) -> None:

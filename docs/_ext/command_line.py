@@ -49,7 +49,8 @@ class CommandLine(SphinxDirective):
                 continue
             label, colon, rest = text.partition(":")
             if colon and label in ("Example", "Examples"):
-                section += nodes.literal_block(inspect.cleandoc(rest), inspect.cleandoc(rest), language="bash")
+                lines = "\n".join(line.strip().rstrip(",") for line in rest.strip().splitlines())
+                section += nodes.literal_block(lines, lines, language="bash")
             else:
                 section += nodes.paragraph("", " ".join(text.split()))
         usage = " ".join(["skip-it", name, *_arguments(command), "[OPTIONS]"])

@@ -12,6 +12,8 @@ from sphinx.application import Sphinx
 from sphinx.errors import SphinxError
 from sphinx.writers.html5 import HTML5Translator
 
+# Bars and slashes stand close, as in TeX; MathML's own table spaces them like relations.
+_TIGHT = re.compile(r"<mo ?([^>]*>(?:&#x0007C;|&#x0002F;)</mo>)")
 _TAG = re.compile(r"\\tag\{[^}]*\}")
 
 
@@ -28,6 +30,7 @@ def to_mathml(latex: str, *, display: str = "inline") -> str:
         element = latex2mathml.converter.convert(_TAG.sub("", latex).strip(), display=display)
     except Exception as error:
         raise SphinxError(f"need a formula that can be written as MathML, got {latex!r}: {error!r}") from error
+    element = _TIGHT.sub(r'<mo lspace="0.08em" rspace="0.08em" \1', element)
     return element.replace("<math ", f'<math alttext="{html.escape(latex.strip(), quote=True)}" ', 1)
 
 
