@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from extraction.cli_support import EMBEDDED, Batch, Data, need_extras, read_input, say
+from extraction.distributed.ranks import default_shard, local_device, rank_and_world
 from redundancy.errors import InvalidInputError, StoreError
-from redundancy.statistics import HarvestStatistics
+from redundancy.statistics_files import merge_files
 
 if TYPE_CHECKING:
     from extraction.run import HarvestRun
@@ -24,7 +26,21 @@ def harvest(
     model: Annotated[str, typer.Argument(help=f"Folder of a Hugging Face image-text-to-text model, or {EMBEDDED!r}.")],
     out: Annotated[Path, typer.Option(help="Folder of the run; new, or with --resume that of the same run.")],
     data: Data = None,
-    shard: Annotated[str, typer.Option(help="i/n: only part i of n, by a hash of the sample ids; i from 0.")] = "0/1",
+    shard: Annotated[
+        str | None,
+        typer.Option(
+            help="i/n: only part i of n, by a hash of the sample ids; i from 0. Under torchrun RANK/WORLD_SIZE by "
+            "default, and every rank gets a folder of its own below --out.",
+            show_default="0/1",
+        ),
+    ] = None,
+    workers: Annotated[
+        int, typer.Option(help="Processes that share the batches; each loads the model once.", min=1)
+    ] = 1,
+    threads: Annotated[
+        int | None, typer.Option(help="CPU threads per process; an equal share by default.", min=1, show_default=False)
+    ] = None,
+    engine: Annotated[str, typer.Option(help="Who runs the workers: processes, or ray (the extra ray).")] = "processes",
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run.")] = False,
     until: Annotated[
         str | None,
@@ -48,8 +64,12 @@ def harvest(
     Example: skip-it harvest ./llava --data vqa.jsonl --out run --shard 0/4 --until "D_vision[3] < 0.05"
     """
     need_extras("torch", "transformers")
-    part = _shard(shard)
-    loaded, processor, samples, name = read_input(
+    part = _shard(default_shard() if shard is None else shard)
+    if shard is None and rank_and_world() is not None:
+        out.mkdir(parents=True, exist_ok=True)
+        out = out / f"shard-{part[0]:05d}-of-{part[1]:05d}"
+    read = partial(
+        _read_here,
         model,
         data,
         limit=limit,
@@ -58,14 +78,13 @@ def harvest(
         allow_download=allow_download,
         trust_remote_code=trust_remote_code,
     )
-    from extraction.run import harvest_to
-
     try:
-        run = harvest_to(
-            loaded,
-            samples,
+        run = _run(
+            read,
             out,
-            processor=processor,
+            workers=workers,
+            threads=threads,
+            engine=engine,
             batch_size=batch_size,
             shard=part,
             resume=resume,
@@ -81,7 +100,7 @@ def harvest(
     if as_json:
         say((out / "summary.json").read_text(encoding="utf-8"))
     else:
-        _say_run(run, out, name, confidence)
+        _say_run(run, out, EMBEDDED if data is None else Path(data).name, confidence)
 
 
 def merge(
@@ -94,15 +113,38 @@ def merge(
     """
     if out.exists():
         raise InvalidInputError(f"need an output file that does not exist yet, {out} does; choose another --out")
-    states = []
+    files = []
     for source in sources:
-        file = source / "statistics.safetensors" if source.is_dir() else source
-        if source.is_dir() and not file.is_file():
+        files.append(source / "statistics.safetensors" if source.is_dir() else source)
+        if source.is_dir() and not files[-1].is_file():
             raise StoreError(f"need a finished harvest, {source} has no statistics.safetensors; run it with --resume")
-        states.append(HarvestStatistics.load(file))
-    merged = HarvestStatistics.merge_all(states)
+    merged = merge_files(files)
     merged.save(out)
-    say(f"Wrote {out}: {merged.n_samples} samples of {len(states)} files, {merged.spec.n_layers} layers.")
+    say(f"Wrote {out}: {merged.n_samples} samples of {len(files)} files, {merged.spec.n_layers} layers.")
+
+
+def _read_here(model: str, data: str | None, *, device: str, **options: Any) -> tuple[Any, ...]:
+    """`read_input` in whatever process this is: "cuda" is the device of that process."""
+    import torch
+
+    return read_input(model, data, device=local_device(device, torch.cuda.device_count()), **options)
+
+
+def _run(
+    read: partial[tuple[Any, ...]], out: Path, *, workers: int, threads: int | None, engine: str, **options: Any
+) -> HarvestRun:
+    """The harvest in this process, or by workers."""
+    import torch
+
+    from extraction.distributed.runner import harvest_with_workers
+    from extraction.run import harvest_to
+
+    if workers > 1 or engine != "processes":
+        return harvest_with_workers(read, out, workers=workers, threads=threads, engine=engine, **options)
+    if threads is not None:
+        torch.set_num_threads(threads)
+    model, processor, samples, _ = read()
+    return harvest_to(model, samples, out, processor=processor, **options)
 
 
 def _shard(text: str) -> tuple[int, int]:

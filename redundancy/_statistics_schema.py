@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -111,6 +112,7 @@ class StatisticsSpec:
         return json.dumps(asdict(self), sort_keys=True, separators=(",", ":"))
 
     @classmethod
+    @lru_cache(maxsize=64)  # the shards of a run declare the same
     def from_json(cls, text: str) -> StatisticsSpec:
         """Inverse of `to_json`; `InvalidInputError` for unknown, missing or wrong fields."""
         try:
