@@ -1,7 +1,8 @@
-"""Samples of images, question and answer, and how they are read from a JSONL file."""
+"""Samples of images or a video, question and answer, and how they are read from a JSONL file."""
 
 from __future__ import annotations
 
+import io
 import json
 import os
 from collections.abc import Mapping
@@ -11,27 +12,28 @@ from typing import Any
 
 import numpy as np
 
+from extraction.data.video import load_frames
 from redundancy.errors import InvalidInputError
 
 __all__ = ["Sample", "as_sample", "read_jsonl"]
 
-_FIELDS = ("image", "question", "answer")
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sample:
-    """One question about one image, or about several where the model takes them.
+    """One question about one image, or about several or a video where the model takes them.
 
     Attributes
     ----------
     sample_id : str
         Unique name within a run and all runs that shall merge with it.
-    image : path, PIL image or array, or a list of these
-        What `load_image` turns into an RGB image; several are in the order of the prompt, such as frames of a video.
+    image : path, bytes of an image file, PIL image or array, or a list of these
+        What `load_image` turns into an RGB image; several are in the order of the prompt. None beside a video.
     question, answer : str
         Text of the question; the expected answer, "" if unknown.
     family : str
         Kind of question, for accuracy by kind.
+    video : path, array or list of images, optional
+        What `extraction.data.video.load_frames` reads: a folder of frames, an animated GIF or WebP, an array.
     """
 
     sample_id: str
@@ -39,10 +41,13 @@ class Sample:
     question: str
     answer: str = ""
     family: str = ""
+    video: Any = None
 
     @property
     def n_images(self) -> int:
-        """Number of images."""
+        """Number of images, those of a video aside."""
+        if self.image is None and self.video is not None:
+            return 0
         return len(self.image) if isinstance(self.image, (list, tuple)) else 1
 
     def load_image(self) -> Any:
@@ -66,10 +71,22 @@ class Sample:
         InvalidInputError
             If there is none, or one is missing or not readable; the sentence names the sample.
         """
+        if not self.n_images and self.video is not None:
+            return []
         images = self.image if isinstance(self.image, (list, tuple)) else [self.image]
         if not images:
             raise InvalidInputError(f"need an image for sample {self.sample_id!r}, its list is empty; mend or drop it")
         return [self._load(image) for image in images]
+
+    def load_video(self) -> Any:
+        """Return the frames of the video, uint8 of shape (frames, height, width, 3); None without a video.
+
+        Raises
+        ------
+        InvalidInputError
+            If it is missing or not readable; the sentence names the sample.
+        """
+        return None if self.video is None else load_frames(self.video, where=f"sample {self.sample_id!r}")
 
     def _load(self, source: Any) -> Any:
         from PIL import Image, UnidentifiedImageError
@@ -77,8 +94,8 @@ class Sample:
         if isinstance(source, Image.Image):
             return source.convert("RGB")
         try:
-            if isinstance(source, (str, os.PathLike)):
-                with Image.open(source) as image:
+            if isinstance(source, (str, os.PathLike, bytes)):
+                with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as image:
                     return image.convert("RGB")
             pixels = np.asarray(source)
             if pixels.dtype != np.uint8 or pixels.ndim not in (2, 3):
@@ -94,28 +111,35 @@ class Sample:
 
 
 def as_sample(item: Any, position: int) -> Sample:
-    """Return `item`, a mapping or an object with image, question and answer, as a `Sample`.
+    """Return `item`, a mapping or an object with image or video, question and answer, as a `Sample`.
 
     Without "sample_id" or "id" its name is its position with eight digits.
     """
     if isinstance(item, Sample):
         return item
     get = item.get if isinstance(item, Mapping) else lambda name, default=None: getattr(item, name, default)
-    image, question = get("image"), get("question")
-    if image is None or not isinstance(question, str):
+    image, question, video = get("image"), get("question"), get("video")
+    if (image is None and video is None) or not isinstance(question, str):
         raise InvalidInputError(
-            f"need a sample with image and question, item {position} is a {type(item).__name__} without; "
+            f"need a sample with image or video and question, item {position} is a {type(item).__name__} without; "
             "give {image, question, answer}"
         )
     name = next((v for v in (get("sample_id"), get("id")) if v is not None), f"{position:08d}")
-    return Sample(str(name), image, question, str(get("answer") or ""), str(get("family") or ""))
+    return Sample(str(name), image, question, str(get("answer") or ""), str(get("family") or ""), video)
 
 
-def read_jsonl(path: str | os.PathLike[str]) -> list[Sample]:
-    """Read samples from a JSONL file of objects with "image", "question" and "answer".
+def read_jsonl(path: str | os.PathLike[str], *, strict: bool = True) -> list[Sample]:
+    """Read samples from a JSONL file of objects with "image" or "video", "question" and "answer".
 
-    "image" is a path relative to the file, or a list of such for several images. "id" (default: file stem and line
-    number) and "family" are optional. Blank lines are skipped. That every image exists is checked before anything runs.
+    "image" is a path relative to the file, or a list of such for several images; "video" a path or a list of frames.
+    "id" (default: file stem and line number) and "family" are optional. Blank lines are skipped.
+
+    Parameters
+    ----------
+    path : path-like
+    strict : bool, default=True
+        Check before anything runs that every image exists and every question has words. False leaves that to whoever
+        loads the sample, for a run that records such faults and goes on.
 
     Raises
     ------
@@ -135,7 +159,7 @@ def read_jsonl(path: str | os.PathLike[str]) -> list[Sample]:
     for number, line in enumerate(text.split("\n"), start=1):
         if not line.strip():
             continue
-        sample = _parse(line, path, number)
+        sample = _parse(line, path, number, strict)
         if sample.sample_id in lines:
             raise InvalidInputError(
                 f"need unique ids, {path} has {sample.sample_id!r} in lines {lines[sample.sample_id]} and {number}"
@@ -149,7 +173,7 @@ def read_jsonl(path: str | os.PathLike[str]) -> list[Sample]:
     return samples
 
 
-def _parse(line: str, path: Path, number: int) -> Sample:
+def _parse(line: str, path: Path, number: int, strict: bool) -> Sample:
     where = f"line {number} of {path}"
     try:
         record = json.loads(line)
@@ -157,16 +181,29 @@ def _parse(line: str, path: Path, number: int) -> Sample:
         raise InvalidInputError(f"need JSON in every line, {where} is unreadable: {error}") from error
     if not isinstance(record, dict):
         raise InvalidInputError(f"need an object of {{image, question, answer}}, {where} is a {type(record).__name__}")
-    for name in _FIELDS:
+    media = [name for name in ("image", "video") if record.get(name) is not None] or ["image"]
+    for name in (*media, "question", "answer"):
         value = record.get(name)
-        texts = value if name == "image" and isinstance(value, list) and value else [value]
-        if not all(isinstance(text, str) and (name == "answer" or text.strip()) for text in texts):
+        texts = value if name in media and isinstance(value, list) and (value or not strict) else [value]
+        may_be_empty = name == "answer" or not strict
+        if not all(isinstance(text, str) and (may_be_empty or text.strip()) for text in texts):
+            if not strict and (value is None or isinstance(value, list)):
+                continue  # a fault of this sample, which whoever loads it finds
             raise InvalidInputError(f"need a text for {name!r}, {where} has {value!r}")
-    named = record["image"] if isinstance(record["image"], list) else [record["image"]]
-    images = [path.parent / one for one in named]
-    for one, image in zip(named, images, strict=True):
-        if not image.is_file():
+    found = {name: _paths(record.get(name), path, where, strict) for name in media}
+    name = str(record.get("id", f"{path.stem}:{number:06d}"))
+    question, answer, family = (str(record.get(key) or "") for key in ("question", "answer", "family"))
+    return Sample(name, found.get("image"), question, answer, family, found.get("video"))
+
+
+def _paths(named: Any, path: Path, where: str, strict: bool) -> Any:
+    """Paths of one or several files, relative to the data file; None and what is no text stay as they are."""
+    files = [path.parent / one if isinstance(one, str) and one.strip() else one for one in _listed(named)]
+    for one, file in zip(_listed(named), files, strict=True):
+        if strict and not (file.is_file() or file.is_dir()):
             raise InvalidInputError(f"need the image of every sample, {where} names {one!r}, which is missing")
-    image = images if isinstance(record["image"], list) else images[0]
-    name = record.get("id", f"{path.stem}:{number:06d}")
-    return Sample(str(name), image, record["question"], record["answer"], str(record.get("family", "")))
+    return files if isinstance(named, list) else files[0]
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]

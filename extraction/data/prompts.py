@@ -12,10 +12,13 @@ from redundancy.errors import InvalidInputError
 
 __all__ = ["DEFAULT_PROMPT", "make_batch", "render_prompt"]
 
+_REFUSALS = (ArithmeticError, AttributeError, LookupError, OSError, RuntimeError, TypeError, ValueError)
 DEFAULT_PROMPT = "USER: {image}\n{question} ASSISTANT:"
 
 
-def render_prompt(processor: Any, question: str, prompt: str | None = None, *, n_images: int = 1) -> str:
+def render_prompt(
+    processor: Any, question: str, prompt: str | None = None, *, n_images: int = 1, n_videos: int = 0
+) -> str:
     """Prompt text of a question.
 
     Parameters
@@ -29,9 +32,17 @@ def render_prompt(processor: Any, question: str, prompt: str | None = None, *, n
         that of LLaVA 1.5, if the processor has no chat template either.
     n_images : int, default=1
         Placeholders of images, one after the other, before the question.
+    n_videos : int, default=0
+        Placeholders of videos, after those of images.
+
+    Raises
+    ------
+    InvalidInputError
+        For a template without its parts, or a video where the processor knows no placeholder of one.
     """
     if prompt is None and getattr(processor, "chat_template", None):
-        content = [*[{"type": "image"}] * n_images, {"type": "text", "text": question}]
+        media = [*[{"type": "image"}] * n_images, *[{"type": "video"}] * n_videos]
+        content = [*media, {"type": "text", "text": question}]
         turns = [{"role": "user", "content": content}]
         text: str = processor.apply_chat_template(turns, add_generation_prompt=True, tokenize=False)
         return text
@@ -41,7 +52,11 @@ def render_prompt(processor: Any, question: str, prompt: str | None = None, *, n
             raise InvalidInputError(f"need a prompt with {part} exactly once, got {template!r}")
     # Plain replacement: a question or template may hold braces of its own.
     image = getattr(processor, "image_token", None) or "<image>"
-    return template.replace("{image}", str(image) * n_images).replace("{question}", question)
+    video = getattr(processor, "video_token", None)
+    if n_videos and video is None:
+        raise InvalidInputError("need a processor with a placeholder for videos, this one has none; give images")
+    media_text = str(image) * n_images + str(video) * n_videos
+    return template.replace("{image}", media_text).replace("{question}", question)
 
 
 def make_batch(
@@ -67,30 +82,31 @@ def make_batch(
     Raises
     ------
     InvalidInputError
-        For an empty question or an unreadable image; the sentence names the sample.
+        For an empty question, an unreadable image, or what the processor refuses; the sentence names the sample.
     """
     empty = [s.sample_id for s in samples if not s.question.strip()]
     if empty:
         raise InvalidInputError(f"need a question for every sample, that of {empty[0]!r} is empty; mend or drop it")
-    loaded = [s.load_images() for s in samples]
-    is_single = all(len(images) == 1 for images in loaded)
-    texts = [render_prompt(processor, s.question, prompt, n_images=s.n_images) for s in samples]
+    texts = [render_prompt(processor, s.question, prompt, n_images=s.n_images, n_videos=_n_videos(s)) for s in samples]
     bos = getattr(processor.tokenizer, "bos_token", None)
     # A chat template may have written the BOS already.
     add = not (bos and texts[0].startswith(bos))
-    inputs = processor(
-        images=[images[0] for images in loaded] if is_single else loaded,
-        text=texts,
-        padding=True,
-        return_tensors="pt",
-        add_special_tokens=add,
-    )
+    media = _media(processor, samples)
+    try:
+        inputs = processor(**media, text=texts, padding=True, return_tensors="pt", add_special_tokens=add)
+    except _REFUSALS as error:  # of a picture too flat for its patches, for one; its libraries raise all of these
+        first = str(error).strip().splitlines()[:1] or [type(error).__name__]
+        raise InvalidInputError(
+            f"need samples that the model's processor takes, {samples[0].sample_id!r} or one beside it is refused: "
+            f"{first[0]}; mend or drop it"
+        ) from error
     batch: dict[str, Any] = dict(inputs)
-    around = {n: _template_ids(processor, prompt, n, add) for n in {s.n_images for s in samples}}
+    kinds = {(s.n_images, _n_videos(s)) for s in samples}
+    around = {kind: _template_ids(processor, prompt, *kind, add) for kind in kinds}
     mask = batch.get("attention_mask", torch.ones_like(batch["input_ids"]))
     batch["special_mask"] = torch.stack(
         [
-            _template_positions(ids, valid.bool(), *around[sample.n_images], vision_ids)
+            _template_positions(ids, valid.bool(), *around[sample.n_images, _n_videos(sample)], vision_ids)
             for ids, valid, sample in zip(batch["input_ids"], mask, samples, strict=True)
         ]
     )
@@ -98,9 +114,34 @@ def make_batch(
     return batch
 
 
-def _template_ids(processor: Any, prompt: str | None, n_images: int, add: bool) -> tuple[list[int], list[int]]:
+def _n_videos(sample: Sample) -> int:
+    return int(sample.video is not None)
+
+
+def _media(processor: Any, samples: Sequence[Sample]) -> dict[str, Any]:
+    """Images and videos as arguments of a processor's call."""
+    loaded = [s.load_images() for s in samples]
+    videos = [video for s in samples if (video := s.load_video()) is not None]
+    media: dict[str, Any] = {}
+    if any(loaded):
+        is_single = all(len(images) == 1 for images in loaded)
+        media["images"] = [images[0] for images in loaded] if is_single else loaded
+    if videos:
+        if getattr(processor, "video_processor", None) is None:
+            raise InvalidInputError(
+                f"need a processor that takes videos for {samples[0].sample_id!r}, this one has no video processor; "
+                "give its frames as a list of images"
+            )
+        media["videos"] = videos
+        media["do_sample_frames"] = False  # all frames that were given, also where no rate is known
+    return media
+
+
+def _template_ids(
+    processor: Any, prompt: str | None, n_images: int, n_videos: int, add: bool
+) -> tuple[list[int], list[int]]:
     """Token ids of the template before and after the question."""
-    parts = render_prompt(processor, "\x00", prompt, n_images=n_images).partition("\x00")
+    parts = render_prompt(processor, "\x00", prompt, n_images=n_images, n_videos=n_videos).partition("\x00")
     before = processor.tokenizer(parts[0], add_special_tokens=add)["input_ids"]
     return before, processor.tokenizer(parts[2], add_special_tokens=False)["input_ids"]
 

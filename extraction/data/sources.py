@@ -21,7 +21,7 @@ _IMAGE_ENDINGS = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".we
 _HUB = "hf:"
 
 
-def read_samples(source: str | os.PathLike[str], *, allow_download: bool = False) -> list[Sample]:
+def read_samples(source: str | os.PathLike[str], *, allow_download: bool = False, strict: bool = True) -> list[Sample]:
     """Read samples from a file, a folder or a data set on a hub.
 
     Parameters
@@ -30,6 +30,9 @@ def read_samples(source: str | os.PathLike[str], *, allow_download: bool = False
         A ``.jsonl`` or ``.parquet`` file; a folder as in `read_folder`; or "hf:NAME:SPLIT" as in `read_dataset`.
     allow_download : bool, default=False
         Whether a data set may be fetched by its name.
+    strict : bool, default=True
+        Refuse data in which an image is missing or a question empty. False leaves such samples in, for a run that
+        records their faults and goes on.
 
     Raises
     ------
@@ -38,21 +41,21 @@ def read_samples(source: str | os.PathLike[str], *, allow_download: bool = False
     """
     if isinstance(source, str) and source.startswith(_HUB):
         name, _, split = source.removeprefix(_HUB).partition(":")
-        return read_dataset(name, split=split or "test", allow_download=allow_download)
+        return read_dataset(name, split=split or "test", allow_download=allow_download, strict=strict)
     path = Path(source)
     if path.is_dir():
-        return read_folder(path)
+        return read_folder(path, strict=strict)
     readers = {".jsonl": read_jsonl, ".parquet": read_parquet}
     if path.suffix not in readers:
         raise InvalidInputError(f"need a .jsonl or .parquet file, a folder or hf:NAME:SPLIT, got {path}")
-    return readers[path.suffix](path)
+    return readers[path.suffix](path, strict=strict)
 
 
-def read_parquet(path: str | os.PathLike[str]) -> list[Sample]:
+def read_parquet(path: str | os.PathLike[str], *, strict: bool = True) -> list[Sample]:
     """Read samples from a Parquet file with columns image, question, answer and optionally id and family.
 
     An image is a path relative to the file, the bytes of an image file, or a mapping with "bytes" or "path", as
-    Hugging Face data sets store them; or a list of these for several images.
+    Hugging Face data sets store them; or a list of these for several images. `strict` as in `read_samples`.
 
     Raises
     ------
@@ -80,10 +83,10 @@ def read_parquet(path: str | os.PathLike[str]) -> list[Sample]:
         records = file.read(columns=wanted).to_pylist()
     except (OSError, pyarrow.ArrowException) as error:
         raise InvalidInputError(f"need a readable Parquet file, {path} gives: {_first_line(error)}") from error
-    return _checked((_sample(r, i, path.parent, f"row {i} of {path}") for i, r in enumerate(records)), path)
+    return _checked((_sample(r, i, path.parent, f"row {i} of {path}", strict) for i, r in enumerate(records)), path)
 
 
-def read_folder(path: str | os.PathLike[str]) -> list[Sample]:
+def read_folder(path: str | os.PathLike[str], *, strict: bool = True) -> list[Sample]:
     """Read samples from a folder of images and one file of questions.
 
     Parameters
@@ -92,6 +95,8 @@ def read_folder(path: str | os.PathLike[str]) -> list[Sample]:
         Folder with images and exactly one of ``questions.jsonl`` (objects), ``questions.csv`` (a header with image,
         question and optionally answer, id, family), or ``questions.txt`` (a question per line, asked about every
         image, in the order of file names).
+    strict : bool, default=True
+        As in `read_samples`.
 
     Raises
     ------
@@ -106,7 +111,7 @@ def read_folder(path: str | os.PathLike[str]) -> list[Sample]:
         )
     file = found[0]
     if file.suffix == ".jsonl":
-        return read_jsonl(file)
+        return read_jsonl(file, strict=strict)
     text = _text(file)
     if file.suffix == ".csv":
         reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
@@ -116,7 +121,7 @@ def read_folder(path: str | os.PathLike[str]) -> list[Sample]:
             raise InvalidInputError(f"need a CSV file, line {reader.line_num} of {file} is none: {error}") from error
         if not {"image", "question"} <= set(reader.fieldnames or ()):
             raise InvalidInputError(f"need a header with image and question, {file} has {reader.fieldnames}")
-        return _checked((_sample(r, i, path, f"record {i + 1} of {file}") for i, r in enumerate(records)), file)
+        return _checked((_sample(r, i, path, f"record {i + 1} of {file}", strict) for i, r in enumerate(records)), file)
     questions = [line.strip() for line in text.splitlines() if line.strip()]
     images = sorted(p for p in path.iterdir() if p.suffix.lower() in _IMAGE_ENDINGS)
     if not images:
@@ -127,7 +132,7 @@ def read_folder(path: str | os.PathLike[str]) -> list[Sample]:
     return _checked(samples, file)
 
 
-def read_dataset(name: str, *, split: str = "test", allow_download: bool = False) -> list[Sample]:
+def read_dataset(name: str, *, split: str = "test", allow_download: bool = False, strict: bool = True) -> list[Sample]:
     """Read a data set with columns image and question by its name on a hub.
 
     Parameters
@@ -138,6 +143,8 @@ def read_dataset(name: str, *, split: str = "test", allow_download: bool = False
         Its split.
     allow_download : bool, default=False
         Nothing is fetched unless this is given.
+    strict : bool, default=True
+        As in `read_samples`.
 
     Raises
     ------
@@ -156,14 +163,14 @@ def read_dataset(name: str, *, split: str = "test", allow_download: bool = False
         rows = datasets.load_dataset(name, split=split)
     except Exception as error:  # the library raises dozens of kinds; the user needs the reason only
         raise InvalidInputError(f"need a data set {name!r} with split {split!r}: {_first_line(error)}") from error
-    return _checked((_sample(r, i, Path(), f"row {i} of {name}") for i, r in enumerate(rows)), name)
+    return _checked((_sample(r, i, Path(), f"row {i} of {name}", strict) for i, r in enumerate(rows)), name)
 
 
 def batches_by_length(samples: Iterable[Sample], batch_size: int, *, window: int = 64) -> Iterator[list[Sample]]:
-    """Batches of samples whose questions are of like length, so that little is spent on padding.
+    """Batches of samples of like length, so that little is spent on padding.
 
-    Within each run of `window` batches samples are sorted by the length of their question; every sample occurs
-    once, and no more than a window is held in memory.
+    Within each run of `window` batches samples are sorted by their number of images, then by the length of their
+    question; every sample occurs once, and no more than a window is held in memory.
 
     Parameters
     ----------
@@ -182,7 +189,7 @@ def batches_by_length(samples: Iterable[Sample], batch_size: int, *, window: int
     held: list[Sample] = []
 
     def cut() -> Iterator[list[Sample]]:
-        held.sort(key=lambda s: len(s.question))
+        held.sort(key=lambda s: (s.n_images, len(s.question)))
         for start in range(0, len(held), batch_size):
             yield held[start : start + batch_size]
 
@@ -194,27 +201,33 @@ def batches_by_length(samples: Iterable[Sample], batch_size: int, *, window: int
     yield from cut()
 
 
-def _sample(record: Mapping[str, Any], position: int, folder: Path, where: str) -> Sample:
+def _sample(record: Mapping[str, Any], position: int, folder: Path, where: str, strict: bool) -> Sample:
     """Sample of a record whose image may be a path, bytes or a mapping."""
     image, question = record.get("image"), record.get("question")
-    image = [_image(one, folder, where) for one in image] if isinstance(image, list) else _image(image, folder, where)
+    several = isinstance(image, list)
+    found = [_image(one, folder, where, strict) for one in (image if isinstance(image, list) else [image])]
     if not isinstance(question, str) or not question.strip():
-        raise InvalidInputError(f"need a text for 'question', {where} has {question!r}")
-    sample = as_sample({**record, "image": image, "question": question}, position)
+        if strict or not (question is None or isinstance(question, str)):
+            raise InvalidInputError(f"need a text for 'question', {where} has {question!r}")
+        question = ""
+    kept = found if several else found[0]
+    sample = as_sample({**record, "image": [] if kept is None else kept, "question": question}, position)
     return replace(sample, answer=str(record.get("answer") or ""))
 
 
-def _image(image: Any, folder: Path, where: str) -> Any:
-    """Path or picture of one image."""
+def _image(image: Any, folder: Path, where: str, strict: bool) -> Any:
+    """Path or picture of one image; not strict, the missing and the torn are kept for whoever loads them."""
     if isinstance(image, Mapping):
         image = image.get("bytes") or image.get("path")
     if isinstance(image, bytes):
-        return _decoded(image, where)
+        return _decoded(image, where) if strict else image
     if image is None:
-        raise InvalidInputError(f"need an image for every sample, {where} has none; mend or drop it")
+        if strict:
+            raise InvalidInputError(f"need an image for every sample, {where} has none; mend or drop it")
+        return None
     if not isinstance(image, str):
         return image  # a picture that a data set has decoded already
-    if not image.strip() or not (folder / image).is_file():
+    if strict and (not image.strip() or not (folder / image).is_file()):
         raise InvalidInputError(f"need the image of every sample, {where} names {image!r}, which is missing")
     return folder / image
 

@@ -21,12 +21,12 @@ from extraction.data.prompts import make_batch
 from extraction.data.scoring import answer_token_ids
 from extraction.device import dtype_name
 from extraction.harvester import Harvester
-from extraction.store.choice import choose_tokens, in_part
+from extraction.store.choice import in_part
+from extraction.store.pick import choose_rows, watch_states
 from extraction.store.writer import ActivationWriter, check_disk, disk_need, make_spec
-from extraction.watch import watch_layers
 from redundancy._validate import check_count
 from redundancy.errors import InvalidInputError, StoreError
-from redundancy.statistics import BASE_GROUPS, StatisticsSpec, default_edges
+from redundancy.statistics import StatisticsSpec, default_edges
 
 __all__ = ["harvest_activations"]
 
@@ -165,28 +165,12 @@ def _step(
 ) -> None:
     """One forward pass; what it leaves for each row goes to the writer."""
     spec = writer.spec
-    tokens = harvester.groups(batch)
-    group_table = tokens.groups.cpu().numpy()
-    mask = batch.get("attention_mask")
-    valid = np.ones(group_table.shape, dtype=bool) if mask is None else np.asarray(mask.cpu()).astype(bool)
-    codes = [BASE_GROUPS.index(group) for group in spec["groups"]]
-    picks = []
-    for i, sample_id in enumerate(batch["sample_ids"]):
-        first = int(valid[i].argmax())  # positions count from here: padding does not move the choice
-        chosen = [
-            choose_tokens(
-                sample_id, np.flatnonzero(group_table[i] == code) - first, spec["tokens_per_group"], seed=spec["seed"]
-            )
-            for code in codes
-        ]
-        picks.append((np.sort(np.concatenate(chosen)), first))
-    longest = max(1, *(len(rows) for rows, _ in picks))
-    index = np.zeros((len(picks), longest), dtype=np.int64)
-    for i, (rows, first) in enumerate(picks):
-        index[i, : len(rows)] = rows + first
-    states, output = _forward(harvester, batch, torch.from_numpy(index), tuple(spec["depths"]))
-    answers = None if answer_ids is None else _answers(output, tokens.answer, answer_ids)
-    for i, (sample_id, (rows, first)) in enumerate(zip(batch["sample_ids"], picks, strict=True)):
+    picks = choose_rows(harvester, batch, spec)
+    with torch.inference_mode(), watch_states(harvester.adapter, picks):
+        output = harvester.model(**harvester.model_inputs(batch, full_logits=True))
+    states = picks.states()
+    answers = None if answer_ids is None else _answers(output, harvester.groups(batch).answer, answer_ids)
+    for i, (sample_id, rows) in enumerate(zip(batch["sample_ids"], picks.rows, strict=True)):
         if not len(rows):
             writer.fault(sample_id, f"no tokens of the groups {', '.join(spec['groups'])}")
             continue
@@ -194,39 +178,10 @@ def _step(
             sample_id,
             states[:, i, : len(rows)],
             token_index=rows,
-            groups=group_table[i][rows + first],
+            groups=picks.groups[i],
             record=records[i],
             answers=None if answers is None else answers[i],
         )
-
-
-@torch.inference_mode()
-def _forward(
-    harvester: Harvester, batch: Mapping[str, Any], index: torch.Tensor, depths: tuple[int, ...]
-) -> tuple[npt.NDArray[np.float32], Any]:
-    """States of the indexed tokens, shape (depths, rows, tokens, features), and the model's output."""
-    kept: dict[int, torch.Tensor] = {}
-    places: dict[torch.device, tuple[torch.Tensor, torch.Tensor]] = {}
-
-    def pick(depth: int, states: torch.Tensor) -> None:
-        if depth not in depths:
-            return
-        if states.device not in places:  # once per device, not per layer
-            here = index.to(states.device)
-            places[states.device] = (torch.arange(len(here), device=states.device)[:, None], here)
-        kept[depth] = states[places[states.device]].float()
-
-    def on_pair(layer: int, x: torch.Tensor, y: torch.Tensor) -> None:
-        if layer == 1:
-            pick(0, x)
-        pick(layer, y)
-
-    with watch_layers(harvester.adapter, on_pair):
-        output = harvester.model(**harvester.model_inputs(batch, full_logits=True))
-    missing = [depth for depth in depths if depth not in kept]
-    if missing:
-        raise InvalidInputError(f"need the states of all depths, the forward pass did not reach {missing}")
-    return np.stack([kept[depth].cpu().numpy() for depth in depths]), output
 
 
 def _answers(output: Any, position: torch.Tensor, answer_ids: Any) -> npt.NDArray[np.float64]:
