@@ -67,7 +67,7 @@ def attention_rows(
     scores = rows.reshape(n_rows, n_kv, -1, width) @ key.float().transpose(2, 3)
     scores = scores.mul_(scale).reshape(n_rows, n_heads, m, n_keys)
     if softcap:
-        scores = torch.tanh(scores / softcap) * softcap
+        scores = torch.tanh(scores / softcap).mul_(softcap)
     if bias is not None:
         scores = scores + _rows_of(bias.expand(n_rows, -1, n_queries, -1), index, n_keys).float()
     scores = _masked(scores, mask, index, n_keys - n_queries, is_causal, sliding_window)
@@ -131,19 +131,20 @@ def _masked(
     is_causal: bool,
     sliding_window: int | None,
 ) -> torch.Tensor:
+    """Scores with -inf where a query does not look; changed in place."""
     n_rows, _, _, n_keys = scores.shape
     if mask is not None and mask.dim() == 4:
         n_queries = n_keys - n_past
         rows = _rows_of(mask.expand(n_rows, -1, n_queries, -1), index, n_keys)
-        return scores.masked_fill(~rows, -torch.inf) if rows.dtype == torch.bool else scores + rows.float()
+        return scores.masked_fill_(~rows, -torch.inf) if rows.dtype == torch.bool else scores.add_(rows.float())
     positions = torch.arange(n_keys, device=scores.device)
     own = (index + n_past)[:, None, :, None]
     if is_causal:
-        scores = scores.masked_fill(positions > own, -torch.inf)
+        scores = scores.masked_fill_(positions > own, -torch.inf)
         if sliding_window is not None:
-            scores = scores.masked_fill(positions <= own - sliding_window, -torch.inf)
+            scores = scores.masked_fill_(positions <= own - sliding_window, -torch.inf)
     if mask is not None:
-        scores = scores.masked_fill(~mask[:, None, None, :n_keys].bool(), -torch.inf)
+        scores = scores.masked_fill_(~mask[:, None, None, :n_keys].bool(), -torch.inf)
     return scores
 
 
@@ -288,7 +289,8 @@ def _options(module: nn.Module, kwargs: dict[str, Any]) -> dict[str, Any]:
 def _from_states(call: AttentionCall, tokens: TokenGroups) -> AttentionMasses:
     vision = tokens.vision.unsqueeze(1)
     norms = call.value.float().norm(dim=-1)
-    weights = torch.stack([vision.expand_as(norms), norms * vision, norms], dim=-1)
+    # Keys last in memory: the product with so few columns is four times as fast on a CPU.
+    weights = torch.stack([vision.expand_as(norms), norms * vision, norms], dim=2).transpose(2, 3)
     index = torch.cat([tokens.answer[:, None], tokens.text_index], dim=1)
     mass = attention_mass(call.query, call.key, call.mask, index, weights, **call.options)
     answer, text = mass[:, :, 0], mass[:, :, 1:, 0]

@@ -9,7 +9,7 @@ from extraction.kernels.layout import CONSTANT, Layout, Means, RowSums, n_column
 __all__ = ["pair_distances", "reduce_rows", "row_values", "settle"]
 
 # Entries of a fp32 temporary: small enough to stay in a core's cache, large enough that calls are few.
-_CHUNK_CPU, _CHUNK_GPU = 1 << 16, 1 << 25
+_CHUNK_CPU, _CHUNK_GPU = 1 << 17, 1 << 25
 _REDUCED_AT_ONCE_CPU, _REDUCED_AT_ONCE_GPU = 1 << 14, 1 << 20  # tokens times layers
 
 
@@ -57,29 +57,37 @@ def row_values(
     n, width = x.shape
     x, y = x.detach(), y.detach()
     out = torch.empty(3 if means is None else 6, n, dtype=torch.float32, device=x.device)
-    step = max(1, (_CHUNK_GPU if x.is_cuda else _CHUNK_CPU) // width)
-    for start in range(0, n, step):
+    step = min(n, max(1, (_CHUNK_GPU if x.is_cuda else _CHUNK_CPU) // width))
+    # Buffers for all chunks: fresh ones of this size would each be mapped and unmapped by the system.
+    buffers = [torch.empty(step, width, dtype=torch.float32, device=x.device) for _ in range(1 if means is None else 2)]
+    for start in range(0, n, max(1, step)):
         part = slice(start, start + step)
         xs, ys, to = x[part].float(), y[part].float(), out[:, part]
-        _distances(xs, ys, to)
+        work = [buffer[: len(xs)] for buffer in buffers]
+        _norms_and_gap(xs, ys, to, work[0])
         if means is not None and groups is not None:
-            own = groups[part]
-            _distances(xs - means[0].index_select(0, own), ys - means[1].index_select(0, own), to[3:])
+            for states, mean, buffer in zip((xs, ys), means, work, strict=True):
+                torch.index_select(mean, 0, groups[part], out=buffer)
+                torch.sub(states, buffer, out=buffer)
+            _norms_and_gap(*work, to[3:], work[1])
+    for rho, a, b in out.view(-1, 3, n):
+        rho.copy_(settle(0.5 * (rho / a).square(), a, b))
     return out
 
 
-def _distances(x: torch.Tensor, y: torch.Tensor, out: torch.Tensor) -> None:
-    a2, b2 = x.square().sum(dim=-1), y.square().sum(dim=-1)
-    a, b = torch.sqrt(a2, out=out[1]), torch.sqrt(b2, out=out[2])
-    gap = (y * (a / b).unsqueeze(-1)).sub_(x).square_().sum(dim=-1)
-    out[0] = settle(0.5 * gap / a2, a, b)
+def _norms_and_gap(x: torch.Tensor, y: torch.Tensor, out: torch.Tensor, work: torch.Tensor) -> None:
+    """Write |y (a/b) - x|, a and b to the first three rows of `out`; `work` may be y itself."""
+    gap, a, b = out[0], out[1], out[2]
+    torch.linalg.vector_norm(x, dim=-1, out=a)
+    torch.linalg.vector_norm(y, dim=-1, out=b)
+    torch.mul(y, (a / b).unsqueeze(-1), out=work).sub_(x)
+    torch.linalg.vector_norm(work, dim=-1, out=gap)
 
 
 def settle(rho: torch.Tensor, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
     """Distances with the cases decided that the formula leaves open: zero vectors, vectors that are not finite."""
     zeros = (a == 0).to(rho.dtype) + (b == 0).to(rho.dtype)
     rho = torch.where(zeros == 1, 1.0, torch.where(zeros == 2, 0.0, rho.clamp(max=2.0)))
-    # A sum of norms is infinite or NaN if one of them is, also if it overflows on its own.
     return rho.masked_fill(~(torch.isfinite(a) & torch.isfinite(b)), torch.nan)
 
 
