@@ -144,14 +144,7 @@ def speed_accuracy(source: Any, *, ax: Axes | None = None) -> Axes:
                 if row.get("accuracy_interval"):
                     x = row[field]
                     ax.plot([x, x], row["accuracy_interval"], color=look.color, linewidth=0.8, alpha=0.4)
-            filled = [row for row in drawn[name] if row.get("is_certified") or not judged]
-            hollow = [row for row in drawn[name] if row not in filled]
-            for part, face, label in ((filled, look.color, ""), (hollow, PAPER, ", not certified")):
-                if part:
-                    xs, ys = [row[field] for row in part], [row["accuracy"] for row in part]
-                    mark: dict[str, Any] = {"color": look.color, "markerfacecolor": face, "markeredgewidth": 0.9}
-                    line = ax.plot(xs, ys, look.marker, label=PLAN_LABELS[name] + label, zorder=3, **mark)[0]
-                    line.set_gid(f"hover-{name}" + ("-open" if label else ""))
+            _marks(ax, name, [(r, r[field], r["accuracy"], _is_sure(r) or not judged) for r in drawn[name]])
         frontier = _frontier([(r[field], r["accuracy"]) for r in rows if r.get("is_certified")])
         if frontier:
             ax.plot(*zip(*frontier, strict=True), color=INK, linewidth=1.0, zorder=2.5, label="certified frontier")
@@ -160,7 +153,7 @@ def speed_accuracy(source: Any, *, ax: Axes | None = None) -> Axes:
         ax.set_ylabel("accuracy")
         ax.set_ylim(0.0, 1.04)
         style.polish(ax)
-        style.legend_above(ax)
+        style.legend_above(ax, handles=_plan_handles(ax, judged=judged), columns=3)
     return ax
 
 
@@ -193,22 +186,47 @@ def risk_of_plans(source: Any, *, ax: Axes | None = None) -> Axes:
                 if row.get("loss_upper") is not None:
                     ends = [row["loss_share"], row["loss_upper"]]
                     ax.plot([row["flop_speedup"]] * 2, ends, color=look.color, linewidth=0.8, alpha=0.4)
-            for certified in (True, False):
-                part = [row for row in rows[name] if bool(row.get("is_certified")) is certified]
-                if part:
-                    mark: dict[str, Any] = {"color": look.color, "markeredgewidth": 0.9, "linestyle": "none"}
-                    mark |= {"marker": look.marker, "markerfacecolor": look.color if certified else PAPER}
-                    label = PLAN_LABELS[name] + (", certified" if certified else ", not")
-                    xs, ys = [row["flop_speedup"] for row in part], [row["loss_share"] for row in part]
-                    ax.plot(xs, ys, label=label, zorder=3, **mark)[0].set_gid(
-                        f"hover-{name}-{'certified' if certified else 'open'}"
-                    )
+            _marks(ax, name, [(r, r["flop_speedup"], r["loss_share"], _is_sure(r)) for r in rows[name]])
         ax.set_xlabel("decoder speed-up, from FLOPs (\u00d7)")
         ax.set_ylabel("share of questions lost")
         ax.set_ylim(bottom=-0.02)
         style.polish(ax)
-        style.legend_above(ax)
+        style.legend_above(ax, handles=_plan_handles(ax, judged=True), columns=3)
     return ax
+
+
+def _is_sure(row: Mapping[str, Any]) -> bool:
+    """Certified by risk control, or the unmodified model, which loses nothing by definition."""
+    return bool(row.get("is_certified")) or row.get("plan") == "identity"
+
+
+def _marks(ax: Axes, name: str, points: Sequence[tuple[Mapping[str, Any], float, float, bool]]) -> None:
+    """Markers of one family: filled where sure, hollow elsewhere."""
+    look = PLAN_SERIES[name]
+    for sure in (True, False):
+        part = [(x, y) for _, x, y, is_sure in points if is_sure is sure]
+        if part:
+            mark: dict[str, Any] = {"color": look.color, "markeredgewidth": 0.9, "linestyle": "none"}
+            mark["markerfacecolor"] = look.color if sure else PAPER
+            label = PLAN_LABELS[name] + ("" if sure else ", not certified")
+            xs, ys = [x for x, _ in part], [y for _, y in part]
+            line = ax.plot(xs, ys, marker=look.marker, label=label, zorder=3, **mark)[0]
+            line.set_gid(f"hover-{name}" + ("" if sure else "-open"))
+
+
+def _plan_handles(ax: Axes, *, judged: bool) -> list[Any]:
+    """A legend entry per family, what filled and hollow mean, and the lines."""
+    line2d = style.require("matplotlib.lines").Line2D
+    drawn: list[Any] = ax.get_legend_handles_labels()[0]
+    families = [n for n in PLAN_SECTIONS if any(str(d.get_label()).startswith(PLAN_LABELS[n]) for d in drawn)]
+    handles = [
+        line2d([], [], color=PLAN_SERIES[n].color, marker=PLAN_SERIES[n].marker, linestyle="none", label=PLAN_LABELS[n])
+        for n in families
+    ]
+    if judged:
+        handles += style.fill_keys(["certified", "not certified"], line=False)
+    own = [PLAN_LABELS[n] for n in families]
+    return handles + [d for d in drawn if not str(d.get_label()).startswith(tuple(own))]
 
 
 def _accuracy_line(ax: Axes, rows: Sequence[Mapping[str, Any]], label: str, look: Series, hollow: bool = False) -> None:

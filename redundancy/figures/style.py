@@ -244,13 +244,14 @@ def hover_id(label: str) -> str:
     return "hover-" + label.replace(" ", "-").replace(",", "")
 
 
-def fill_keys(names: Sequence[str]) -> list[Any]:
+def fill_keys(names: Sequence[str], *, line: bool = True) -> list[Any]:
     """Legend entries for what is told by filled and hollow markers; none for a single name."""
     line2d = require("matplotlib.lines").Line2D
-    looks: list[dict[str, Any]] = [{"markerfacecolor": MUTED}, {"markerfacecolor": PAPER, "linestyle": "--"}]
     if len(names) < 2:
         return []
+    faces, lines = (MUTED, PAPER), ("-", "--") if line else ("none", "none")
+    look: dict[str, Any] = {"color": MUTED, "marker": "o", "markersize": 4.5}
     return [
-        line2d([], [], color=MUTED, marker="o", label=n, markersize=4.5, **looks[min(k, 1)])
-        for k, n in enumerate(names)
+        line2d([], [], label=name, markerfacecolor=faces[min(k, 1)], linestyle=lines[min(k, 1)], **look)
+        for k, name in enumerate(names)
     ]

@@ -8,6 +8,7 @@ from typing import Any
 
 from redundancy.figures.sources import layer_values, plan_rows, profile_groups, profile_rows
 from redundancy.report.findings import Findings, distance_findings
+from redundancy.report.layers import layer_cards
 from redundancy.report.tables import DASH
 from redundancy.report.wording import bound_text, percent, percents, plain, points, theorem_name
 
@@ -115,6 +116,7 @@ def context(report: Report) -> dict[str, Any]:
         "certificates": _certificates(report),
         "findings": _finding_sentences(report, findings),
         "rule": findings,
+        "cards": layer_cards(report),
         "profile": {group: profile_rows(report, group) for group in profile_groups(report)},
         "attention": {
             name: layer_values(report, name) for name in ("var_mean", "var", "var_text_mean", "var_text_max")
@@ -171,7 +173,7 @@ def _chosen(report: Report) -> dict[str, Any] | None:
         confidence = f"certified with confidence {level:g}" if level is not None else "certified"
         figures.append((f"\u2264{THIN}{percent(plan['loss_upper'])}", "upper bound on the loss", confidence))
     return {
-        "headline": plan.get("text") or plan["plan"],
+        "headline": _headline(plan, n_layers),
         "plan": plan["plan"],
         "guarantee": plan.get("guarantee") or _guarantee(plan),
         "figures": figures,
@@ -180,6 +182,22 @@ def _chosen(report: Report) -> dict[str, Any] | None:
         "n_calibration": plan.get("n_calibration"),
         "n_tested_plans": plan.get("n_tested_plans"),
     }
+
+
+def _headline(plan: Mapping[str, Any], n_layers: int) -> str:
+    """The sentence that the report brings, or the plan in words."""
+    text = plan.get("text")
+    if text and text != plan["plan"]:
+        return str(text)
+    late, leave = plan.get("late_entry") or 0, plan.get("vision_exit")
+    ends = leave is not None and leave < n_layers
+    words = {
+        (True, True): f"Vision tokens enter after layer {late} and leave after layer {leave} of {n_layers}.",
+        (True, False): f"Vision tokens enter after layer {late} of {n_layers}.",
+        (False, True): f"Vision tokens leave after layer {leave} of {n_layers}.",
+    }
+    simple = plan["plan"].count("(") == (late > 0) + ends  # nothing but these two terms
+    return words.get((late > 0, ends), plan["plan"]) if simple else str(plan["plan"])
 
 
 def _guarantee(plan: Mapping[str, Any]) -> str:
@@ -256,6 +274,11 @@ def _finding_sentences(report: Report, f: Findings) -> list[str]:
             f"Vision tokens move by at most {f.distance:g} on average in every layer skipped by late entry at "
             f"{_depths(f.misses_of_distance)}, yet accuracy falls there, with the whole interval below zero.{loss}"
         )
+    elif not f.small_distance:
+        said.append(
+            f"Every late entry that was run skips a layer of distance above {f.distance:g}, so this report cannot say "
+            "what small distances are worth. That is no reason to call a layer safe."
+        )
     else:
         said.append(
             f"No measured late entry through layers of distance at most {f.distance:g} lost accuracy beyond its "
@@ -316,6 +339,7 @@ def _provenance(report: Report) -> list[tuple[str, str]]:
         ("Run time", f"{report['seconds']:.0f} s" if report.get("seconds") is not None else None),
         ("Confidence level", f"{report['confidence_level']:g}" if report.get("confidence_level") is not None else None),
         ("Certificates", report.get("certificate_file")),
+        ("Made from", "; ".join(report.get("sources") or [])),
         ("Environment", ", ".join(f"{k} {v}" for k, v in (report.get("environment") or {}).items() if v is not None)),
         ("Schema", report["schema"]),
     ]

@@ -26,8 +26,9 @@ MINUS, THIN = "\u2212", "\u202f"
 
 _WORDS = {
     "tail_prob": "tail probability",
-    "mean.betting_upper": "betting bound on a mean",
-    "mean.betting_lower": "betting bound on a mean",
+    "tail_prob_closed": "tail probability, closed",
+    "mean.betting_upper": "betting upper bound on a mean",
+    "mean.betting_lower": "betting lower bound on a mean",
     "minkowski": "Minkowski form",
     "unit_norm": "unit-norm form",
     "residual": "residual form",

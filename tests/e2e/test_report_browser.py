@@ -139,7 +139,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 
 def complaints(browser: Chromium) -> list[Any]:
-    kinds = {"Runtime.exceptionThrown", "Log.entryAdded", "Runtime.consoleAPICalled"}
+    kinds = {"Runtime.exceptionThrown", "Log.entryAdded", "Runtime.consoleAPICalled", "Page.javascriptDialogOpening"}
     return [event for event in browser.events if event.get("method") in kinds]
 
 
@@ -164,6 +164,7 @@ def test_the_page_opens_without_errors_or_requests(browser: Chromium, pages: dic
     assert json.loads(data) == getattr(FACTORY, f"make_{name}")()
     assert complaints(browser) == []
     assert [url for url in requests(browser) if url not in (pages[name], "data:,")] == []
+    assert browser.evaluate("document.querySelectorAll('script').length") == 2
 
 
 def test_the_page_is_drawn_within_a_second(browser: Chromium, pages: dict[str, str]) -> None:
@@ -216,6 +217,106 @@ def test_hover_shows_the_value_of_the_nearest_mark(browser: Chromium, pages: dic
     browser.call("Input.dispatchMouseEvent", type="mouseMoved", x=x + 2, y=y + 2)
     assert browser.evaluate("document.getElementById('tip').textContent") == "late entry: depth 1, 0.787"
     assert not browser.evaluate("document.getElementById('tip').hidden")
+    assert complaints(browser) == []
+
+
+def press(browser: Chromium, key: str) -> None:
+    codes = {"Tab": 9, "ArrowRight": 39, "ArrowLeft": 37, "ArrowDown": 40, "End": 35, "Escape": 27}
+    for kind in ("keyDown", "keyUp"):
+        browser.call("Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=codes[key])
+
+
+def test_the_keyboard_reaches_every_control_and_walks_through_a_figure(
+    browser: Chromium, pages: dict[str, str]
+) -> None:
+    browser.open(pages["report"])
+    wanted = set(
+        browser.evaluate(
+            "[...document.querySelectorAll('a, button, select, summary, .plot svg')]"
+            ".map((e, i) => { e.dataset.key = String(i); return e.dataset.key })"
+        )
+    )
+    reached = set()
+    for _ in range(len(wanted) + 40):  # regions that scroll take the focus too
+        press(browser, "Tab")
+        reached.add(browser.evaluate("document.activeElement.dataset.key || ''"))
+    assert wanted <= reached
+    outline = browser.evaluate("getComputedStyle(document.activeElement).outlineStyle")
+    assert outline == "solid"
+
+    browser.evaluate("document.getElementById('fig-accuracy').focus()")
+    spoken = "document.getElementById('spoken').textContent"
+    seen = []
+    for key in ("ArrowRight", "ArrowRight", "ArrowLeft", "End"):
+        press(browser, key)
+        seen.append(browser.evaluate(spoken))
+    titles = ["late entry: depth 0, 0.965", "late entry: depth 1, 0.787", "late entry: depth 0, 0.965"]
+    assert seen == [*titles, "vision exit: depth 10, 0.965"]
+    assert not browser.evaluate("document.getElementById('tip').hidden")
+    press(browser, "Escape")
+    assert browser.evaluate("document.getElementById('tip').hidden")
+    assert complaints(browser) == []
+
+
+def test_choosing_a_layer_shows_its_card_and_marks_it_in_every_figure(browser: Chromium, pages: dict[str, str]) -> None:
+    browser.open(pages["report"])
+    shown = "[...document.querySelectorAll('.card')].filter(c => c.checkVisibility()).map(c => [c.id, c.open])"
+    assert len(browser.evaluate(shown)) == 10
+    browser.evaluate("document.getElementById('layer').focus()")
+    for _ in range(3):
+        press(browser, "ArrowDown")
+    assert browser.evaluate(shown) == [["layer-3", True]]
+    marked = "[...document.querySelectorAll('.plot .chosen')].map(m => m.closest('svg').id)"
+    assert {"fig-distance", "fig-attention", "fig-accuracy"} <= set(browser.evaluate(marked))
+    before = len(browser.evaluate(marked))
+    browser.evaluate("document.getElementById('layer-next').click()")
+    assert browser.evaluate(shown) == [["layer-4", True]]
+    assert len(browser.evaluate(marked)) == before
+    browser.evaluate("for (let k = 0; k < 4; k++) document.getElementById('layer-previous').click()")
+    assert len(browser.evaluate(shown)) == 10
+    assert browser.evaluate(marked) == []
+
+
+def test_what_is_focused_or_shown_has_a_name_and_contrast(browser: Chromium, pages: dict[str, str]) -> None:
+    """Names from the browser's accessibility tree; contrast of text by WCAG 2, in both themes."""
+    browser.call("Accessibility.enable")
+    try:
+        browser.open(pages["report"])
+        nodes = browser.call("Accessibility.getFullAXTree")["nodes"]
+    finally:
+        browser.call("Accessibility.disable")
+    kinds = {"button", "link", "combobox", "image", "region", "DisclosureTriangle"}
+    named = [(n["role"]["value"], n.get("name", {}).get("value", "")) for n in nodes if not n.get("ignored")]
+    assert len([role for role, _ in named if role in kinds]) > 40
+    assert [role for role, name in named if role in kinds and not name.strip()] == []
+    script = """(() => {
+      const parse = (c) => c.match(/[\\d.]+/g).map(Number);
+      const flat = (v) => v <= .04045 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4;
+      const light = (c) => { const [r, g, b] = c.map((v) => flat(v / 255));
+        return .2126 * r + .7152 * g + .0722 * b; };
+      const paper = light(parse(getComputedStyle(document.body).backgroundColor));
+      return Math.min(...[...document.querySelectorAll('p, dt, dd, th, td, figcaption, a, summary, button')]
+        .filter((e) => e.checkVisibility() && e.textContent.trim()).map((e) => {
+          const ink = light(parse(getComputedStyle(e).color));
+          return (Math.max(ink, paper) + .05) / (Math.min(ink, paper) + .05); }));
+    })()"""
+    for scheme in ("light", "dark"):
+        browser.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
+        browser.open(pages["report"])
+        assert browser.evaluate(script) >= 4.5, scheme
+    browser.call("Emulation.setEmulatedMedia", features=[])
+
+
+def test_it_prints_with_its_tables_and_without_its_controls(browser: Chromium, pages: dict[str, str]) -> None:
+    browser.open(pages["report"])
+    pdf = browser.call("Page.printToPDF")["data"]
+    assert len(pdf) > 50_000
+    browser.call("Emulation.setEmulatedMedia", media="print")
+    try:
+        gone = "[...document.querySelectorAll('button, .chooser, nav')].filter(e => e.checkVisibility()).length"
+        assert browser.evaluate(gone) == 0
+    finally:
+        browser.call("Emulation.setEmulatedMedia", media="")
     assert complaints(browser) == []
 
 

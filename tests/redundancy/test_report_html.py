@@ -213,6 +213,55 @@ def test_without_a_chosen_plan_the_page_says_which_kind_of_none_it_is() -> None:
     assert "No plan met the required risk." in Page(render_html(report, figures={})).words
 
 
+@pytest.mark.parametrize("make", ["make_report", "make_bare_report", "make_hostile_report"])
+def test_every_layer_is_told_not_to_be_safe_by_distances_alone(make: str) -> None:
+    report = getattr(FACTORY, make)()
+    for row in report["profile"]:
+        row["mean_distance"], row["fraction_below_0.05"] = 0.0, 1.0  # as close as can be: still no word of safety
+    seen = Page(render_html(report, figures={}))
+    cards = [a for name, a in seen.elements if name == "details" and "card" in a.get("class", "")]
+    assert [a["data-layer"] for a in cards] == [str(k) for k in range(1, 11)]
+    for layer in range(1, 11):
+        assert seen.words.count(f"Distances alone do not make layer {layer} safe to skip.") == 1
+    assert not re.search(r"(?<!not make )\blayer \d+ (?:is|are) safe|can safely|safely skipped", seen.words)
+
+
+def test_a_card_holds_the_numbers_of_its_layer() -> None:
+    report = FACTORY.make_report()
+    words = Page(render_html(report, figures={})).words
+    start = words.index("Layer 2 vision 0.020, text 0.193")
+    card = words[start : words.index("Layer 3 vision")]
+    assert "mean distance, vision 0.020, certified \u2264 0.028" in card
+    assert "no vision tokens in layers 1 to 2 (late entry at 2) accuracy 66.0 %; change \u221230.5 pp" in card
+    assert "no vision tokens in layers 2 to 10 (vision exit at 1) accuracy 46.5 %" in card
+    bare = Page(render_html(FACTORY.make_bare_report(), figures={})).words
+    assert bare.count("was not run") == 20
+    assert "No plan that skips it was run" in bare
+
+
+def test_a_plan_is_named_in_words_where_the_report_has_none() -> None:
+    report = FACTORY.make_report()
+    for late, leave, plan, words in (
+        (0, 6, "vision_exit(6)", "Vision tokens leave after layer 6 of 10."),
+        (2, 10, "late_entry(2)", "Vision tokens enter after layer 2 of 10."),
+        (2, 6, "late_entry(2) + vision_exit(6)", "Vision tokens enter after layer 2 and leave after layer 6 of 10."),
+        (0, 6, "vision_exit(6) + fastv(2, 0.5)", "vision_exit(6) + fastv(2, 0.5)"),
+        (0, 10, "identity", "identity"),
+    ):
+        report["chosen_plan"].update(late_entry=late, vision_exit=leave, plan=plan, text=plan)
+        headline = re.search(r'<p class="headline">(.*?)</p>', render_html(report, figures={}))
+        assert headline is not None
+        assert headline[1] == words
+
+
+def test_a_rule_that_met_no_case_is_said_to_be_untested() -> None:
+    report = FACTORY.make_report()
+    for row in report["profile"]:
+        row["mean_distance"] = 0.9
+    words = Page(render_html(report, figures={})).words
+    assert "cannot say what small distances are worth" in words
+
+
 def test_vacuous_statements_are_counted_and_marked(html: str) -> None:
     report = FACTORY.make_report()
     vacuous = sum(s["vacuous"] for c in report["certificates"] for s in c["statements"])
