@@ -143,8 +143,8 @@ class ActivationStore:
             raise StoreError(f"need at least one finished shard, {self.path} has none yet; harvest into it first")
 
     @cached_property
-    def _rows(self) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64], npt.NDArray[Any]]:
-        """Shard, row inside it, and sample id of each row, in canonical order."""
+    def _rows(self) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64], npt.NDArray[Any], npt.NDArray[np.int32]]:
+        """Shard, row inside it, sample id and position of each row, in canonical order."""
         shard, row, sample, token, group = [], [], [], [], []
         for number, part in enumerate(self._shards):
             counts = np.diff(part.tensor("offsets"))
@@ -154,13 +154,13 @@ class ActivationStore:
             sample.append(np.repeat(np.array(part.ids), counts))
             token.append(np.asarray(part.tensor("token_index")))
             group.append(np.asarray(part.tensor("group")))
-        names = np.concatenate(sample)
+        names, places = np.concatenate(sample), np.concatenate(token)
         keep = _group_mask(np.concatenate(group), self.group)
-        order = np.lexsort((np.concatenate(token), names))
+        order = np.lexsort((places, names))
         order = order[keep[order]]
         if not order.size:
             raise StoreError(f"need tokens of group {self.group!r}, {self.path} holds {self.spec['groups']}")
-        return np.concatenate(shard)[order], np.concatenate(row)[order], names[order]
+        return np.concatenate(shard)[order], np.concatenate(row)[order], names[order], places[order]
 
     @property
     def depths(self) -> tuple[int, ...]:
@@ -188,6 +188,11 @@ class ActivationStore:
         return self._rows[2]
 
     @property
+    def token_index(self) -> npt.NDArray[np.int32]:
+        """Position of each row's token in its sequence, padding not counted."""
+        return self._rows[3]
+
+    @property
     def sample_ids(self) -> tuple[str, ...]:
         """Samples with rows, sorted."""
         return tuple(str(name) for name in np.unique(self._rows[2]))
@@ -196,7 +201,7 @@ class ActivationStore:
         """States at a depth, on disk."""
         if depth not in self.depths:
             raise InvalidInputError(f"need a stored depth among {self.depths}, got {depth!r}")
-        shard, row, _ = self._rows
+        shard, row, _, _ = self._rows
         tensors = [part.tensor(f"layer.{depth}") for part in self._shards]
         return LayerView(tensors, shard, row, self.n_features, tensors[0].dtype)
 
