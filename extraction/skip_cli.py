@@ -5,12 +5,25 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from extraction.cli_support import EMBEDDED, Batch, Confidence, Data, Risk, need_extras, new_folder, read_input, say
+from extraction.cli_support import (
+    EMBEDDED,
+    AsJson,
+    Batch,
+    Confidence,
+    Data,
+    Risk,
+    need_extras,
+    new_folder,
+    note,
+    read_input,
+    say,
+)
 from redundancy.errors import InvalidInputError
 from redundancy.files import write_text
 
@@ -27,7 +40,6 @@ Dtype = Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.")]
 Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:1, mps, or auto to spread over all GPUs.")]
 Download = Annotated[bool, typer.Option(help="Let the model come from a hub; off means local only.")]
 RemoteCode = Annotated[bool, typer.Option(help="Run code that the model folder brings.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 
 def validate(
@@ -37,8 +49,20 @@ def validate(
     plan: Annotated[
         list[str] | None,
         typer.Option(
-            help='A plan, as "late_entry(2) + vision_exit(9)"; repeat for more. Default: both whole families.'
+            help='A plan, as "late_entry(2) + vision_exit(9)"; repeat for more. Default: --sweep both, without tables.'
         ),
+    ] = None,
+    sweep: Annotated[
+        str | None,
+        typer.Option(
+            help="One kind of plan at every layer, with the paper's tables and curves: late_entry, vision_exit, "
+            "text_exit, logit_exit or both (late entry and vision exit)."
+        ),
+    ] = None,
+    layers: Annotated[str | None, typer.Option(help='Layers of the sweep, as "0,4,8-12"; all by default.')] = None,
+    statistics: Annotated[
+        Path | None,
+        typer.Option(help="Harvested statistics of the same data; a sweep harvests them itself without."),
     ] = None,
     rounds: Annotated[int, typer.Option(help="Timing rounds; 0 measures no time.", min=0)] = 9,
     confidence: Confidence = 0.95,
@@ -53,13 +77,18 @@ def validate(
 ) -> None:
     """Run plans for real: accuracy, agreement and speed beside the unmodified model, each with an interval.
 
-    Writes outcomes.jsonl (per sample, resumable), validation.json and validation.csv.
+    Writes outcomes.jsonl (per sample, resumable), validation.json and validation.csv. With --sweep also the layers'
+    distances beside the accuracies, in the shape of the paper's Tables 1 and 2 (records, CSV, Markdown, LaTeX), and
+    accuracy against layer.
 
     Example: skip-it validate embedded --plan "vision_exit(9)" --plan "fastv(3, 0.5)" --out validation
     """
     need_extras("torch", "transformers")
     if 0 < rounds < 6:
         raise InvalidInputError(f"need at least 6 timing rounds for an interval, or 0 for none, got {rounds}")
+    if sweep is None and (layers or statistics):
+        raise InvalidInputError("need --sweep to take --layers or --statistics, got none; add --sweep both")
+    wanted = None if layers is None else _layers(layers)
     loaded, processor, samples, _ = read_input(
         model,
         data,
@@ -69,18 +98,41 @@ def validate(
         allow_download=allow_download,
         trust_remote_code=trust_remote_code,
     )
-    from extraction import validating
-    from extraction.skip import parse_plan
+    from extraction import sweeping, validating
+    from extraction.adapters import adapt
+    from extraction.skip import parse_plan, sweep_plans
 
-    plans = validating.families(loaded) if not plan else [parse_plan(text) for text in plan]
+    n_layers = adapt(loaded).n_layers
+    plans = [parse_plan(text) for text in plan or ()]
+    if sweep is not None:
+        plans = list(dict.fromkeys([*sweep_plans(sweep, n_layers, wanted), *plans]))
+    plans = plans or validating.families(loaded)
     with new_folder(out, resume=resume):
+        harvested = None
+        if sweep is not None:
+            harvested = sweeping.distances(
+                loaded,
+                processor,
+                samples,
+                out / "statistics.safetensors",
+                name=model,
+                batch_size=batch_size,
+                known=statistics,
+            )
         evaluations = validating.run(
             loaded, processor, samples, plans, out / "outcomes.jsonl", name=model, batch_size=batch_size, resume=resume
         )
         timings = validating.time_plans(loaded, processor, samples[:batch_size], plans, rounds=rounds)
+        memory = validating.memory_of_plans(loaded, processor, samples[:batch_size], plans)
         counts = validating.prompt_counts(loaded, processor, samples)
         rows = _rows(loaded, evaluations, timings, counts, confidence)
+        for row, use in zip(rows, memory, strict=True):
+            row.update({k: v for k, v in use.to_record().items() if k != "plan"})
         _write(out, "validation", rows)
+        if harvested is not None:
+            table = sweeping.table(model, evaluations, samples, harvested, confidence_level=confidence)
+            written = sweeping.write(out, table, rows, n_layers=n_layers)
+            note(f"Wrote {', '.join(written)} in {out}.")
     say(json.dumps(rows, indent=1) if as_json else _table(rows))
 
 
@@ -151,6 +203,17 @@ def select(
     say(f"\nChosen plan: {choice.chosen}\n{choice.guarantee}\nWrote {out / 'choice.json'}.")
 
 
+def _layers(text: str) -> list[int]:
+    """Layers of a text as "0,4,8-12"."""
+    layers: list[int] = []
+    for part in text.split(","):
+        match = re.fullmatch(r"\s*(\d+)\s*(?:-\s*(\d+)\s*)?", part)
+        if match is None or (match[2] and int(match[2]) < int(match[1])):
+            raise InvalidInputError(f'need layers as "0,4,8-12", got {text!r}')
+        layers += range(int(match[1]), int(match[2] or match[1]) + 1)
+    return layers
+
+
 def _rows(
     model: Any,
     evaluations: tuple[PlanEvaluation, ...],
@@ -158,11 +221,14 @@ def _rows(
     counts: tuple[int, int],
     confidence: float,
 ) -> list[dict[str, Any]]:
-    from extraction.skip import flop_speedup, kv_share
+    from extraction.skip import Plan, flop_speedup, kv_share
 
     rows = []
     for evaluation in evaluations:
         row = evaluation.to_record(confidence)
+        if evaluation.plan == Plan():  # the unmodified model beside itself: known exactly, not sampled
+            row["agreement_interval"] = (1.0, 1.0)
+            row["accuracy_change_interval"] = None if row["accuracy"] is None else (0.0, 0.0)
         row["flop_speedup"] = flop_speedup(model.config, evaluation.plan, *counts)
         row["kv_share"] = kv_share(model.config, evaluation.plan, *counts)
         timing = timings.get(evaluation.plan)
@@ -210,10 +276,11 @@ def _table(rows: list[dict[str, Any]]) -> str:
             f"{row['prefill_speedup']:.2f}" if "prefill_speedup" in row else DASH,
             f"{row['flop_speedup']:.2f}",
             f"{row['kv_share']:.2f}",
+            f"{row['kv_bytes'] / 2**20:.2f}",
         ]
         for row in rows
     ]
-    headers = ["plan", "accuracy %", "change, points", "agreement %", "prefill x", "FLOPs x", "KV share"]
+    headers = ["plan", "accuracy %", "change, points", "agreement %", "prefill x", "FLOPs x", "KV share", "KV MiB"]
     return format_table(headers, body)
 
 

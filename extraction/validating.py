@@ -12,9 +12,10 @@ from typing import Any
 import torch
 
 from extraction.adapters import adapt
-from extraction.data import Sample
+from extraction.data import Sample, as_sample
 from extraction.data.scoring import answer_token_ids
 from extraction.skip import (
+    MemoryUse,
     OutcomeLog,
     Plan,
     PlanChoice,
@@ -22,6 +23,7 @@ from extraction.skip import (
     PrefillTiming,
     flop_speedup,
     late_entry,
+    measure_memory,
     measure_prefill,
     plan_batch,
     select_plan,
@@ -31,7 +33,7 @@ from extraction.skip import (
 from extraction.skip.choose import check_settings
 from redundancy.errors import InvalidInputError
 
-__all__ = ["choose", "families", "labelled_batch", "prompt_counts", "run", "time_plans"]
+__all__ = ["choose", "families", "labelled_batch", "memory_of_plans", "prompt_counts", "run", "time_plans"]
 
 _PLAIN = Plan()
 _LABELS = ("special_mask",)  # keys of a batch that the harvest reads and a plain forward must not get
@@ -55,6 +57,7 @@ def labelled_batch(
     InvalidInputError
         If an answer is missing, or is no single token of the model.
     """
+    samples = _as_samples(samples)
     unanswered = [s.sample_id for s in samples if not s.answer]
     if unanswered and need_answers:
         raise InvalidInputError(
@@ -83,6 +86,7 @@ def run(
 
     Accuracy is measured if every sample has an answer; agreement with the unmodified model always.
     """
+    samples = _as_samples(samples)
     answered = all(s.answer for s in samples)
     for plan in plans:
         plan.check(adapt(model).n_layers)
@@ -127,6 +131,7 @@ def choose(
         If answers are missing for ``loss="accuracy"``, or no plan is predicted to reach `min_speedup`.
     """
     check_settings(loss=loss, risk=risk, confidence_level=confidence_level, method=method)
+    samples = _as_samples(samples)
     if loss == "accuracy" and (missing := [s.sample_id for s in samples if not s.answer]):
         raise InvalidInputError(
             f'need an answer for every sample to control accuracy, {missing[0]!r} has none; use loss="answer", which '
@@ -165,6 +170,14 @@ def time_plans(
     return dict(zip(plans, measure_prefill(model, make, plans, rounds=rounds), strict=True))
 
 
+def memory_of_plans(
+    model: Any, processor: Any, samples: Sequence[Sample], plans: Sequence[Plan]
+) -> tuple[MemoryUse, ...]:
+    """What the cache holds after the prefill of one batch under each plan, and the peak on CUDA."""
+    make = partial(labelled_batch, model, processor, samples, need_answers=False)
+    return measure_memory(model, make, plans)
+
+
 def prompt_counts(model: Any, processor: Any, samples: Sequence[Sample]) -> tuple[int, int]:
     """Mean vision and text tokens per prompt, rounded: what costs are predicted from."""
     ids = torch.tensor(adapt(model).vision_ids)
@@ -175,3 +188,8 @@ def prompt_counts(model: Any, processor: Any, samples: Sequence[Sample]) -> tupl
         n_vision += int((torch.isin(batch["input_ids"], ids) & valid).sum())
         n_valid += int(valid.sum())
     return round(n_vision / len(samples)), round((n_valid - n_vision) / len(samples))
+
+
+def _as_samples(samples: Sequence[Any]) -> list[Sample]:
+    """Samples of whatever `extraction.harvest` takes for one: also mappings and the embedded model's questions."""
+    return [as_sample(sample, position) for position, sample in enumerate(samples)]

@@ -20,6 +20,8 @@ from extraction.skip.outcomes import OutcomeLog
 from extraction.skip.patch import Skipping, apply
 from extraction.skip.plan import Plan
 from extraction.skip.routers import LayerInput, Router, StillVisionExit
+from extraction.skip.sweeps import SWEEPS, sweep_plans
+from extraction.skip.tables import SweepTable
 from extraction.skip.terms import (
     downsample_image,
     fastv,
@@ -39,6 +41,7 @@ from extraction.skip.timing import PrefillTiming, measure_prefill
 from extraction.skip.validate import evaluate, sweep
 
 __all__ = [
+    "SWEEPS",
     "DecodeTiming",
     "DecoderShape",
     "LayerInput",
@@ -52,6 +55,7 @@ __all__ = [
     "Router",
     "Skipping",
     "StillVisionExit",
+    "SweepTable",
     "TimeModel",
     "apply",
     "cache_bytes",
@@ -82,6 +86,7 @@ __all__ = [
     "skip_layers",
     "skip_mlp",
     "sweep",
+    "sweep_plans",
     "text_exit",
     "tokens_per_layer",
     "vision_exit",

@@ -38,6 +38,24 @@ def test_validate_prints_and_writes_a_row_per_plan(tmp_path):
     assert "does not exist yet" in again.stderr
 
 
+def test_a_sweep_writes_the_papers_tables(tmp_path):
+    out = tmp_path / "s"
+    options = ["--sweep", "vision_exit", "--layers", "0,11-12", "--limit", 7, "--rounds", 0]
+    done = skip_it("validate", "embedded", *options, "--out", out)
+    assert done.returncode == 0, done.stderr
+    records = json.loads((out / "tables.json").read_text())
+    assert {(r["table"], r["layer"]) for r in records} == {(2, 0), (2, 11), (2, 12)}
+    assert all(r["mean_cosine_distance_text"] > 0 for r in records if r["layer"] > 0)
+    assert r"\toprule" in (out / "table_2.tex").read_text()
+    rows = json.loads((out / "validation.json").read_text())
+    assert [row["plan"] for row in rows] == ["vision_exit(0)", "vision_exit(11)", "identity"]
+    assert all(row["measured_kv_share"] == row["predicted_kv_share"] for row in rows)
+    assert rows[2]["accuracy_change_interval"] == [0.0, 0.0]
+    again = skip_it("validate", "embedded", *options, "--resume", "--out", out)
+    assert again.returncode == 0, again.stderr
+    assert json.loads((out / "tables.json").read_text()) == records
+
+
 def test_a_killed_selection_resumes_to_the_same_choice(tmp_path):
     """SIGKILL in the middle of the sweep; the resumed run's choice is that of a run nobody touched."""
     options = ["--limit", "48", "--batch-size", "4", "--risk", "0.2", "--min-speedup", "1.1"]
@@ -83,6 +101,10 @@ def test_a_killed_selection_resumes_to_the_same_choice(tmp_path):
         (["validate", "embedded", "--plan", "sometimes(3)"], "got 'sometimes(3)'"),
         (["validate", "embedded", "--rounds", "3"], "at least 6 timing rounds"),
         (["validate", "nowhere"], "need --data"),
+        (["validate", "embedded", "--layers", "3"], "add --sweep both"),
+        (["validate", "embedded", "--sweep", "both", "--layers", "4-2"], "got '4-2'"),
+        (["validate", "embedded", "--sweep", "sideways"], "need a sweep among"),
+        (["validate", "embedded", "--sweep", "both", "--layers", "13"], "got [13]"),
         (["select", "embedded", "--limit", "1"], "at least 2 samples"),
         (["select", "embedded", "--limit", "8", "--loss", "taste"], "need a loss among"),
         (["select", "embedded", "--limit", "8", "--risk", "1.5"], "need risk"),
