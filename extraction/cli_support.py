@@ -116,8 +116,11 @@ def read_input(
     device: str,
     allow_download: bool,
     trust_remote_code: bool,
+    strict: bool = True,
 ) -> tuple[Any, Any, list[Any], str]:
     """Model, processor, samples and a name for the data, from the arguments of a command.
+
+    Not strict, samples without a readable image or question are left in, for a run that records them.
 
     The word "embedded" is the model that the package brings, with its held-out questions unless `data` is given.
     """
@@ -135,7 +138,7 @@ def read_input(
 
         loaded, processor = default_model.load_model(), default_model.load_processor()
     if data is not None:
-        samples, name = read_samples(data, allow_download=allow_download)[:limit], Path(data).name
+        samples, name = read_samples(data, allow_download=allow_download, strict=strict)[:limit], Path(data).name
     else:
         held_out = default_model.load_samples(limit)
         samples = [as_sample(sample, i) for i, sample in enumerate(held_out)]

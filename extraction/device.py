@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,7 +11,8 @@ from torch import nn
 
 from redundancy.errors import UnsupportedModelError
 
-__all__ = ["check_float64", "default_device", "dtype_name", "input_device", "model_dtype", "to_device"]
+_ENDS = 16  # numbers of each end of a tensor
+__all__ = ["check_float64", "default_device", "dtype_name", "fingerprint", "input_device", "model_dtype", "to_device"]
 
 
 def default_device() -> torch.device:
@@ -41,6 +43,22 @@ def model_dtype(model: nn.Module) -> torch.dtype:
 def dtype_name(model: nn.Module) -> str:
     """Name of `model_dtype`, such as "bfloat16"."""
     return str(model_dtype(model)).removeprefix("torch.")
+
+
+def fingerprint(model: nn.Module) -> str:
+    """A short name of the weights: SHA-256 over the name, shape and both ends of every parameter.
+
+    Two models of one architecture are told apart without reading all of them; a change in the middle of a tensor
+    alone is not seen.
+    """
+    total = hashlib.sha256()
+    for name, weights in model.named_parameters():
+        total.update(f"{name}{tuple(weights.shape)}{weights.dtype}".encode())
+        if not weights.is_meta:
+            flat = weights.detach().flatten()
+            ends = torch.cat([flat[:_ENDS], flat[-_ENDS:]]).to(dtype=torch.float32, device="cpu")
+            total.update(ends.numpy().astype("<f4").tobytes())
+    return f"weights:{total.hexdigest()[:16]}"
 
 
 def to_device(batch: Mapping[str, Any], device: torch.device, dtype: torch.dtype | None = None) -> dict[str, Any]:

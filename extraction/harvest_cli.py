@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from functools import partial
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from extraction.cli_support import EMBEDDED, Batch, Data, need_extras, read_input, say
+from extraction.cli_support import EMBEDDED, Batch, Data, need_extras, note, read_input, say
 from extraction.distributed.ranks import default_shard, local_device, rank_and_world
 from redundancy.errors import InvalidInputError, StoreError
 from redundancy.statistics_files import merge_files
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["harvest", "merge"]
 
+_LOG = logging.getLogger("skip_it.harvest")
 _FEW = 5
 
 
@@ -47,6 +49,23 @@ def harvest(
         typer.Option(help='Stop as soon as this is decided, as "D_vision[3] < 0.05" or "P_vision[3](0.05) > 0.1".'),
     ] = None,
     confidence: Annotated[float, typer.Option(help="Confidence of that decision, whenever it comes.")] = 0.95,
+    store: Annotated[
+        Path | None,
+        typer.Option(
+            help="Also store a sub-sample of activations in this folder, for skip-it scan.", show_default=False
+        ),
+    ] = None,
+    store_tokens: Annotated[int, typer.Option(help="Tokens per group and sample in the store.", min=1)] = 16,
+    store_groups: Annotated[
+        str, typer.Option(help="Token groups in the store, out of vision,words,sink,special.")
+    ] = "vision",
+    store_depths: Annotated[
+        str | None, typer.Option(help="Depths in the store with commas, as 0,6,12; all by default.", show_default=False)
+    ] = None,
+    store_dtype: Annotated[str, typer.Option(help="float32, or float16 for half the disk.")] = "float32",
+    batch_by_length: Annotated[
+        bool, typer.Option("--batch-by-length", help="Batches of questions of like length; not with --until.")
+    ] = False,
     batch_size: Batch = 8,
     limit: Annotated[int | None, typer.Option(help="Use the first N samples only.", min=1)] = None,
     matrix: Annotated[bool, typer.Option("--matrix/--no-matrix", help="Distances between all pairs of depths.")] = True,
@@ -77,6 +96,7 @@ def harvest(
         device=device,
         allow_download=allow_download,
         trust_remote_code=trust_remote_code,
+        strict=False,
     )
     try:
         run = _run(
@@ -93,6 +113,9 @@ def harvest(
             name=Path(model).name or model,
             matrix=matrix,
             attention=attention,
+            batch_by_length=batch_by_length,
+            store=_store(store, store_tokens, store_groups, store_depths, store_dtype),
+            announce=_LOG.info if as_json else note,
         )
     except KeyboardInterrupt:
         say(f"\nInterrupted. What is done is in {out}; go on with --resume.")
@@ -101,6 +124,8 @@ def harvest(
         say((out / "summary.json").read_text(encoding="utf-8"))
     else:
         _say_run(run, out, EMBEDDED if data is None else Path(data).name, confidence)
+        if store is not None:
+            say(f"Stored activations in {store}; scan them with: skip-it scan {store}")
 
 
 def merge(
@@ -154,13 +179,41 @@ def _shard(text: str) -> tuple[int, int]:
     return int(match[1]), int(match[2])
 
 
+def _store(path: Path | None, tokens: int, groups: str, depths: str | None, dtype: str) -> Any:
+    """Options of the store, checked before the model is loaded as far as that goes."""
+    if path is None:
+        return None
+    from extraction.run import StoreOptions
+
+    try:
+        chosen = None if depths is None else tuple(int(d) for d in depths.split(","))
+    except ValueError:
+        raise InvalidInputError(f"need depths as numbers with commas, such as 0,6,12, got {depths!r}") from None
+    return StoreOptions(
+        path=str(path),
+        groups=tuple(group.strip() for group in groups.split(",") if group.strip()),
+        tokens_per_group=tokens,
+        depths=chosen,
+        dtype=dtype,
+    )
+
+
 def _say_run(run: HarvestRun, out: Path, name: str, confidence: float) -> None:
     left = f", {run.n_left} not needed" if run.n_left else ""
-    say(f"{name}: {run.statistics.n_samples} samples harvested, {len(run.faults)} left out with a reason{left}.")
+    causes = ", ".join(f"{cause} {n}" for cause, n in run.statistics.provenance.causes().items())
+    why = f" with a reason ({causes})" if causes else ""
+    say(f"{name}: {run.statistics.n_samples} samples harvested, {len(run.faults)} left out{why}{left}.")
     for fault in run.faults[:_FEW]:
         say(f"  {fault.sample_id}: {fault.reason}")
     if len(run.faults) > _FEW:
         say(f"  and {len(run.faults) - _FEW} more in {out / 'faults.jsonl'}")
+    if (odd := run.non_finite()) is not None:
+        say(
+            f"{odd['tokens']} tokens of {odd['samples']} samples have NaN or infinite states, from layer "
+            f"{odd['first_layer']} on: they are counted and have no distance; try bfloat16 or float32."
+        )
+    if not run.statistics.token_counts("vision").any():
+        say("No vision tokens are in the stream: everything about vision is undefined (NaN), text is not.")
     if run.decision is not None:
         say(_verdict(run.decision, confidence))
     file = out / "statistics.safetensors"

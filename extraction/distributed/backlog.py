@@ -39,7 +39,7 @@ class Ahead:
     def put(self, k: int, statistics: HarvestStatistics, faults: Sequence[Fault]) -> None:
         """Store batch k: its faults first, so that a stored batch never lacks them."""
         self.folder.mkdir(exist_ok=True)
-        write_text(self._file(k).with_suffix(".json"), json.dumps([[f.sample_id, f.reason] for f in faults]))
+        write_text(self._file(k).with_suffix(".json"), json.dumps([[f.sample_id, f.reason, f.cause] for f in faults]))
         statistics.save(self._file(k))
 
     def get(self, k: int, shift: Shift | None) -> Finished | None:
@@ -51,7 +51,7 @@ class Ahead:
             return None
         if not same_shift(statistics.shift, shift):
             return None
-        return statistics, [Fault(k, sample_id, reason) for sample_id, reason in faults]
+        return statistics, [Fault(k, *fault) for fault in faults]
 
     def drop(self, k: int) -> None:
         """Forget batch k."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
+from collections.abc import Callable
 from typing import Any
 
 from extraction.distributed.processes import ProcessPool
@@ -15,6 +17,7 @@ from redundancy.errors import InvalidInputError
 
 __all__ = ["ENGINES", "harvest_with_workers"]
 
+_LOG = logging.getLogger("skip_it.harvest")
 ENGINES = ("processes", "ray")
 
 
@@ -28,6 +31,7 @@ def harvest_with_workers(
     resume: bool = False,
     until: Question | str | None = None,
     confidence_level: float = 0.95,
+    announce: Callable[[str], object] = _LOG.info,
     progress: bool | None = None,
     **options: Any,
 ) -> HarvestRun:
@@ -48,7 +52,7 @@ def harvest_with_workers(
         other numbers of threads, so the same bits need the same number.
     engine : {"processes", "ray"}
         "ray" needs the extra of that name, and a cluster that `ray.init` finds or starts.
-    resume, until, confidence_level, progress
+    resume, until, confidence_level, announce, progress
         As in `harvest_to`.
     **options
         Further arguments of `harvest_to`, such as `batch_size` and `shard`.
@@ -75,6 +79,7 @@ def harvest_with_workers(
             resume=resume,
             until=until,
             confidence_level=confidence_level,
+            announce=announce,
             progress=progress,
         )
 

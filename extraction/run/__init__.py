@@ -3,5 +3,6 @@
 from extraction.run.folder import HarvestFolder
 from extraction.run.loop import HarvestRun, harvest_to
 from extraction.run.question import Question
+from extraction.run.shelf import StoreOptions
 
-__all__ = ["HarvestFolder", "HarvestRun", "Question", "harvest_to"]
+__all__ = ["HarvestFolder", "HarvestRun", "Question", "StoreOptions", "harvest_to"]

@@ -7,7 +7,7 @@ import json
 import os
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from redundancy.errors import InvalidInputError, StoreError
 from redundancy.files import write_text
+from redundancy.provenance import Provenance
 from redundancy.statistics import HarvestStatistics
 
 __all__ = ["Fault", "HarvestFolder"]
@@ -36,11 +37,14 @@ class Fault:
     sample_id : str
     reason : str
         One sentence.
+    cause : str, default="other"
+        Kind of fault, to count by: "image", "video", "question", "length", "processor", "model".
     """
 
     batch: int
     sample_id: str
     reason: str
+    cause: str = "other"
 
 
 class HarvestFolder:
@@ -71,7 +75,7 @@ class HarvestFolder:
         self._lock: Any = None
         header = self.path / "run.json"
         wanted = json.loads(json.dumps({"schema": SCHEMA, **run}, allow_nan=False))
-        if header.exists():
+        if _is_there(header):
             if not resume:
                 raise InvalidInputError(f"need a folder without a harvest, {path} has one; resume it or choose another")
             try:
@@ -85,9 +89,12 @@ class HarvestFolder:
                     "choose another folder"
                 )
         else:
-            if self.path.exists() and any(self.path.iterdir()):
-                raise InvalidInputError(f"need a new or empty folder, {path} holds other files; choose another")
-            self.path.mkdir(parents=True, exist_ok=True)
+            try:
+                if self.path.exists() and any(self.path.iterdir()):
+                    raise InvalidInputError(f"need a new or empty folder, {path} holds other files; choose another")
+                self.path.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise StoreError(f"need a folder that can be written, {path} gives: {error.strerror}") from error
             write_text(header, json.dumps(wanted, indent=1))
         self._acquire()
         for stray in self.path.glob(".*.tmp"):
@@ -136,11 +143,19 @@ class HarvestFolder:
         statistics.save(self._file(n, n + 1))
         self._settle()
 
-    def finish(self) -> HarvestStatistics:
-        """Write ``statistics.safetensors`` of all batches and return it."""
+    def finish(self, *, stopped_by: Sequence[str] = ()) -> HarvestStatistics:
+        """Write ``statistics.safetensors`` of all batches and return it.
+
+        Parameters
+        ----------
+        stopped_by : sequence of str
+            Questions whose answer ended the run before its last batch.
+        """
         merged = self.statistics()
         if merged is None:
             raise InvalidInputError("need at least one batch to finish a harvest, got none; check the data")
+        failed = {fault.sample_id: fault.cause for fault in self.faults()}
+        merged = merged.with_provenance(Provenance(failed=failed, stopped_by=tuple(stopped_by)))
         merged.save(self.path / "statistics.safetensors")
         return merged
 
@@ -216,5 +231,13 @@ class HarvestFolder:
             self._write_faults([fault for fault in faults if fault.batch < n])
 
     def _write_faults(self, faults: Sequence[Fault]) -> None:
-        lines = [json.dumps({"batch": f.batch, "sample_id": f.sample_id, "reason": f.reason}) for f in faults]
+        lines = [json.dumps(asdict(fault)) for fault in faults]
         write_text(self.path / "faults.jsonl", "".join(f"{line}\n" for line in lines))
+
+
+def _is_there(file: Path) -> bool:
+    """Whether a file exists; `StoreError` where that cannot be told."""
+    try:
+        return file.exists()
+    except OSError as error:
+        raise StoreError(f"need a folder that can be read, {file.parent} gives: {error.strerror}") from error

@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from torch import nn
 
-from extraction.adapters import Adapter, adapt
+from extraction.adapters import adapt
 from extraction.adapters.base import text_config
-from extraction.data import Sample, make_batch
-from extraction.device import dtype_name
+from extraction.data import Sample, as_sample, batches_by_length
+from extraction.device import dtype_name, fingerprint
 from extraction.harvester import Harvester, Shift
 from extraction.harvesting import make_harvester
+from extraction.run.batches import BatchMaker
 from extraction.run.folder import Fault
+from extraction.run.shelf import Piece, StoreOptions, StorePlan
 from extraction.store.choice import in_part
+from extraction.store.pick import choose_rows, watch_states
 from redundancy._validate import check_count
 from redundancy.errors import InvalidInputError
 from redundancy.statistics import HarvestStatistics
@@ -36,11 +41,17 @@ class Plan:
     batches : tuple of tuple of str
         Sample ids of every batch.
     n_layers : int
+    has_vision : bool
+        Whether the model has vision tokens in its stream.
+    store : StorePlan or None
+        Activations that are stored beside.
     """
 
     run: dict[str, Any]
     batches: tuple[tuple[str, ...], ...]
     n_layers: int
+    has_vision: bool = True
+    store: StorePlan | None = None
 
     @property
     def n_samples(self) -> int:
@@ -55,13 +66,13 @@ class HarvestJob:
     ----------
     model, processor, prompt, name, revision, thresholds, pairing, matrix, attention
         As in `extraction.harvest`.
-    samples, batch_size, shard
+    samples, batch_size, shard, batch_by_length, store
         As in `harvest_to`.
 
     Raises
     ------
     InvalidInputError
-        For a shard out of range or without samples.
+        For a shard out of range or without samples, or ids that occur twice.
     """
 
     def __init__(
@@ -79,38 +90,56 @@ class HarvestJob:
         pairing: str = "io",
         matrix: bool = True,
         attention: bool = True,
+        batch_by_length: bool = False,
+        store: StoreOptions | None = None,
     ) -> None:
         part, n_parts = shard
         check_count(n_parts, "the number of shards", lower=1)
         check_count(part, "the shard", upper=n_parts - 1)
         check_count(batch_size, "batch_size", lower=1)
+        samples = [as_sample(sample, position) for position, sample in enumerate(samples)]
         self._model, self._processor, self._samples = model, processor, samples
         self._adapter = adapt(model)
+        twice = [name for name, n in Counter(s.sample_id for s in samples).items() if n > 1]
+        if twice:
+            raise InvalidInputError(f"need unique sample ids, {twice[0]!r} occurs more than once; rename the samples")
         mine = [s for s in samples if in_part(s.sample_id, shard)]
         if not mine:
             raise InvalidInputError(
                 f"need samples in shard {part} of {n_parts}, it has none of {len(samples)}; use fewer"
             )
-        self._chunks = [mine[i : i + batch_size] for i in range(0, len(mine), batch_size)]
-        self._batch_size, self._revision = batch_size, revision
-        self._maker = _Maker(processor, self._adapter, prompt, _context(model))
+        self._chunks = _chunks(mine, batch_size, by_length=batch_by_length)
+        name = name or str(getattr(model.config, "name_or_path", "")) or type(model).__name__
+        self._batch_size, self._revision = batch_size, revision or fingerprint(model)
+        self._maker = BatchMaker(processor, self._adapter, prompt, _context(model))
         self._harvester: Harvester | None = None
+        self._store = None
+        if store is not None:
+            self._store = StorePlan.of(
+                store, model, self._adapter, name=name, revision=self._revision, part=(part, n_parts)
+            )
+        run = {
+            "model": name,
+            "revision": self._revision,
+            "dtype": dtype_name(model),
+            "shard": [part, n_parts],
+            "batch_size": batch_size,
+            "thresholds": list(thresholds),
+            "pairing": pairing,
+            "matrix": matrix,
+            "attention": attention,
+            "prompt": prompt,
+            "samples": _digest(samples),
+        }
+        # Only where they are used, so that folders of older versions can be resumed.
+        run |= {"batching": "by length"} if batch_by_length else {}
+        run |= {"store": self._store.spec} if self._store is not None else {}
         self.plan = Plan(
-            run={
-                "model": name or str(getattr(model.config, "name_or_path", "")) or type(model).__name__,
-                "revision": revision,
-                "dtype": dtype_name(model),
-                "shard": [part, n_parts],
-                "batch_size": batch_size,
-                "thresholds": list(thresholds),
-                "pairing": pairing,
-                "matrix": matrix,
-                "attention": attention,
-                "prompt": prompt,
-                "samples": _digest(samples),
-            },
+            run=run,
             batches=tuple(tuple(s.sample_id for s in chunk) for chunk in self._chunks),
             n_layers=self._adapter.n_layers,
+            has_vision=bool(self._adapter.vision_ids),
+            store=self._store,
         )
 
     def prepare(self, shift: Shift | None = None) -> HarvestStatistics:
@@ -128,11 +157,14 @@ class HarvestJob:
         """
         first = None
         for i in range(0, len(self._samples), self._batch_size):
-            first, _ = self._maker.batch(self._samples[i : i + self._batch_size], 0)
+            # In the order of the data, however they are batched, so that shards and other batchings merge.
+            for chunk in _by_kind(self._samples[i : i + self._batch_size]):
+                good = self._maker.good(chunk, 0)[0] if first is None else []
+                first = self._maker.whole(good) if good else first
             if first is not None:
                 break
         if first is None:
-            _, faults = self._maker.batch(self._samples[:1], 0)
+            _, faults = self._maker.good(self._samples[:1], 0)
             raise InvalidInputError(f"need samples that can be harvested, all failed, the first so: {faults[0].reason}")
         run = self.plan.run
         self._harvester = make_harvester(
@@ -157,50 +189,65 @@ class HarvestJob:
         return self._harvester.empty()
 
     def work(self, k: int) -> tuple[HarvestStatistics, list[Fault]]:
-        """Statistics of batch k, and the samples of it that failed; the same whenever and wherever it is done."""
-        if self._harvester is None:
-            raise RuntimeError("need prepare() before work()")
-        batch, faults = self._maker.batch(self._chunks[k], k)
-        if batch is None:
-            return self._harvester.empty(), faults
-        statistics, _ = self._harvester.step(batch, full_logits=False)
+        """Statistics of batch k, and the samples of it that failed; the same whenever and wherever it is done.
+
+        With a store, the piece of this batch is on disk when this returns.
+        """
+        piece = None if self._store is None else Piece(self._store)
+        statistics, faults = self._tried(self._chunks[k], k, piece)
+        if piece is not None:
+            piece.save(k, faults)
         return statistics, faults
 
-
-class _Maker:
-    """Batches of the samples that can be read; the reasons of the others."""
-
-    def __init__(self, processor: Any, adapter: Adapter, prompt: str | None, context: int | None) -> None:
-        self._processor, self._adapter, self._prompt, self._context = processor, adapter, prompt, context
-
-    def batch(self, samples: Sequence[Sample], number: int) -> tuple[dict[str, Any] | None, list[Fault]]:
-        """Model inputs of the good samples (None if there are none), and the faults."""
-        try:
-            batch = self._make(samples)
-            if self._fits(batch):
-                return batch, []
-        except InvalidInputError:
-            pass  # one of them is at fault: below, each is tried alone and its own reason is kept
-        good, faults = [], []
-        for sample in samples:
+    def _tried(self, samples: Sequence[Sample], k: int, piece: Piece | None) -> tuple[HarvestStatistics, list[Fault]]:
+        """All at once; if one is at fault all others at once; if the model refuses these, one by one."""
+        # The exceptions are those of a sample that does not fit, not of a device that fails.
+        with suppress(ValueError, LookupError):
+            return self._step(samples, piece), []
+        good, faults = self._maker.good(samples, k)
+        if not good:
+            return self.empty(), faults
+        with suppress(ValueError, LookupError):
+            return self._step(good, piece), faults
+        done = [self.empty()]
+        for sample in good:
             try:
-                alone = self._make([sample])
-            except InvalidInputError as error:
-                faults.append(Fault(number, sample.sample_id, str(error)))
-                continue
-            if self._fits(alone):
-                good.append(sample)
-            else:
-                length = alone["input_ids"].shape[1]
-                reason = f"need a prompt of at most {self._context} tokens, the model's context, got {length}"
-                faults.append(Fault(number, sample.sample_id, reason))
-        return (self._make(good) if good else None), faults
+                done.append(self._step([sample], piece))
+            except (ValueError, LookupError) as error:
+                reason = f"need a sample that the model takes, it gives: {error}; mend or drop it"
+                faults.append(Fault(k, sample.sample_id, reason, "model"))
+        return HarvestStatistics.merge_all(done), faults
 
-    def _make(self, samples: Sequence[Sample]) -> dict[str, Any]:
-        return make_batch(self._processor, samples, vision_ids=self._adapter.vision_ids, prompt=self._prompt)
+    def _step(self, samples: Sequence[Sample], piece: Piece | None) -> HarvestStatistics:
+        """One forward pass for statistics and store alike."""
+        if self._harvester is None:
+            raise RuntimeError("need prepare() before work()")
+        batch = self._maker.whole(samples)
+        if piece is None or self._store is None:
+            return self._harvester.step(batch, full_logits=False)[0]
+        picks = choose_rows(self._harvester, batch, self._store.spec)
+        with watch_states(self._adapter, picks):
+            statistics, _ = self._harvester.step(batch, full_logits=False)
+        records = {s.sample_id: {"answer": s.answer, "family": s.family} for s in samples}
+        piece.add(batch["sample_ids"], picks, records)
+        return statistics
 
-    def _fits(self, batch: dict[str, Any]) -> bool:
-        return self._context is None or batch["input_ids"].shape[1] <= self._context
+
+def _chunks(samples: Sequence[Sample], batch_size: int, *, by_length: bool) -> list[list[Sample]]:
+    """Batches in the order of the data or of like length, each of images or of videos alone."""
+    if by_length:
+        cut = list(batches_by_length(samples, batch_size))
+    else:
+        cut = [list(samples[i : i + batch_size]) for i in range(0, len(samples), batch_size)]
+    return [part for chunk in cut for part in _by_kind(chunk)]
+
+
+def _by_kind(samples: Sequence[Sample]) -> list[list[Sample]]:
+    """Samples with images, with videos, with both: processors take one kind in a call."""
+    kinds: dict[tuple[bool, bool], list[Sample]] = {}
+    for sample in samples:
+        kinds.setdefault((sample.n_images > 0, sample.video is not None), []).append(sample)
+    return list(kinds.values())
 
 
 def _context(model: nn.Module) -> int | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
@@ -17,6 +18,7 @@ from extraction.data import Sample
 from extraction.run.folder import Fault, HarvestFolder
 from extraction.run.job import HarvestJob, Plan
 from extraction.run.question import Question, Watch
+from extraction.run.shelf import Shelf, StoreOptions
 from redundancy._validate import check_real
 from redundancy.errors import InvalidInputError
 from redundancy.files import write_text
@@ -26,6 +28,7 @@ __all__ = ["Finished", "HarvestRun", "Source", "collect", "harvest_to"]
 
 Finished = tuple[HarvestStatistics, Sequence[Fault]]
 Source = Callable[[int, HarvestFolder], Generator[Finished, None, None]]
+_LOG = logging.getLogger("skip_it.harvest")
 _GROUPS = ("vision", "words", "sink", "special", "text", "all")
 
 
@@ -50,6 +53,17 @@ class HarvestRun:
     n_left: int
     decision: dict[str, Any] | None
 
+    def non_finite(self) -> dict[str, Any] | None:
+        """What states with NaN or infinity cost: samples, tokens and the first layer with such; None if none."""
+        tokens = self.statistics.token_counts("all")[:, None] - self.statistics.pair_counts("all")
+        if not tokens.any():
+            return None
+        return {
+            "samples": int(tokens.any(axis=1).sum()),
+            "tokens": int(tokens.sum(axis=0).max()),
+            "first_layer": int(tokens.any(axis=0).argmax()) + 1,
+        }
+
 
 def harvest_to(
     model: nn.Module,
@@ -69,6 +83,9 @@ def harvest_to(
     pairing: str = "io",
     matrix: bool = True,
     attention: bool = True,
+    batch_by_length: bool = False,
+    store: StoreOptions | None = None,
+    announce: Callable[[str], object] = _LOG.info,
     progress: bool | None = None,
 ) -> HarvestRun:
     """Harvest samples into a folder, batch by batch; run it again with `resume` after an interruption.
@@ -95,6 +112,12 @@ def harvest_to(
     confidence_level : float, default=0.95
         Of that decision, whenever it comes. Bounds for a fixed number of images (`ProfileCertificate`) do not
         hold for a harvest that was stopped by looking: finish it first.
+    batch_by_length : bool, default=False
+        Batches of questions of like length, for less padding; not with `until`, which needs the order of the data.
+    store : StoreOptions, optional
+        Also store a sub-sample of the activations, in the same forward passes.
+    announce : callable
+        Gets the disk need of the store before anything is made; a logger by default.
 
     Raises
     ------
@@ -114,6 +137,8 @@ def harvest_to(
         pairing=pairing,
         matrix=matrix,
         attention=attention,
+        batch_by_length=batch_by_length,
+        store=store,
     )
 
     def batches(start: int, folder: HarvestFolder) -> Generator[Finished, None, None]:
@@ -122,7 +147,14 @@ def harvest_to(
             yield job.work(k)
 
     return collect(
-        job.plan, batches, out, resume=resume, until=until, confidence_level=confidence_level, progress=progress
+        job.plan,
+        batches,
+        out,
+        resume=resume,
+        until=until,
+        confidence_level=confidence_level,
+        announce=announce,
+        progress=progress,
     )
 
 
@@ -134,6 +166,7 @@ def collect(
     resume: bool = False,
     until: Question | str | None = None,
     confidence_level: float = 0.95,
+    announce: Callable[[str], object] = _LOG.info,
     progress: bool | None = None,
 ) -> HarvestRun:
     """Take the batches of a plan into its folder in order, whoever made them, and finish it.
@@ -144,7 +177,7 @@ def collect(
     batches : callable
         ``batches(start, folder)`` gives statistics and faults of batch `start` and those after it, in order; it is
         closed when the question is decided.
-    out, resume, until, confidence_level, progress
+    out, resume, until, confidence_level, announce, progress
         As in `harvest_to`.
 
     Raises
@@ -156,10 +189,21 @@ def collect(
     question = Question.parse(until) if isinstance(until, str) else until
     if question is not None:
         question.check(n_layers=plan.n_layers, groups=_GROUPS, thresholds=tuple(plan.run["thresholds"]))
+        if question.group == "vision" and not plan.has_vision:
+            raise InvalidInputError(
+                f"need a model with vision tokens in its stream for {str(question)!r}, this has none; ask about text"
+            )
+        if "batching" in plan.run:
+            raise InvalidInputError(
+                "need the order of the data for a question (until), batches by length have another; drop one of the two"
+            )
+    if plan.store is not None:
+        announce(plan.store.announce(plan.n_samples))
     with HarvestFolder(out, plan.run, resume=resume) as folder:
         watch = None if question is None else Watch(question, confidence_level=confidence_level)
         done = _replay(folder, [i for batch in plan.batches for i in batch], watch)
         start = folder.n_batches
+        shelf = None if plan.store is None else Shelf(plan.store, plan.batches[:start])
         if start < len(plan.batches) and not done:
             bar = tqdm(
                 total=plan.n_samples,
@@ -169,12 +213,19 @@ def collect(
                 disable=None if progress is None else not progress,
             )
             with bar, closing(batches(start, folder)) as source:
-                for ids, (statistics, faults) in zip(plan.batches[start:], source, strict=True):
+                for k, (statistics, faults) in enumerate(source, start=start):
+                    ids = plan.batches[k]
                     folder.add(statistics, faults)
+                    if shelf is not None:
+                        shelf.take(k)
                     bar.update(len(ids))
                     if watch is not None and watch.add(watch.question.values(statistics, ids)):
                         break
-        merged, failed = folder.finish(), tuple(folder.faults())
+        if shelf is not None:
+            shelf.finish()
+        failed = tuple(folder.faults())
+        is_early = watch is not None and folder.n_batches < len(plan.batches)
+        merged = folder.finish(stopped_by=(str(question),) if is_early else ())
         if not merged.n_samples:
             raise InvalidInputError(f"need samples that can be harvested, all failed, the first so: {failed[0].reason}")
         result = HarvestRun(
@@ -186,7 +237,10 @@ def collect(
         summary = {
             "n_samples": merged.n_samples,
             "n_faults": len(failed),
+            "faults_by_cause": merged.provenance.causes(),
             "n_left": result.n_left,
+            "non_finite": result.non_finite(),
+            "store": None if plan.store is None else plan.store.path,
             "decision": result.decision,
             "confidence_level": None if watch is None else confidence_level,
             "digest": merged.digest(),

@@ -195,6 +195,11 @@ class ActivationWriter:
         self._claim(sample_id)
         self._faults[sample_id] = reason
 
+    @property
+    def held_bytes(self) -> int:
+        """Bytes of states that are not on disk yet."""
+        return self._held
+
     def flush(self) -> None:
         """Write what is held as a shard, then its manifest line; a kill in between loses this shard only."""
         if not self._ids and not self._faults:
