@@ -220,6 +220,32 @@ def test_hover_shows_the_value_of_the_nearest_mark(browser: Chromium, pages: dic
     assert complaints(browser) == []
 
 
+def test_a_cell_of_a_heat_map_shows_its_value(browser: Chromium, pages: dict[str, str]) -> None:
+    browser.open(pages["report"])
+    matrix = FACTORY.make_report()["distance_matrix"]["vision"]
+    browser.evaluate(
+        "document.getElementById('fig-depth-vision').scrollIntoView({block: 'center', behavior: 'instant'})"
+    )
+    box = browser.evaluate(
+        "(r => [r.x, r.y, r.width, r.height])"
+        "(document.getElementById('fig-depth-vision-hover-vision').getBoundingClientRect())"
+    )
+    for row, column in ((2, 7), (0, 10), (10, 0)):
+        x, y = box[0] + (column + 0.5) * box[2] / 11, box[1] + (row + 0.5) * box[3] / 11
+        browser.call("Input.dispatchMouseEvent", type="mouseMoved", x=x, y=y)
+        text = browser.evaluate("document.getElementById('tip').textContent")
+        assert text.startswith(f"depths {row} and {column}: ")
+        assert float(text.split(": ")[1]) == pytest.approx(matrix[row][column], rel=5e-3)
+        frame = browser.evaluate("(r => [r.x, r.y])(document.querySelector('rect.lit').getBoundingClientRect())")
+        assert frame == pytest.approx([x - box[2] / 22, y - box[3] / 22], abs=2.0)
+    browser.evaluate("document.getElementById('fig-depth-vision').focus()")
+    press(browser, "End")
+    press(browser, "ArrowLeft")
+    spoken = browser.evaluate("document.getElementById('spoken').textContent")
+    assert spoken.startswith("depths 10 and 9: ")
+    assert complaints(browser) == []
+
+
 def press(browser: Chromium, key: str) -> None:
     codes = {"Tab": 9, "ArrowRight": 39, "ArrowLeft": 37, "ArrowDown": 40, "End": 35, "Escape": 27}
     for kind in ("keyDown", "keyUp"):

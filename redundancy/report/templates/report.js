@@ -39,6 +39,26 @@
     tip.style.left = Math.max(8, left) + "px";
     tip.style.top = Math.min(y + 18, innerHeight - tip.offsetHeight - 8) + "px";
   };
+  // A figure is walked through by `move(steps right, steps down)`, or by "Home" and "End"; both give a mark.
+  const steps = { ArrowRight: [1, 0], ArrowDown: [0, 1], ArrowLeft: [-1, 0], ArrowUp: [0, -1] };
+  const listen = (svg, under, move) => {
+    svg.setAttribute("tabindex", "0");
+    svg.setAttribute("aria-describedby", "keys");
+    svg.addEventListener("pointermove", (event) => {
+      const mark = under(event.clientX, event.clientY);
+      if (mark) show(mark, event.clientX, event.clientY); else clear();
+    });
+    svg.addEventListener("pointerleave", clear);
+    svg.addEventListener("blur", clear);
+    svg.addEventListener("keydown", (event) => {
+      if (event.key === "Escape") clear();
+      if (!(event.key in steps) && event.key !== "Home" && event.key !== "End") return;
+      event.preventDefault();
+      const mark = move(event.key), box = mark.node.getBoundingClientRect();
+      show(mark, box.right, box.top);
+      spoken.textContent = mark.text;
+    });
+  };
   for (const svg of document.querySelectorAll(".plot svg")) {
     const marks = [];
     for (const title of svg.querySelectorAll("title")) {
@@ -49,35 +69,49 @@
       title.remove();
     }
     if (!marks.length) continue;
-    svg.addEventListener("pointermove", (event) => {
+    let at = -1;
+    listen(svg, (x, y) => {
       let best = null, reach = 22 * 22;
       for (const mark of marks) {
         const box = mark.node.getBoundingClientRect();
-        const dx = Math.max(box.left - event.clientX, 0, event.clientX - box.right);
-        const dy = Math.max(box.top - event.clientY, 0, event.clientY - box.bottom);
-        const distance = dx * dx + dy * dy;
-        if (distance < reach) { reach = distance; best = mark; }
+        const dx = Math.max(box.left - x, 0, x - box.right), dy = Math.max(box.top - y, 0, y - box.bottom);
+        if (dx * dx + dy * dy < reach) { reach = dx * dx + dy * dy; best = mark; }
       }
-      if (best) show(best, event.clientX, event.clientY); else clear();
+      return best;
+    }, (key) => {
+      const by = key in steps ? steps[key][0] + steps[key][1] : 0;
+      if (by) at = at < 0 && by < 0 ? marks.length - 1 : (at + by + marks.length) % marks.length;
+      else at = key === "Home" ? 0 : marks.length - 1;
+      return marks[at];
     });
-    svg.addEventListener("pointerleave", clear);
+  }
 
-    let at = -1;
-    const steps = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 };
-    svg.setAttribute("tabindex", "0");
-    svg.setAttribute("aria-describedby", "keys");
-    svg.addEventListener("keydown", (event) => {
-      if (event.key === "Escape") { clear(); return; }
-      if (event.key === "Home") at = 0;
-      else if (event.key === "End") at = marks.length - 1;
-      else if (event.key in steps) at = (Math.max(at, steps[event.key] < 0 ? 0 : -1) + steps[event.key] + marks.length) % marks.length;
-      else return;
-      event.preventDefault();
-      const box = marks[at].node.getBoundingClientRect();
-      show(marks[at], box.right, box.top);
-      spoken.textContent = marks[at].text;
+  // Heat maps: cells are merged by colour, so values come from the data and a frame shows the cell.
+  const report = JSON.parse(byId("report-data").textContent);
+  for (const [group, matrix] of Object.entries(report.distance_matrix || {})) {
+    const cells = byId("fig-depth-" + group + "-hover-" + group), n = matrix.length;
+    if (!cells) continue;
+    const frame = document.createElementNS(cells.namespaceURI, "rect");
+    frame.setAttribute("fill", "none");
+    cells.after(frame);
+    const mark = (row, column) => {
+      const box = cells.getBBox(), side = box.width / n, value = matrix[row][column];
+      for (const [name, v] of [["x", box.x + column * side], ["y", box.y + row * side], ["width", side], ["height", side]])
+        frame.setAttribute(name, v);
+      const text = value === null ? "undefined" : String(Number(value.toPrecision(3)));
+      return { node: frame, text: "depths " + row + " and " + column + ": " + text };
+    };
+    const inside = (v) => Math.min(n - 1, Math.max(0, v));
+    let row = 0, column = -1;
+    listen(cells.closest("svg"), (x, y) => {
+      const box = cells.getBoundingClientRect();
+      const r = Math.floor((y - box.top) / box.height * n), c = Math.floor((x - box.left) / box.width * n);
+      return r === inside(r) && c === inside(c) ? mark(r, c) : null;
+    }, (key) => {
+      if (key in steps) { column = inside(column + steps[key][0]); row = inside(row + steps[key][1]); }
+      else row = column = key === "Home" ? 0 : n - 1;
+      return mark(row, column);
     });
-    svg.addEventListener("blur", clear);
   }
   byId("keys").hidden = false;
 
