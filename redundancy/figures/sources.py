@@ -210,6 +210,10 @@ def plan_sections(records: Iterable[Mapping[str, Any]]) -> dict[str, list[dict[s
             sections["other_plans"].append(dict(record))
         else:
             sections[match[1]].append({"layer": int(match[2]), **record})
+    if sections["late_entry"]:  # the unmodified model is late entry at 0
+        plain = [row for row in sections["other_plans"] if row["plan"] == "identity"]
+        sections["other_plans"] = [row for row in sections["other_plans"] if row not in plain]
+        sections["late_entry"] = [{"layer": 0, **row} for row in plain] + sections["late_entry"]
     return sections
 
 

@@ -292,13 +292,17 @@ def _key(row: Mapping[str, Any]) -> str:
 def _plain_rows(report: dict[str, Any], n_layers: int) -> None:
     """The unmodified model as the mildest plan of each family that was measured, and None where nothing was."""
     plain = report.get("baseline_accuracy")
+    own = [row for row in report["other_plans"] if row["plan"] == "identity"]
+    own += [row for row in report["late_entry"] if row.get("plan") == "identity"]
+    families = any(row.get("accuracy") is not None for row in report["late_entry"] + report["vision_exit"])
+    if families:
+        report["other_plans"] = [row for row in report["other_plans"] if row["plan"] != "identity"]
     for section, layer in (("late_entry", 0), ("vision_exit", n_layers)):
         rows = report[section]
         measured = any(row.get("accuracy") is not None for row in rows)
         if measured and plain is not None and not any(row["layer"] == layer for row in rows):
-            rows.append(
-                {"layer": layer, "plan": "identity", "accuracy": plain, "accuracy_change": 0.0, "agreement": 1.0}
-            )
+            same = {"accuracy": plain, "accuracy_change": 0.0, "agreement": 1.0}
+            rows.append({**same, **(own[0] if own else {}), "layer": layer, "plan": "identity"})
         for row in rows:
             for name in ("accuracy", "agreement", "prefill_speedup"):
                 row.setdefault(name, None)

@@ -16,7 +16,7 @@ from redundancy.certificate import seal
 from redundancy.errors import InvalidInputError, StoreError
 from redundancy.layer_pair import LayerPairCertificate
 from redundancy.profile import ProfileCertificate
-from redundancy.report import gather_report, load_report, report_problems
+from redundancy.report import gather_report, load_report, render_html, report_problems
 from redundancy.statistics import HarvestStatistics
 
 HERE = Path(__file__).parent
@@ -133,6 +133,38 @@ def test_plans_alone_know_their_layers_only_from_whole_families(results: Path, t
     assert gather_report([part], n_layers=7)["model"]["n_layers"] == 7
     with pytest.raises(InvalidInputError, match=r"got \[3, 8\] decoder layers"):
         gather_report([results / "validation"], n_layers=8)
+
+
+def test_the_unmodified_model_stands_at_the_mild_end_of_each_family(tmp_path: Path) -> None:
+    plain = {
+        "plan": "identity",
+        "accuracy": 0.9,
+        "accuracy_interval": [0.8, 0.95],
+        "accuracy_change": 0.0,
+        "agreement": 1.0,
+    }
+    rows = [{**row, **(plain if k == 6 else {})} for k, row in enumerate([*validation_rows(), validation_rows()[0]])]
+    rows[-1].update(accuracy_change_interval=[0.0, 0.0], agreement_interval=[1.0, 1.0])
+    for chosen in (rows, rows[3:]):
+        (tmp_path / "validation.json").write_text(json.dumps(chosen))
+        report = gather_report([tmp_path / "validation.json"], n_layers=3)
+        last = next(row for row in report["vision_exit"] if row["layer"] == 3)
+        assert (last["plan"], last["accuracy_interval"]) == ("identity", [0.8, 0.95])
+        assert report["other_plans"] == []
+    assert report["late_entry"] == []
+
+
+def test_hostile_plans_and_settings_stay_text(results: Path, tmp_path: Path) -> None:
+    rows = [*validation_rows(), {**validation_rows()[0], "plan": HOSTILE}]
+    (tmp_path / "validation.json").write_text(json.dumps(rows))
+    (tmp_path / "config.toml").write_text(f"[validate]\nmodel = {json.dumps(HOSTILE)}\ndata = {json.dumps(HOSTILE)}\n")
+    (tmp_path / "choice.json").write_text(choice_text(guarantee=HOSTILE))
+    report = gather_report([tmp_path])
+    assert report["other_plans"][0]["plan"] == report["model"]["name"] == report["chosen_plan"]["guarantee"] == HOSTILE
+    page = render_html(report, figures={})
+    assert "<img" not in page
+    assert page.count("<script") == 2
+    assert "&lt;script&gt;alert(&#39;x&#39;)" in page
 
 
 def test_a_finished_report_passes_through(tmp_path: Path) -> None:
