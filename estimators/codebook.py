@@ -197,6 +197,20 @@ class RowSource:
 def choose_fit_images(image_ids: npt.ArrayLike, *, share: float = 0.25, random_state: int = 0) -> frozenset[str]:
     """Names of a share of the images, by a hash: the choice does not depend on the order of rows.
 
+    Parameters
+    ----------
+    image_ids : array_like of shape (n_rows,)
+        Image of each row.
+    share : float, default=0.25
+        In (0, 1).
+    random_state : int, default=0
+        Seed.
+
+    Returns
+    -------
+    frozenset of str
+        The names.
+
     Examples
     --------
     >>> len(choose_fit_images(["a", "b", "c", "d", "d"], share=0.5))

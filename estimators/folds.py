@@ -79,6 +79,11 @@ def image_folds(
     per_fold : int, default=2
         Fewest images of a fold; the double split needs one per half.
 
+    Returns
+    -------
+    ImageFolds
+        Fold of each row; images are whole.
+
     Raises
     ------
     InvalidInputError
@@ -108,6 +113,22 @@ def streamed_folds(image_ids: npt.ArrayLike, n_rows: int, *, folds: int = 5, ran
     """Fold of every row from the name of its image alone, so that blocks may arrive in any order on any machine.
 
     Folds are equal in size on average only; `image_folds` balances them but must see all names first.
+
+    Parameters
+    ----------
+    image_ids : array_like of shape (n_rows,)
+        Image of each row.
+    n_rows : int
+        Number of rows.
+    folds : int, default=5
+        Number of folds.
+    random_state : int, default=0
+        Seed.
+
+    Returns
+    -------
+    ndarray of int, shape (n_rows,)
+        Fold of each row.
 
     Examples
     --------

@@ -34,6 +34,11 @@ def unit_rows(rows: npt.NDArray[Any], name: str, *, start: int = 0) -> Array:
     start : int
         Number of the first row, for errors.
 
+    Returns
+    -------
+    ndarray of float32
+        Of the shape of `rows`.
+
     Raises
     ------
     InvalidInputError
@@ -132,12 +137,37 @@ class _Torch:
 
 
 def engine_for(device: str | None) -> Engine:
-    """BLAS for None, else torch on that device ("cpu", "cuda", "cuda:1", "mps")."""
+    """BLAS for None, else torch on that device ("cpu", "cuda", "cuda:1", "mps").
+
+    Parameters
+    ----------
+    device : str or None
+        Torch device.
+
+    Returns
+    -------
+    Engine
+        Where the products are computed.
+    """
     return _Numpy() if device is None else _Torch(device)
 
 
 def greedy_seeds(rows: Array, k: int, rng: np.random.Generator) -> npt.NDArray[np.intp]:
     """Rows of a sample to start from: k-means++ with 2 + ln k candidates a step, on one Gram matrix.
+
+    Parameters
+    ----------
+    rows : ndarray of shape (n, n_features)
+        The sample.
+    k : int
+        How many.
+    rng : Generator
+        Source of chance.
+
+    Returns
+    -------
+    ndarray of int, shape (k,)
+        Row numbers.
 
     References
     ----------

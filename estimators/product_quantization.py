@@ -105,6 +105,11 @@ def fit_product_quantizer(
     n_codes : int, default=256
         k of each block, in 2..65536.
 
+    Returns
+    -------
+    ProductQuantizer
+        Codes states of any of the layers.
+
     References
     ----------
     .. [1] Jegou, Douze and Schmid (2011), Product quantization for nearest neighbor search.

@@ -40,7 +40,13 @@ _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 class UnitView:
-    """Rows of a view scaled to length 1 as they are read: the directions that cosine distance sees."""
+    """Rows of a view scaled to length 1 as they are read: the directions that cosine distance sees.
+
+    Parameters
+    ----------
+    view : LayerView or ndarray
+        What is read.
+    """
 
     def __init__(self, view: LayerView) -> None:
         self._view = view

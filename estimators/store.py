@@ -244,6 +244,16 @@ class ActivationStore:
 def read_manifest(path: Path) -> tuple[list[dict[str, Any]], int]:
     """Entries of a manifest, and how many bytes of it are whole lines; a last line that was cut is left out.
 
+    Parameters
+    ----------
+    path : Path
+        The manifest.
+
+    Returns
+    -------
+    tuple of list of dict, and int
+        Entries, and bytes of whole lines.
+
     Raises
     ------
     StoreError
@@ -264,7 +274,18 @@ def read_manifest(path: Path) -> tuple[list[dict[str, Any]], int]:
 
 
 def spec_digest(spec: Mapping[str, Any]) -> str:
-    """SHA-256 of a specification."""
+    """SHA-256 of a specification.
+
+    Parameters
+    ----------
+    spec : mapping
+        JSON values.
+
+    Returns
+    -------
+    str
+        Hexadecimal.
+    """
     return hashlib.sha256(json.dumps(spec, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 

@@ -45,6 +45,14 @@ class UniqueInformationEstimate(Tabular):
     solver_gap : float
         Largest certified gap of a solve.
     n_tokens, n_images, n_codes, n_task_values, occupied_cells : int
+    confidence_level : float
+        Of each interval.
+    base : float
+        Unit.
+    n_bootstrap : int
+        Resamples of images.
+    random_state : int
+        Seed of the resamples.
     """
 
     atoms: dict[str, float]

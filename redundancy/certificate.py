@@ -49,7 +49,17 @@ _REGISTRY: dict[str, Callable[..., BoundCertificate]] = {}
 
 @dataclass(frozen=True, slots=True, order=True)
 class Assumption:
-    """One hypothesis of a theorem: `status` says whether it was checked, declared or estimated."""
+    """One hypothesis of a theorem: `status` says whether it was checked, declared or estimated.
+
+    Parameters
+    ----------
+    name : str
+        Short name.
+    text : str
+        The hypothesis in words.
+    status : {"checked", "declared", "estimated"}, default="declared"
+        Who vouches for it.
+    """
 
     name: str
     text: str
@@ -62,7 +72,13 @@ class Assumption:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ArrayInput:
-    """A float64 array that a certificate was computed from, known by its SHA-256."""
+    """A float64 array that a certificate was computed from, known by its SHA-256.
+
+    Parameters
+    ----------
+    values : ndarray of float64
+        Copied, and made read-only.
+    """
 
     values: npt.NDArray[np.float64]
 
@@ -99,6 +115,10 @@ class Bound:
         "P" proved, "C" certified from a sample, "A" needs assumptions nobody can verify, "E" estimate.
     confidence_level : float or None
         Level of this bound's own sampling argument; None when it uses no sample of its own.
+    base : float or None
+        Unit of an information.
+    assumptions : tuple of Assumption
+        What this bound itself assumes.
     """
 
     quantity: str
@@ -112,7 +132,15 @@ class Bound:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecheckReport:
-    """Outcome of `BoundCertificate.recheck`: `problems` is empty if everything was reproduced."""
+    """Outcome of `BoundCertificate.recheck`: `problems` is empty if everything was reproduced.
+
+    Parameters
+    ----------
+    theorem : str
+        What was checked.
+    problems : tuple of str
+        A sentence for each difference.
+    """
 
     theorem: str
     problems: tuple[str, ...] = ()
@@ -134,6 +162,29 @@ class BoundCertificate(Tabular):
     assumptions are true and, when `confidence_level` is set, with at least that probability.
     `failures` lists every sampling argument below this bound with its probability of failure; one
     that is used twice is counted once, and `confidence_level` is 1 minus their sum (Bonferroni).
+
+    Parameters
+    ----------
+    theorem : str
+        Id of the statement in the ledger.
+    quantity : str
+        What is bounded.
+    interval : Interval
+        Holds the quantity, rounded outward.
+    trivial : Interval
+        What is known with no evidence at all.
+    base : float or None
+        Unit of an information.
+    assumptions : tuple of Assumption
+        Of this statement and of all below it.
+    evidence : {"P", "C", "A", "E"}
+        The weakest of all it rests on.
+    failures : tuple of (str, float)
+        Each sampling argument and its probability of failure.
+    inputs : mapping
+        The arguments of the call, certificates among them.
+    provenance : mapping
+        Where the data came from, as far as it was said.
     """
 
     theorem: str
@@ -274,6 +325,20 @@ Evidence: TypeAlias = float | Interval | BoundCertificate
 def as_interval(value: Evidence, *, name: str, within: Interval | None = None) -> Interval:
     """Read an input that may be a number, an interval or a certificate.
 
+    Parameters
+    ----------
+    value : float, Interval or certificate
+        The input.
+    name : str
+        What to call it in the message.
+    within : Interval, optional
+        Range that it must lie in.
+
+    Returns
+    -------
+    Interval
+        Of the number, the interval, or the certificate.
+
     Raises
     ------
     InvalidInputError
@@ -295,7 +360,18 @@ def as_interval(value: Evidence, *, name: str, within: Interval | None = None) -
 
 
 def bound(theorem: str) -> Callable[[Callable[_P, Bound]], Callable[_P, BoundCertificate]]:
-    """Register a keyword-only bound function under `theorem` and let it return a certificate."""
+    """Register a keyword-only bound function under `theorem` and let it return a certificate.
+
+    Parameters
+    ----------
+    theorem : str
+        Id of the statement in the ledger.
+
+    Returns
+    -------
+    callable
+        The decorator.
+    """
 
     def register(function: Callable[_P, Bound]) -> Callable[_P, BoundCertificate]:
         signature = inspect.signature(function)
@@ -320,7 +396,13 @@ def bound(theorem: str) -> Callable[[Callable[_P, Bound]], Callable[_P, BoundCer
 
 
 def registered() -> Mapping[str, Callable[..., BoundCertificate]]:
-    """All bound functions by theorem id."""
+    """All bound functions by theorem id.
+
+    Returns
+    -------
+    mapping of str to callable
+        Read-only.
+    """
     _register_all()
     return dict(_REGISTRY)
 

@@ -57,20 +57,62 @@ def cosine_distance(x_next: npt.ArrayLike, x_prev: npt.ArrayLike) -> Array:
 
 
 def pairwise_cosine_distance(points: npt.ArrayLike) -> Array:
-    """Cosine distance of all pairs of rows, shape (n, n), symmetric with an exactly zero diagonal."""
+    """Cosine distance of all pairs of rows, shape (n, n), symmetric with an exactly zero diagonal.
+
+    Parameters
+    ----------
+    points : array_like of shape (n, n_features)
+        Rows, none of them zero.
+
+    Returns
+    -------
+    ndarray of shape (n, n)
+        In [0, 2].
+    """
     unit = _normalised(check_rows(points, "points"), "points")
     distances = np.array([0.5 * np.einsum("ij,ij->i", unit - row, unit - row) for row in unit])
     return np.asarray(np.minimum(distances, COSINE_RANGE))
 
 
 def squared_distance(x_next: npt.ArrayLike, x_prev: npt.ArrayLike) -> Array:
-    """Squared Euclidean distance of corresponding rows, shape (n_rows,)."""
+    """Squared Euclidean distance of corresponding rows, shape (n_rows,).
+
+    Parameters
+    ----------
+    x_next : array_like of shape (n_rows, n_features)
+        States after the layer.
+    x_prev : array_like of shape (n_rows, n_features)
+        States before the layer, row by row the same token.
+
+    Returns
+    -------
+    ndarray of shape (n_rows,)
+        At least 0.
+    """
     first, second = _row_pair(x_next, x_prev)
     return np.asarray(np.einsum("ij,ij->i", first - second, first - second))
 
 
 def check_distances(distances: npt.ArrayLike, name: str = "distances") -> Array:
-    """A finite, non-negative, symmetric (k, k) table of distances between the symbols of one alphabet."""
+    """A finite, non-negative, symmetric (k, k) table of distances between the symbols of one alphabet.
+
+    Parameters
+    ----------
+    distances : array_like of shape (k, k)
+        The candidate.
+    name : str, default="distances"
+        What to call it in the message.
+
+    Returns
+    -------
+    ndarray of shape (k, k)
+        As float64.
+
+    Raises
+    ------
+    InvalidInputError
+        If it is none; the message says why.
+    """
     table = np.array(distances, dtype=np.float64)
     if table.ndim != 2 or table.shape[0] != table.shape[1] or table.size == 0:
         raise InvalidInputError(f"need {name} of shape (k, k), got shape {table.shape}")
@@ -86,6 +128,18 @@ def check_distances(distances: npt.ArrayLike, name: str = "distances") -> Array:
 def ball_sizes(distances: npt.ArrayLike, t: float) -> npt.NDArray[np.int64]:
     """N_t(y): how many symbols lie in the *closed* ball of radius t around each symbol, shape (k,).
 
+    Parameters
+    ----------
+    distances : array_like of shape (k, k)
+        Symmetric distances between the symbols of the alphabet, at least 0.
+    t : float
+        Radius.
+
+    Returns
+    -------
+    ndarray of int64, shape (k,)
+        At least 1: each symbol is in its own ball.
+
     Examples
     --------
     >>> ball_sizes([[0.0, 1.0, 2.0], [1.0, 0.0, 1.0], [2.0, 1.0, 0.0]], 1.0).tolist()
@@ -95,7 +149,27 @@ def ball_sizes(distances: npt.ArrayLike, t: float) -> npt.NDArray[np.int64]:
 
 
 def ball_masses(distances: npt.ArrayLike, law: npt.ArrayLike, t: float) -> Array:
-    """P[X in the closed ball of radius t around x] for each symbol x, under a marginal `law`, shape (k,)."""
+    """P[X in the closed ball of radius t around x] for each symbol x, under a marginal `law`, shape (k,).
+
+    Parameters
+    ----------
+    distances : array_like of shape (k, k)
+        Symmetric distances between the symbols of the alphabet, at least 0.
+    law : array_like of shape (k,)
+        Marginal law of the symbols.
+    t : float
+        Radius.
+
+    Returns
+    -------
+    ndarray of shape (k,)
+        In [0, 1].
+
+    Raises
+    ------
+    InvalidInputError
+        If the law does not fit the table.
+    """
     table = check_distances(distances)
     mass = check_laws(law, "law", axes=1)
     if mass.shape != (len(table),):

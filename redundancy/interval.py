@@ -15,12 +15,38 @@ _ULPS = 16
 
 
 def round_up(x: float, *, slack: float = 0.0) -> float:
-    """Smallest safe float above `x`: sixteen ulps plus `slack` (absolute) upward; infinities stay."""
+    """Smallest safe float above `x`: sixteen ulps plus `slack` (absolute) upward; infinities stay.
+
+    Parameters
+    ----------
+    x : float
+        Computed value.
+    slack : float, default=0.0
+        Absolute error to allow for besides.
+
+    Returns
+    -------
+    float
+        The safe end.
+    """
     return _shift(x + slack, math.inf)
 
 
 def round_down(x: float, *, slack: float = 0.0) -> float:
-    """Largest safe float below `x`: sixteen ulps plus `slack` (absolute) downward; infinities stay."""
+    """Largest safe float below `x`: sixteen ulps plus `slack` (absolute) downward; infinities stay.
+
+    Parameters
+    ----------
+    x : float
+        Computed value.
+    slack : float, default=0.0
+        Absolute error to allow for besides.
+
+    Returns
+    -------
+    float
+        The safe end.
+    """
     return _shift(x - slack, -math.inf)
 
 
@@ -31,6 +57,13 @@ def _shift(x: float, towards: float) -> float:
 @dataclass(frozen=True, slots=True)
 class Interval:
     """The closed interval [lower, upper]; ends may be infinite, never NaN.
+
+    Parameters
+    ----------
+    lower : float
+        At most `upper`; may be -inf.
+    upper : float
+        At least `lower`; may be inf.
 
     Raises
     ------
@@ -83,5 +116,20 @@ class Interval:
 
 
 def outward(lower: float, upper: float, *, slack: float = 0.0) -> Interval:
-    """``Interval(round_down(lower), round_up(upper))``."""
+    """``Interval(round_down(lower), round_up(upper))``.
+
+    Parameters
+    ----------
+    lower : float
+        Computed lower end.
+    upper : float
+        Computed upper end.
+    slack : float, default=0.0
+        Absolute error to allow for besides.
+
+    Returns
+    -------
+    Interval
+        Holds [lower, upper] whatever a few roundings did.
+    """
     return Interval(round_down(lower, slack=slack), round_up(upper, slack=slack))

@@ -108,6 +108,11 @@ class TheoremRecord(Tabular):
 def theorems() -> tuple[TheoremRecord, ...]:
     """All records: definitions, lemmas, proposition, theorems, sampling, then logic and refuted claims.
 
+    Returns
+    -------
+    tuple of TheoremRecord
+        In the order of the ledger.
+
     Examples
     --------
     >>> [r.id for r in theorems() if r.status == "refuted"][:2]
@@ -118,6 +123,16 @@ def theorems() -> tuple[TheoremRecord, ...]:
 
 def find(theorem: str) -> TheoremRecord:
     """The record of one id.
+
+    Parameters
+    ----------
+    theorem : str
+        Its id, as ``thm1.minkowski``.
+
+    Returns
+    -------
+    TheoremRecord
+        The record.
 
     Raises
     ------
@@ -131,7 +146,13 @@ def find(theorem: str) -> TheoremRecord:
 
 
 def uncovered() -> tuple[str, ...]:
-    """Ids of registered bounds that the ledger lacks; empty if all is well."""
+    """Ids of registered bounds that the ledger lacks; empty if all is well.
+
+    Returns
+    -------
+    tuple of str
+        In alphabetical order.
+    """
     return tuple(sorted(set(registered()) - set(_by_id())))
 
 

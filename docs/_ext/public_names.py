@@ -53,13 +53,14 @@ def public_modules() -> list[ModuleType]:
             module = import_module(f"{package_name}.{info.name}")
             if getattr(module, "__all__", None):
                 found.append(module)
-                found += _packages_inside(module)
+                found += _modules_inside(module)
     return found
 
 
-def _packages_inside(module: ModuleType) -> Iterator[ModuleType]:
+def _modules_inside(module: ModuleType) -> Iterator[ModuleType]:
+    """Sub-packages, and modules that the package itself lists."""
     for info in pkgutil.iter_modules(getattr(module, "__path__", [])):
-        if info.ispkg and not info.name.startswith("_"):
+        if not info.name.startswith("_") and (info.ispkg or info.name in module.__all__):
             inner = import_module(f"{module.__name__}.{info.name}")
             if getattr(inner, "__all__", None):
                 yield inner

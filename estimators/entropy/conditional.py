@@ -45,6 +45,10 @@ class EntropyEstimate(Tabular):
         Share of them seen once.
     regime : {"dense", "sparse", "starved"}
         N >= K^2, N >= 0.05 K^2, or less.
+    confidence_level : float
+        Of the interval.
+    base : float
+        Unit.
     """
 
     quantity: str
@@ -105,6 +109,11 @@ def conditional_entropy_estimate(
     confidence_level : float, default=0.95
     base : float, default=2
 
+    Returns
+    -------
+    EntropyEstimate
+        Label E, in units of `base`.
+
     Raises
     ------
     InvalidInputError
@@ -131,7 +140,24 @@ def conditional_entropy_estimate(
 def mutual_information_estimate(
     pair: CodedPair, *, method: str = "auto", confidence_level: float = 0.95, base: float = 2.0
 ) -> EntropyEstimate:
-    """Estimate I(next code; previous code) as H(next) + H(previous) - H(both); see `conditional_entropy_estimate`."""
+    """Estimate I(next code; previous code) as H(next) + H(previous) - H(both); see `conditional_entropy_estimate`.
+
+    Parameters
+    ----------
+    pair : CodedPair
+        Codes of both layers, token by token, with the image of each token.
+    method : str, default="auto"
+        One of `estimators.entropy.METHODS`, or "auto".
+    confidence_level : float, default=0.95
+        Of the interval.
+    base : float, default=2.0
+        Unit of information: 2 for bits, ``math.e`` for nats.
+
+    Returns
+    -------
+    EntropyEstimate
+        Label E, in units of `base`.
+    """
     return _estimate(pair, "mutual_information", _information, method, confidence_level, base)
 
 

@@ -25,6 +25,16 @@ _EPSILON = float(np.finfo(float).eps)
 def spectral_norm(weights: npt.ArrayLike) -> float:
     """Largest singular value: the exact Lipschitz constant of ``x -> x W``, up to rounding (rounded up).
 
+    Parameters
+    ----------
+    weights : array_like of shape (n_in, n_out)
+        The map.
+
+    Returns
+    -------
+    float
+        Rounded up.
+
     Examples
     --------
     >>> round(spectral_norm([[3.0, 0.0], [0.0, 4.0]]), 9)
@@ -36,7 +46,23 @@ def spectral_norm(weights: npt.ArrayLike) -> float:
 
 
 def product_upper(layers: Sequence[npt.ArrayLike]) -> float:
-    """Upper bound for linear maps with 1-Lipschitz activations between them: the product of spectral norms."""
+    """Upper bound for linear maps with 1-Lipschitz activations between them: the product of spectral norms.
+
+    Parameters
+    ----------
+    layers : sequence of array_like of shape (n_in, n_out)
+        From the first map to the last.
+
+    Returns
+    -------
+    float
+        Rounded up.
+
+    Raises
+    ------
+    InvalidInputError
+        If the shapes do not chain.
+    """
     if not layers:
         raise InvalidInputError("need one weight matrix at least, got none")
     return round_up(math.prod(spectral_norm(w) for w in layers))
@@ -48,6 +74,13 @@ def softmax_upper(weights: npt.ArrayLike, *, temperature: float = 1.0) -> float:
     Parameters
     ----------
     weights : array_like of shape (n_features, n_classes)
+    temperature : float, default=1.0
+        Positive.
+
+    Returns
+    -------
+    float
+        Rounded up.
 
     Notes
     -----
@@ -68,6 +101,11 @@ def gaussian_kernel_upper(coefficients: npt.ArrayLike, kernel: npt.ArrayLike, *,
         K, the Gaussian kernel between the centres.
     bandwidth : float
         s; the feature map of the kernel is 1/s-Lipschitz.
+
+    Returns
+    -------
+    float
+        Rounded up.
     """
     a, k = check_rows(coefficients, "coefficients"), check_rows(kernel, "kernel")
     s = check_real(bandwidth, "bandwidth", lower=0.0, open_ends=True)

@@ -29,7 +29,23 @@ _TESTS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RiskTest:
-    """The test of one plan: its mean loss in the sample, p-value, level, and whether it is certified."""
+    """The test of one plan: its mean loss in the sample, p-value, level, and whether it is certified.
+
+    Parameters
+    ----------
+    name : str
+        Of the plan.
+    cost : float
+        What it costs; lower is preferred.
+    mean_loss : float
+        In the sample.
+    p_value : float
+        Of the hypothesis that the risk is too high.
+    level : float
+        Error that reached the test.
+    is_certified : bool
+        Whether the hypothesis was rejected.
+    """
 
     name: str
     cost: float
@@ -221,6 +237,11 @@ def control_risk(
         Chain of each plan, for "chains".
     kind : {"auto", "binomial", "betting", "betting_sequence"}
         P-value; see `p_value`.
+
+    Returns
+    -------
+    RiskControl
+        With the cheapest certified plan, if there is one.
 
     Raises
     ------

@@ -168,6 +168,11 @@ def sequentially_reject(
     tuple of Decision
         In the given order; the outcome does not depend on the order of rejections.
 
+    Raises
+    ------
+    InvalidInputError
+        If there are not as many p-values as hypotheses in the graph, or one is outside [0, 1].
+
     Notes
     -----
     A shortcut of the closed test of weighted Bonferroni tests (Bretz et al. 2009, section 2.4).

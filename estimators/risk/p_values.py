@@ -44,6 +44,11 @@ def p_value(
     confidence_level : float
         Tunes the bets; the p-value is valid whatever it is.
 
+    Returns
+    -------
+    float
+        In (0, 1].
+
     Notes
     -----
     The bet is placed on ``hi - loss`` being large, with shares up to ``0.95 / (hi - risk)``: where the range is

@@ -114,6 +114,23 @@ def as_sample(item: Any, position: int) -> Sample:
     """Return `item`, a mapping or an object with image or video, question and answer, as a `Sample`.
 
     Without "sample_id" or "id" its name is its position with eight digits.
+
+    Parameters
+    ----------
+    item : Any
+        Mapping or object.
+    position : int
+        Place in the source.
+
+    Returns
+    -------
+    Sample
+        With an id made of `position` if it has none.
+
+    Raises
+    ------
+    InvalidInputError
+        If it has no image, video or question.
     """
     if isinstance(item, Sample):
         return item
@@ -140,6 +157,11 @@ def read_jsonl(path: str | os.PathLike[str], *, strict: bool = True) -> list[Sam
     strict : bool, default=True
         Check before anything runs that every image exists and every question has words. False leaves that to whoever
         loads the sample, for a run that records such faults and goes on.
+
+    Returns
+    -------
+    list of Sample
+        In the order of the source.
 
     Raises
     ------

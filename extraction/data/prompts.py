@@ -35,6 +35,11 @@ def render_prompt(
     n_videos : int, default=0
         Placeholders of videos, after those of images.
 
+    Returns
+    -------
+    str
+        With the image placeholders of the processor.
+
     Raises
     ------
     InvalidInputError

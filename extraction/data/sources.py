@@ -34,6 +34,11 @@ def read_samples(source: str | os.PathLike[str], *, allow_download: bool = False
         Refuse data in which an image is missing or a question empty. False leaves such samples in, for a run that
         records their faults and goes on.
 
+    Returns
+    -------
+    list of Sample
+        In the order of the source.
+
     Raises
     ------
     InvalidInputError
@@ -56,6 +61,18 @@ def read_parquet(path: str | os.PathLike[str], *, strict: bool = True) -> list[S
 
     An image is a path relative to the file, the bytes of an image file, or a mapping with "bytes" or "path", as
     Hugging Face data sets store them; or a list of these for several images. `strict` as in `read_samples`.
+
+    Parameters
+    ----------
+    path : str or path-like
+        What to read.
+    strict : bool, default=True
+        Raise at the first sample that is not usable, instead of leaving it out and saying so.
+
+    Returns
+    -------
+    list of Sample
+        In the order of the source.
 
     Raises
     ------
@@ -97,6 +114,11 @@ def read_folder(path: str | os.PathLike[str], *, strict: bool = True) -> list[Sa
         image, in the order of file names).
     strict : bool, default=True
         As in `read_samples`.
+
+    Returns
+    -------
+    list of Sample
+        In the order of the source.
 
     Raises
     ------
@@ -146,6 +168,11 @@ def read_dataset(name: str, *, split: str = "test", allow_download: bool = False
     strict : bool, default=True
         As in `read_samples`.
 
+    Returns
+    -------
+    list of Sample
+        In the order of the source.
+
     Raises
     ------
     InvalidInputError
@@ -179,6 +206,11 @@ def batches_by_length(samples: Iterable[Sample], batch_size: int, *, window: int
         Samples per batch, >= 1.
     window : int, default=64
         Batches to sort at once, >= 1.
+
+    Returns
+    -------
+    iterator of list of Sample
+        Each of at most `batch_size`.
 
     Notes
     -----

@@ -23,7 +23,21 @@ QUESTIONS = Path(__file__).parent / "questions.jsonl"
 
 @dataclass(frozen=True)
 class HeldOutSample:
-    """One held-out question about one scene that no other question shares."""
+    """One held-out question about one scene that no other question shares.
+
+    Parameters
+    ----------
+    sample_id : str
+        Unique.
+    family : str
+        Kind of question.
+    question : str
+        With its possible answers.
+    answer : str
+        One token.
+    scene : Scene
+        What the image shows.
+    """
 
     sample_id: str
     family: str
@@ -40,7 +54,13 @@ class HeldOutSample:
 
 
 def load_model(**kwargs: Any) -> Any:
-    """Return the model in eval mode; float32 unless `dtype` is given (stored as float16)."""
+    """Return the model in eval mode; float32 unless `dtype` is given (stored as float16).
+
+    Returns
+    -------
+    LlavaForConditionalGeneration
+        3.3 million parameters, on the CPU.
+    """
     import torch
     from transformers import LlavaForConditionalGeneration
 
@@ -50,7 +70,13 @@ def load_model(**kwargs: Any) -> Any:
 
 
 def load_processor() -> Any:
-    """Return its processor: a 63-word tokenizer and the PIL image processor (no torchvision)."""
+    """Return its processor: a 63-word tokenizer and the PIL image processor (no torchvision).
+
+    Returns
+    -------
+    LlavaProcessor
+        Works offline.
+    """
     from transformers import LlavaProcessor
 
     return LlavaProcessor.from_pretrained(PATH, local_files_only=True)
@@ -58,6 +84,16 @@ def load_processor() -> Any:
 
 def load_samples(n: int | None = None) -> list[HeldOutSample]:
     """Return the first `n` held-out samples (all by default); families take turns, one image each.
+
+    Parameters
+    ----------
+    n : int, optional
+        How many.
+
+    Returns
+    -------
+    list of HeldOutSample
+        In a fixed order.
 
     Raises
     ------

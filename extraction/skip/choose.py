@@ -222,6 +222,16 @@ def select_plan(
         "accuracy": the unmodified model is right and the plan wrong; "answer": the answer changes.
     risk, confidence_level, method, chains
         As in `choose_plan`.
+
+    Returns
+    -------
+    PlanChoice
+        The unmodified model if nothing can be certified.
+
+    Raises
+    ------
+    InvalidInputError
+        If the evaluations are not of the same samples.
     """
     if not evaluations:
         raise InvalidInputError("need at least one evaluated plan, got none")
@@ -288,6 +298,11 @@ def choose_plan(
     -------
     PlanChoice
         `chosen` is the certified plan of least cost, or the identity, which loses nothing.
+
+    Raises
+    ------
+    InvalidInputError
+        If plans, losses, costs and samples do not fit each other, or a number is outside its range.
 
     References
     ----------

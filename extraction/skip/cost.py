@@ -101,6 +101,11 @@ def tokens_per_layer(plan: Plan, n_layers: int, n_vision: int, n_text: int) -> t
         Checked against `n_layers`.
     n_layers, n_vision, n_text : int
         Decoder layers; vision and text tokens of the prompt.
+
+    Returns
+    -------
+    tuple of int, length n_layers
+        Tokens by layer.
     """
     plan.check(n_layers)
     check_count(n_vision, "n_vision")
@@ -126,6 +131,11 @@ def prefill_flops(config: Any, plan: Plan, n_vision: int, n_text: int) -> int:
         What is left out; ``Plan()`` is the unmodified model.
     n_vision, n_text : int
         Vision and text tokens of the prompt.
+
+    Returns
+    -------
+    int
+        Operations.
     """
     shape = _shape(config)
     present = tokens_per_layer(plan, shape.n_layers, n_vision, n_text)
@@ -133,7 +143,26 @@ def prefill_flops(config: Any, plan: Plan, n_vision: int, n_text: int) -> int:
 
 
 def decode_flops(config: Any, plan: Plan, n_vision: int, n_text: int, n_generated: int = 0) -> int:
-    """Floating-point operations of one new token after `n_generated` others."""
+    """Floating-point operations of one new token after `n_generated` others.
+
+    Parameters
+    ----------
+    config : PreTrainedConfig or DecoderShape
+        Sizes of the decoder.
+    plan : Plan
+        What is left out.
+    n_vision : int
+        Vision tokens of the prompt.
+    n_text : int
+        All other tokens of the prompt.
+    n_generated : int, default=0
+        Tokens generated before.
+
+    Returns
+    -------
+    int
+        Operations.
+    """
     shape = _shape(config)
     check_count(n_generated, "n_generated")
     present = tokens_per_layer(plan, shape.n_layers, n_vision, n_text)
@@ -143,6 +172,22 @@ def decode_flops(config: Any, plan: Plan, n_vision: int, n_text: int, n_generate
 
 def flop_speedup(config: Any, plan: Plan, n_vision: int, n_text: int) -> float:
     """Prefill FLOPs of the unmodified model over those of the plan: what the clock can reach at best.
+
+    Parameters
+    ----------
+    config : PreTrainedConfig or DecoderShape
+        Sizes of the decoder.
+    plan : Plan
+        What is left out.
+    n_vision : int
+        Vision tokens of the prompt.
+    n_text : int
+        All other tokens of the prompt.
+
+    Returns
+    -------
+    float
+        1 for the unmodified model.
 
     Examples
     --------
@@ -155,20 +200,75 @@ def flop_speedup(config: Any, plan: Plan, n_vision: int, n_text: int) -> float:
 
 
 def kv_share(config: Any, plan: Plan, n_vision: int, n_text: int) -> float:
-    """Cached prompt tokens of the plan over those of the unmodified model, in [0, 1]."""
+    """Cached prompt tokens of the plan over those of the unmodified model, in [0, 1].
+
+    Parameters
+    ----------
+    config : PreTrainedConfig or DecoderShape
+        Sizes of the decoder.
+    plan : Plan
+        What is left out.
+    n_vision : int
+        Vision tokens of the prompt.
+    n_text : int
+        All other tokens of the prompt.
+
+    Returns
+    -------
+    float
+        In [0, 1].
+    """
     shape = _shape(config)
     cached = _cached(plan, shape.n_layers, n_vision, n_text)
     return sum(cached) / (shape.n_layers * (n_vision + n_text))
 
 
 def cache_bytes(config: Any, plan: Plan, n_vision: int, n_text: int, *, item_bytes: int = 2) -> int:
-    """Bytes of keys and values after the prompt, one row, numbers of `item_bytes` bytes."""
+    """Bytes of keys and values after the prompt, one row, numbers of `item_bytes` bytes.
+
+    Parameters
+    ----------
+    config : PreTrainedConfig or DecoderShape
+        Sizes of the decoder.
+    plan : Plan
+        What is left out.
+    n_vision : int
+        Vision tokens of the prompt.
+    n_text : int
+        All other tokens of the prompt.
+    item_bytes : int, default=2
+        Bytes of a number: 2 for bfloat16, 4 for float32.
+
+    Returns
+    -------
+    int
+        Bytes.
+    """
     shape = _shape(config)
     return 2 * shape.kv_width * item_bytes * sum(_cached(plan, shape.n_layers, n_vision, n_text))
 
 
 def decode_bytes(config: Any, plan: Plan, n_vision: int, n_text: int, *, item_bytes: int = 2) -> int:
-    """Bytes that one decode step reads: weights that are used, and the cache. It predicts decode better than FLOPs."""
+    """Bytes that one decode step reads: weights that are used, and the cache. It predicts decode better than FLOPs.
+
+    Parameters
+    ----------
+    config : PreTrainedConfig or DecoderShape
+        Sizes of the decoder.
+    plan : Plan
+        What is left out.
+    n_vision : int
+        Vision tokens of the prompt.
+    n_text : int
+        All other tokens of the prompt.
+    item_bytes : int, default=2
+        Bytes of a number: 2 for bfloat16, 4 for float32.
+
+    Returns
+    -------
+    int
+        Bytes.
+    """
     shape = _shape(config)
     weights = shape.width * shape.vocabulary
     for i in range(shape.n_layers):

@@ -84,6 +84,16 @@ def export_checkpoint(model: nn.Module, plan: Plan, folder: str | os.PathLike[st
         Must not exist.
     processor : ProcessorMixin, optional
         Saved beside the model.
+
+    Returns
+    -------
+    Path
+        The folder.
+
+    Raises
+    ------
+    InvalidInputError
+        If the plan is more than skipped layers, or the folder exists.
     """
     target = Path(folder)
     if target.exists():

@@ -95,7 +95,19 @@ def apply(
 
 
 class Skipping:
-    """A plan at work on a model; made by `apply`."""
+    """A plan at work on a model; made by `apply`.
+
+    Parameters
+    ----------
+    model : Module
+        The patched model.
+    plan : Plan
+        The plan at work.
+    anatomy : Anatomy
+        Where the parts of the model are.
+    router : Router, optional
+        Decides sample by sample.
+    """
 
     def __init__(self, model: nn.Module, plan: Plan, anatomy: Anatomy, router: Router | None = None) -> None:
         self.model = model

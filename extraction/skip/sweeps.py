@@ -34,6 +34,11 @@ def sweep_plans(name: str, n_layers: int, layers: Iterable[int] | None = None) -
     layers : iterable of int, optional
         Among 0..n_layers; all by default.
 
+    Returns
+    -------
+    list of Plan
+        In the order of the layers.
+
     Examples
     --------
     >>> sweep_plans("late_entry", 12, [0, 4])

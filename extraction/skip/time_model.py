@@ -65,6 +65,16 @@ def calibration_plans(n_layers: int) -> tuple[Plan, ...]:
     """A few plans that tell the coefficients apart: no vision, half the layers with it, fewer tokens, fewer layers.
 
     Together with the unmodified model they cover short, mixed and long prompts, so that other plans interpolate.
+
+    Parameters
+    ----------
+    n_layers : int
+        Decoder layers of the model.
+
+    Returns
+    -------
+    tuple of Plan
+        The unmodified model is not among them.
     """
     half = max(1, n_layers // 2)
     return (
@@ -86,6 +96,16 @@ def fit_time(timings: Sequence[PrefillTiming], *, n_layers: int, n_vision: int, 
         Measured in one run on one batch, at least 4, as of `calibration_plans`; the unmodified model comes with them.
     n_layers, n_vision, n_text : int
         Decoder layers; vision and text tokens of the prompt.
+
+    Returns
+    -------
+    TimeModel
+        Predicts any plan of the same model, prompt and machine.
+
+    Raises
+    ------
+    InvalidInputError
+        If the timings cannot tell the coefficients apart.
     """
     if len(timings) < 4:
         raise InvalidInputError(

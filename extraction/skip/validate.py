@@ -31,7 +31,22 @@ _NOT_INPUTS = ("sample_ids", "answers", "families")
 
 
 def evaluate(model: Any, batches: Iterable[Batch], plan: Plan, **options: Any) -> PlanEvaluation:
-    """Run every sample with and without `plan`; `options` are those of `sweep`."""
+    """Run every sample with and without `plan`; `options` are those of `sweep`.
+
+    Parameters
+    ----------
+    model : PreTrainedModel
+        In eval mode.
+    batches : iterable of dict
+        As for `sweep`.
+    plan : Plan
+        What is left out.
+
+    Returns
+    -------
+    PlanEvaluation
+        Answers with and without the plan, sample by sample.
+    """
     return sweep(model, batches, [plan], **options)[0]
 
 

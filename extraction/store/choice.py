@@ -21,6 +21,11 @@ def choose_tokens(sample_id: str, positions: npt.ArrayLike, k: int, *, seed: int
     k : int
     seed : int, default=0
 
+    Returns
+    -------
+    ndarray of int64
+        At most k positions, sorted.
+
     Notes
     -----
     A token is chosen whatever else the sample is batched with, and a larger k only adds tokens.
@@ -39,7 +44,20 @@ def choose_tokens(sample_id: str, positions: npt.ArrayLike, k: int, *, seed: int
 
 
 def in_part(sample_id: str, part: tuple[int, int]) -> bool:
-    """Whether a sample belongs to part i of n, by a hash of its id: parts do not depend on the order of the data."""
+    """Whether a sample belongs to part i of n, by a hash of its id: parts do not depend on the order of the data.
+
+    Parameters
+    ----------
+    sample_id : str
+        The sample.
+    part : tuple of two ints
+        (i, n), i from 0.
+
+    Returns
+    -------
+    bool
+        Whether it does.
+    """
     digest = hashlib.blake2b(sample_id.encode(), digest_size=8, key=b"skip-it/parts").digest()
     return int.from_bytes(digest, "little") % part[1] == part[0]
 

@@ -68,7 +68,20 @@ def make_spec(
 
 
 def disk_need(spec: Mapping[str, Any], n_samples: int) -> int:
-    """Bytes that n samples take at most (samples with fewer tokens take less)."""
+    """Bytes that n samples take at most (samples with fewer tokens take less).
+
+    Parameters
+    ----------
+    spec : mapping
+        As `make_spec` gives it.
+    n_samples : int
+        How many.
+
+    Returns
+    -------
+    int
+        Bytes.
+    """
     tokens = spec["tokens_per_group"] * len(spec["groups"])
     per_token = len(spec["depths"]) * spec["n_features"] * np.dtype(spec["dtype"]).itemsize + 5
     return int(n_samples * (tokens * per_token + 8 + 4 * len(spec["answers"])))

@@ -117,9 +117,18 @@ def binary_lower(
         K, for finite codes; only to name the trivial range.
     base : float, default=2
 
+    Returns
+    -------
+    BoundCertificate
+        By ``thm4.binary``, evidence P.
+
     Notes
     -----
     Of intervals the worst corner is taken; 0 if "close" may be as likely under independence.
+
+    References
+    ----------
+    Theorem 4, binary divergence: arXiv:2509.25584 and docs/theorems/theorem-4.md.
     """
     tail, ball = probability(tail_prob, "tail_prob"), probability(ball_prob, "ball_prob")
     value, slack = _binary_divergence_corner(tail, ball)
@@ -139,6 +148,20 @@ def law_lower(
         law in their place gives an estimate, not a bound).
     support_size : int, optional
     base : float, default=2
+
+    Returns
+    -------
+    BoundCertificate
+        By ``thm4.law``, evidence P.
+
+    Raises
+    ------
+    InvalidInputError
+        If an input is outside its range; the message names it.
+
+    References
+    ----------
+    Theorem 4, law of the distance: arXiv:2509.25584 and docs/theorems/theorem-4.md.
     """
     first, second = check_joint(joint_law, "joint_law", ndim=1), check_joint(product_law, "product_law", ndim=1)
     if first.shape != second.shape:
@@ -164,6 +187,20 @@ def variational_lower(
         E'[exp phi(rho)] under independence.
     support_size : int, optional
     base : float, default=2
+
+    Returns
+    -------
+    BoundCertificate
+        By ``thm4.variational``, evidence P.
+
+    Raises
+    ------
+    InvalidInputError
+        If an input is outside its range; the message names it.
+
+    References
+    ----------
+    Theorem 4, variational: arXiv:2509.25584 and docs/theorems/theorem-4.md.
     """
     score = as_interval(mean_score, name="mean_score", within=_WIDTH).lower
     partition = as_interval(mean_exp_score, name="mean_exp_score", within=Interval(0.0, math.inf)).upper
@@ -178,6 +215,24 @@ def best_radius_lower(*, joint: npt.ArrayLike, distances: npt.ArrayLike, base: f
     """The largest `binary_lower` over all radii of a *known* finite joint with axes (x_next, x_prev).
 
     On a sample choose t on other data, or intersect simultaneous certificates.
+
+    Parameters
+    ----------
+    joint : array_like of shape (k, k)
+        Law of the pair, axes (x_next, x_prev).
+    distances : array_like of shape (k, k)
+        Symmetric distances between the symbols of the alphabet, at least 0.
+    base : float, default=2.0
+        Unit of information: 2 for bits, ``math.e`` for nats.
+
+    Returns
+    -------
+    BoundCertificate
+        By ``thm4.best_radius``, evidence P.
+
+    References
+    ----------
+    Theorem 4, best radius: arXiv:2509.25584 and docs/theorems/theorem-4.md.
     """
     levels, first, second = distance_laws(joint, distances)
     best = (0.0, 0.0)
@@ -188,7 +243,25 @@ def best_radius_lower(*, joint: npt.ArrayLike, distances: npt.ArrayLike, base: f
 
 
 def distance_laws(joint: npt.ArrayLike, distances: npt.ArrayLike) -> tuple[Array, Array, Array]:
-    """Distinct distances, their masses under the joint, and under independent copies of the marginals."""
+    """Distinct distances, their masses under the joint, and under independent copies of the marginals.
+
+    Parameters
+    ----------
+    joint : array_like of shape (k, k)
+        Law of the pair, axes (x_next, x_prev).
+    distances : array_like of shape (k, k)
+        Symmetric distances between the symbols of the alphabet, at least 0.
+
+    Returns
+    -------
+    tuple of three ndarrays of shape (n_distances,)
+        Distances in ascending order, their masses under the joint, and under independent marginals.
+
+    Raises
+    ------
+    InvalidInputError
+        If the tables do not fit each other.
+    """
     table, rho = check_joint(joint, ndim=2), check_distances(distances)
     if table.shape != rho.shape:
         raise InvalidInputError(f"need joint and distances of one shape (K, K), got {table.shape} and {rho.shape}")

@@ -94,6 +94,15 @@ def list_upper(*, miss_prob: Evidence, list_size: int, support_size: int, base: 
     support_size : int
         K.
     base : float, default=2
+
+    Returns
+    -------
+    BoundCertificate
+        By ``thm3.list``, evidence P.
+
+    References
+    ----------
+    Theorem 3, one list size: arXiv:2509.25584 and docs/theorems/theorem-3.md.
     """
     size = check_count(support_size, "support_size", lower=1)
     named = check_count(list_size, "list_size", lower=1, upper=size)
@@ -115,6 +124,20 @@ def sized_lists_upper(
     support_size : int
         K.
     base : float, default=2
+
+    Returns
+    -------
+    BoundCertificate
+        By ``thm3.sized_lists``, evidence P.
+
+    Raises
+    ------
+    InvalidInputError
+        If an input is outside its range; the message names it.
+
+    References
+    ----------
+    Theorem 3, lists of several sizes: arXiv:2509.25584 and docs/theorems/theorem-3.md.
     """
     size = check_count(support_size, "support_size", lower=1)
     counts = np.asarray(sizes)
@@ -140,6 +163,15 @@ def ball_upper(*, joint: npt.ArrayLike, distances: npt.ArrayLike, t: float, base
         Symmetric distances between symbols.
     t : float
     base : float, default=2
+
+    Returns
+    -------
+    BoundCertificate
+        By ``thm3.ball``, evidence P.
+
+    References
+    ----------
+    Theorem 3, a ball for each point: arXiv:2509.25584 and docs/theorems/theorem-3.md.
     """
     table, rho = _pair(joint, distances)
     t = check_real(t, "t", lower=0.0)
@@ -148,7 +180,26 @@ def ball_upper(*, joint: npt.ArrayLike, distances: npt.ArrayLike, t: float, base
 
 @bound("thm3.best_radius")
 def best_radius_upper(*, joint: npt.ArrayLike, distances: npt.ArrayLike, base: float = 2.0) -> Bound:
-    """The smallest `ball_upper` over all radii. For a *known* law: on a sample the choice of t must be paid for."""
+    """The smallest `ball_upper` over all radii. For a *known* law: on a sample the choice of t must be paid for.
+
+    Parameters
+    ----------
+    joint : array_like of shape (k, k)
+        Law of the pair, axes (x_next, x_prev).
+    distances : array_like of shape (k, k)
+        Symmetric distances between the symbols of the alphabet, at least 0.
+    base : float, default=2.0
+        Unit of information: 2 for bits, ``math.e`` for nats.
+
+    Returns
+    -------
+    BoundCertificate
+        By ``thm3.best_radius``, evidence P.
+
+    References
+    ----------
+    Theorem 3, best radius: arXiv:2509.25584 and docs/theorems/theorem-3.md.
+    """
     table, rho = _pair(joint, distances)
     best = min((_ball(table, rho, float(t)) for t in np.unique(rho)), key=lambda terms: terms[0])
     return _entropy_bound(best, len(rho), base, (_FINITE, _SYMMETRIC))
@@ -164,6 +215,20 @@ def shells_upper(*, joint: npt.ArrayLike, distances: npt.ArrayLike, edges: npt.A
     edges : array_like of shape (m,)
         Increasing inner edges; shells are (-inf, e_1], (e_1, e_2], ..., (e_m, inf).
     base : float, default=2
+
+    Returns
+    -------
+    BoundCertificate
+        By ``thm3.shells``, evidence P.
+
+    Raises
+    ------
+    InvalidInputError
+        If an input is outside its range; the message names it.
+
+    References
+    ----------
+    Theorem 3, shells: arXiv:2509.25584 and docs/theorems/theorem-3.md.
     """
     table, rho = _pair(joint, distances)
     inner = np.asarray(edges, dtype=np.float64)
@@ -180,10 +245,28 @@ def best_shells_upper(*, joint: npt.ArrayLike, distances: npt.ArrayLike, base: f
 
     The finest partition is not always best, since H(S) grows with the number of shells. For a known law.
 
+    Parameters
+    ----------
+    joint : array_like of shape (k, k)
+        Law of the pair, axes (x_next, x_prev).
+    distances : array_like of shape (k, k)
+        Symmetric distances between the symbols of the alphabet, at least 0.
+    base : float, default=2.0
+        Unit of information: 2 for bits, ``math.e`` for nats.
+
+    Returns
+    -------
+    BoundCertificate
+        By ``thm3.best_shells``, evidence P.
+
     Raises
     ------
     InvalidInputError
         For more than 1024 distinct distances (the search is quadratic): round them first.
+
+    References
+    ----------
+    Theorem 3, best shells: arXiv:2509.25584 and docs/theorems/theorem-3.md.
     """
     table, rho = _pair(joint, distances)
     levels, index = np.unique(rho, return_inverse=True)
@@ -215,9 +298,18 @@ def predictor_upper(*, log_loss: Evidence, support_size: int | None = None, base
         Number of codes K of the next layer; caps the bound at log K.
     base : float, default=2
 
+    Returns
+    -------
+    BoundCertificate
+        By ``thm3.predictor``, evidence P.
+
     Notes
     -----
     Equality exactly for q = P(x_next | x_prev). Needs neither balls nor a distance.
+
+    References
+    ----------
+    Theorem 3, predictor form: arXiv:2509.25584 and docs/theorems/theorem-3.md.
     """
     loss = nats(log_loss, "log_loss", base).upper
     fixed = Assumption("fixed_predictor", "the predictive law was fixed before the evaluation data were seen")

@@ -51,10 +51,30 @@ def given(*, quantity: str, value: Evidence, base: float | None = None, estimate
 
     With `estimated` it is a point estimate or an asymptotic interval: whatever rests on it carries the label E.
 
+    Parameters
+    ----------
+    quantity : str
+        A quantity that `derive` knows.
+    value : float, Interval or certificate
+        What holds it.
+    base : float, optional
+        Unit of an information; None for other quantities.
+    estimated : bool, default=False
+        Whether the value is an estimate and no known interval.
+
+    Returns
+    -------
+    BoundCertificate
+        The starting point: label P, or E if estimated.
+
     Raises
     ------
     InvalidInputError
         If the quantity is unknown or the value leaves its range.
+
+    References
+    ----------
+    A declared starting point: docs/theorems/implications.md.
     """
     if quantity not in QUANTITIES:
         raise InvalidInputError(f"need a quantity among {sorted(QUANTITIES)}, got {quantity!r}")
@@ -78,10 +98,24 @@ def intersection(*, statements: tuple[BoundCertificate, ...]) -> Bound:
     This is how a bound is optimised over t, over radii or over methods without paying too little: each
     member's own probability of failure is counted.
 
+    Parameters
+    ----------
+    statements : tuple of BoundCertificate
+        About one quantity in one unit.
+
+    Returns
+    -------
+    BoundCertificate
+        The common part of all intervals; evidence is the weakest of all.
+
     Raises
     ------
     InvalidInputError
         If they are about different quantities or bases, or contradict each other.
+
+    References
+    ----------
+    Several statements at once: arXiv:2509.25584 and docs/theorems/implications.md.
     """
     if not statements or not all(isinstance(s, BoundCertificate) for s in statements):
         raise InvalidInputError(f"need one certificate at least in statements, got {statements!r}")
@@ -103,6 +137,23 @@ class Arrow:
     """One implication: `function` takes the sources and constants by name and bounds `target`.
 
     `sources` and `constants` map names among the known quantities or constants to the function's parameters.
+
+    Parameters
+    ----------
+    theorem : str
+        Id in the ledger.
+    function : callable
+        The registered bound.
+    target : str
+        Quantity that is bounded.
+    sources : mapping of str to str
+        Quantity to argument of the function.
+    constants : mapping of str to str
+        Declared constant to argument; all are needed.
+    options : mapping of str to str
+        Declared constant to argument; taken if declared.
+    fixed : mapping of str to Any
+        Arguments with a fixed value.
     """
 
     theorem: str
@@ -244,7 +295,13 @@ _GATES = {"unit_norm"}  # switches: needed, but not arguments of the function
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Derivation(Tabular):
-    """Everything that follows: per quantity the certificates that bound it, known ones first."""
+    """Everything that follows: per quantity the certificates that bound it, known ones first.
+
+    Parameters
+    ----------
+    statements : mapping of str to tuple of BoundCertificate
+        By quantity.
+    """
 
     statements: Mapping[str, tuple[BoundCertificate, ...]]
 

@@ -31,7 +31,24 @@ _METRIC = (Assumption("metric", "the distance obeys the triangle inequality"),)
 
 @bound("lemma1")
 def squared_triangle_upper(*, first: Evidence, second: Evidence) -> Bound:
-    """Lemma 1: d(x,y)^2 <= 2 d(x,z)^2 + 2 d(z,y)^2; the constant 2 is best (equal legs on a line)."""
+    """Lemma 1: d(x,y)^2 <= 2 d(x,z)^2 + 2 d(z,y)^2; the constant 2 is best (equal legs on a line).
+
+    Parameters
+    ----------
+    first : float, Interval or certificate
+        Distance d(x, z).
+    second : float, Interval or certificate
+        Distance d(z, y).
+
+    Returns
+    -------
+    BoundCertificate
+        By ``lemma1``, evidence P.
+
+    References
+    ----------
+    Lemma 1: arXiv:2509.25584 and docs/theorems/lemmas.md.
+    """
     upper = 2.0 * upper_of(first, "first") ** 2 + 2.0 * upper_of(second, "second") ** 2
     return Bound(
         quantity="squared_distance", interval=Interval(0.0, round_up(upper)), trivial=NONNEGATIVE, assumptions=_METRIC
@@ -40,7 +57,24 @@ def squared_triangle_upper(*, first: Evidence, second: Evidence) -> Bound:
 
 @bound("lemma1.minkowski")
 def squared_triangle_minkowski(*, first: Evidence, second: Evidence) -> Bound:
-    """The sharp form of Lemma 1: d(x,y)^2 <= (d(x,z) + d(z,y))^2, smaller by (d(x,z) - d(z,y))^2."""
+    """The sharp form of Lemma 1: d(x,y)^2 <= (d(x,z) + d(z,y))^2, smaller by (d(x,z) - d(z,y))^2.
+
+    Parameters
+    ----------
+    first : float, Interval or certificate
+        Distance d(x, z).
+    second : float, Interval or certificate
+        Distance d(z, y).
+
+    Returns
+    -------
+    BoundCertificate
+        By ``lemma1.minkowski``, evidence P.
+
+    References
+    ----------
+    Lemma 1, sharp: arXiv:2509.25584 and docs/theorems/lemmas.md.
+    """
     upper = (upper_of(first, "first") + upper_of(second, "second")) ** 2
     return Bound(
         quantity="squared_distance", interval=Interval(0.0, round_up(upper)), trivial=NONNEGATIVE, assumptions=_METRIC
@@ -52,6 +86,20 @@ def squared_distance_of_cosine(*, mean_distance: Evidence) -> Bound:
     """Lemma 2: E|X - Y|^2 = 2 E[rho] for unit-norm states and cosine distance rho; an identity.
 
     False without unit norm: e1 and 3 e1 are at cosine distance 0 and squared distance 4.
+
+    Parameters
+    ----------
+    mean_distance : float, Interval or certificate
+        E[rho], the mean distance.
+
+    Returns
+    -------
+    BoundCertificate
+        By ``lemma2``, evidence P.
+
+    References
+    ----------
+    Lemma 2: arXiv:2509.25584 and docs/theorems/lemmas.md.
 
     Examples
     --------
@@ -81,6 +129,15 @@ def squared_distance_of_norms(
         E(|X| - |Y|)^2.
     norm_lower, norm_upper : float
         Range that holds the norms of both layers' states.
+
+    Returns
+    -------
+    BoundCertificate
+        By ``lemma2.norms``, evidence P.
+
+    References
+    ----------
+    Lemma 2 for any norms: arXiv:2509.25584 and docs/theorems/lemmas.md.
     """
     small = check_real(norm_lower, "norm_lower", lower=0.0)
     large = check_real(norm_upper, "norm_upper", lower=small)
@@ -96,14 +153,52 @@ def squared_distance_of_norms(
 
 @bound("lemma3")
 def squared_sum_upper(*, first: Evidence, second: Evidence, third: Evidence) -> Bound:
-    """Lemma 3: |a+b+c|^2 <= 3 (|a|^2 + |b|^2 + |c|^2), given the three squared norms; 3 is best (a = b = c)."""
+    """Lemma 3: |a+b+c|^2 <= 3 (|a|^2 + |b|^2 + |c|^2), given the three squared norms; 3 is best (a = b = c).
+
+    Parameters
+    ----------
+    first : float, Interval or certificate
+        Squared length of the first term.
+    second : float, Interval or certificate
+        Squared length of the second term.
+    third : float, Interval or certificate
+        Squared length of the third term.
+
+    Returns
+    -------
+    BoundCertificate
+        By ``lemma3``, evidence P.
+
+    References
+    ----------
+    Lemma 3: arXiv:2509.25584 and docs/theorems/lemmas.md.
+    """
     upper = 3.0 * (upper_of(first, "first") + upper_of(second, "second") + upper_of(third, "third"))
     return Bound(quantity="squared_norm_of_sum", interval=Interval(0.0, round_up(upper)), trivial=NONNEGATIVE)
 
 
 @bound("lemma3.minkowski")
 def sum_minkowski(*, first: Evidence, second: Evidence, third: Evidence) -> Bound:
-    """The sharp form of Lemma 3: |a+b+c|^2 <= (|a| + |b| + |c|)^2, given the three squared norms."""
+    """The sharp form of Lemma 3: |a+b+c|^2 <= (|a| + |b| + |c|)^2, given the three squared norms.
+
+    Parameters
+    ----------
+    first : float, Interval or certificate
+        Squared length of the first term.
+    second : float, Interval or certificate
+        Squared length of the second term.
+    third : float, Interval or certificate
+        Squared length of the third term.
+
+    Returns
+    -------
+    BoundCertificate
+        By ``lemma3.minkowski``, evidence P.
+
+    References
+    ----------
+    Lemma 3, sharp: arXiv:2509.25584 and docs/theorems/lemmas.md.
+    """
     norms = [np.sqrt(upper_of(value, name)) for value, name in ((first, "first"), (second, "second"), (third, "third"))]
     return Bound(
         quantity="squared_norm_of_sum",
@@ -132,6 +227,10 @@ def divergence_information(*, joint: npt.ArrayLike, base: float = 2.0) -> Bound:
     ------
     AssumptionError
         If the table is not such a chain; the identity then fails (X, Y independent bits, z a noisy copy of Y).
+
+    References
+    ----------
+    Lemma 4: arXiv:2509.25584 and docs/theorems/lemmas.md.
     """
     table = check_joint(joint, ndim=3)
     if not is_markov(table.transpose(1, 0, 2)):
@@ -167,6 +266,15 @@ def self_unique_information(*, joint: npt.ArrayLike, base: float = 2.0) -> Bound
     ----------
     joint : array_like of shape (n_next, n_prev)
     base : float, default=2
+
+    Returns
+    -------
+    BoundCertificate
+        By ``lemma5``, evidence P.
+
+    References
+    ----------
+    Lemma 5: arXiv:2509.25584 and docs/theorems/lemmas.md.
     """
     table = check_joint(joint, ndim=2)
     value = float(conditional_entropy(table, base=base))

@@ -92,6 +92,15 @@ def minkowski_upper(
         E|X - Y|^2, for instance from ``lemma2`` (unit norms) or ``lemma2.norms``.
     alpha, beta, task_cap : as in `printed_upper`
 
+    Returns
+    -------
+    BoundCertificate
+        By ``thm1.minkowski``, evidence A.
+
+    References
+    ----------
+    Theorem 1, Minkowski form: arXiv:2509.25584 and docs/theorems/theorem-1.md.
+
     Examples
     --------
     >>> round(minkowski_upper(squared_distance=0.04, alpha=1, beta=1).interval.upper, 9)
@@ -110,6 +119,26 @@ def unit_norm_upper(
 
     With unit norms the residual of the best scaled predictor of one state from the other is at most
     ``1 - (1 - e)^2``.
+
+    Parameters
+    ----------
+    mean_distance : float, Interval or certificate
+        E[rho], the mean distance.
+    alpha : float, Interval or certificate
+        Lipschitz constant of the task function in the next state; declared, never measured.
+    beta : float, Interval or certificate
+        The same in the previous state.
+    task_cap : float, Interval or certificate, optional
+        Anything known to bound the gap whatever the layers do, as Var Z.
+
+    Returns
+    -------
+    BoundCertificate
+        By ``thm1.unit_norm``, evidence A.
+
+    References
+    ----------
+    Theorem 1, unit norm: arXiv:2509.25584 and docs/theorems/theorem-1.md.
 
     Examples
     --------
@@ -146,6 +175,15 @@ def residual_upper(
     alpha, beta, task_cap : as in `printed_upper`
         alpha goes with `residual_next`, beta with `residual_prev`: mind the order. They may be *average*
         constants: ``beta^2 = E|h(X,Y) - h(X,Y')|^2 / E|Y - Y'|^2`` with Y' an independent copy of Y given X.
+
+    Returns
+    -------
+    BoundCertificate
+        By ``thm1.residual``, evidence A.
+
+    References
+    ----------
+    Theorem 1, residual form: arXiv:2509.25584 and docs/theorems/theorem-1.md.
     """
     a, b = upper_of(alpha, "alpha"), upper_of(beta, "beta")
     root = product(a, math.sqrt(upper_of(residual_next, "residual_next")))
@@ -165,6 +203,15 @@ def chain_upper(*, chain: str, residual: Evidence, lipschitz: Evidence, task_cap
         ``E|X_prev - g(X_next)|^2``.
     residual, lipschitz : Evidence
     task_cap : Evidence, optional
+
+    Returns
+    -------
+    BoundCertificate
+        By ``thm1.chain``, evidence A.
+
+    References
+    ----------
+    Theorem 1 under one chain: arXiv:2509.25584 and docs/theorems/theorem-1.md.
     """
     assumption = _chain(chain)
     constant = upper_of(lipschitz, "lipschitz")
@@ -188,6 +235,15 @@ def truncated_upper(
     diameter : float
         Delta, the largest distance between two task values, by which the means were truncated.
     task_cap : Evidence, optional
+
+    Returns
+    -------
+    BoundCertificate
+        By ``thm1.truncated``, evidence A.
+
+    References
+    ----------
+    Theorem 1, truncated: arXiv:2509.25584 and docs/theorems/theorem-1.md.
     """
     diameter = check_real(diameter, "diameter", lower=0.0)
     first, second = upper_of(truncated_next, "truncated_next"), upper_of(truncated_prev, "truncated_prev")
@@ -221,6 +277,15 @@ def proximal_upper(
     diameter : float
         Delta, the largest distance between two task values.
     task_cap : Evidence, optional
+
+    Returns
+    -------
+    BoundCertificate
+        By ``thm1.proximal``, evidence A.
+
+    References
+    ----------
+    Proximal implies functional: arXiv:2509.25584 and docs/theorems/theorem-1.md.
     """
     t = check_real(t, "t", lower=0.0, upper=2.0)
     diameter = check_real(diameter, "diameter", lower=0.0)
@@ -245,6 +310,20 @@ def variance_cap(*, task_variance: Evidence | None = None, radius: float | None 
         ``E|Z - EZ|^2``.
     radius : float, optional
         R, radius of the smallest ball that holds all task values. At least one of the two is needed.
+
+    Returns
+    -------
+    BoundCertificate
+        By ``cap.variance``, evidence P.
+
+    Raises
+    ------
+    InvalidInputError
+        If an input is outside its range; the message names it.
+
+    References
+    ----------
+    Trivial cap: arXiv:2509.25584 and docs/theorems/theorem-1.md.
     """
     if task_variance is None and radius is None:
         raise InvalidInputError("need task_variance or radius, got neither")
@@ -261,6 +340,24 @@ def probe_errors_cap(*, error_next: Evidence, error_prev: Evidence, task_cap: Ev
     """F <= (sqrt(mse_next) + sqrt(mse_prev))^2 for the mean squared errors of *any* two probes of Z.
 
     Free of assumptions beyond those behind the two errors; small only if both probes predict Z well.
+
+    Parameters
+    ----------
+    error_next : float, Interval or certificate
+        Mean squared error of the probe on the next layer.
+    error_prev : float, Interval or certificate
+        Mean squared error of the probe on the previous layer.
+    task_cap : float, Interval or certificate, optional
+        Anything known to bound the gap whatever the layers do, as Var Z.
+
+    Returns
+    -------
+    BoundCertificate
+        By ``cap.probe_errors``, evidence P.
+
+    References
+    ----------
+    Probe cap: arXiv:2509.25584 and docs/theorems/theorem-1.md.
     """
     first, second = upper_of(error_next, "error_next"), upper_of(error_prev, "error_prev")
     upper = float(np.square(math.sqrt(first) + math.sqrt(second)))

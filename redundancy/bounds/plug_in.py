@@ -57,6 +57,24 @@ def minkowski_bounds(*, functional_gap: Evidence, error_next: Evidence, error_pr
     Its upper end is the best of all weighted forms of Theorem 2, so never above
     ``3 (F + eta_next + eta_prev)``; the constant 3 is reached when the three are equal.
 
+    Parameters
+    ----------
+    functional_gap : float, Interval or certificate
+        F, the mean squared difference of the ideal predictors.
+    error_next : float, Interval or certificate
+        Mean squared error of the probe on the next layer.
+    error_prev : float, Interval or certificate
+        Mean squared error of the probe on the previous layer.
+
+    Returns
+    -------
+    BoundCertificate
+        By ``thm2.minkowski``, evidence P.
+
+    References
+    ----------
+    Theorem 2, Minkowski form: arXiv:2509.25584 and docs/theorems/theorem-2.md.
+
     Examples
     --------
     >>> round(minkowski_bounds(functional_gap=1.0, error_next=1.0, error_prev=1.0).interval.upper, 9)
@@ -84,6 +102,10 @@ def inverse_bounds(
     -------
     BoundCertificate
         On ``functional_gap``; needs no Lipschitz constant, no chain and no unit norm.
+
+    References
+    ----------
+    Theorem 2, inverse: arXiv:2509.25584 and docs/theorems/theorem-2.md.
     """
     return _annulus(nonnegative(probe_gap, "probe_gap"), error_next, error_prev, task_cap, "functional_gap")
 
@@ -93,6 +115,24 @@ def function_upper(*, functional_gap: Evidence, error_next: Evidence, error_prev
     """G <= (sqrt(eta_prev) + sqrt(eta_next + F))^2 if the next state is a function of the previous one.
 
     The gap ``f_next - f_prev`` is then orthogonal to everything that the next state determines.
+
+    Parameters
+    ----------
+    functional_gap : float, Interval or certificate
+        F, the mean squared difference of the ideal predictors.
+    error_next : float, Interval or certificate
+        Mean squared error of the probe on the next layer.
+    error_prev : float, Interval or certificate
+        Mean squared error of the probe on the previous layer.
+
+    Returns
+    -------
+    BoundCertificate
+        By ``thm2.function``, evidence A.
+
+    References
+    ----------
+    Theorem 2 for a deterministic layer: arXiv:2509.25584 and docs/theorems/theorem-2.md.
     """
     gap = nonnegative(functional_gap, "functional_gap").upper
     upper = (math.sqrt(upper_of(error_prev, "error_prev")) + math.sqrt(upper_of(error_next, "error_next") + gap)) ** 2
@@ -105,6 +145,22 @@ def probe_lipschitz_upper(*, squared_distance: Evidence, lipschitz: Evidence) ->
     """One probe f on both layers: E|f(X) - f(Y)|^2 <= L^2 E|X - Y|^2, with L of the *probe*, known exactly.
 
     For a linear probe L is its spectral norm. This speaks of the probe, not of the ideal predictor.
+
+    Parameters
+    ----------
+    squared_distance : float, Interval or certificate
+        E|X - Y|^2.
+    lipschitz : float, Interval or certificate
+        Lipschitz constant of the probe.
+
+    Returns
+    -------
+    BoundCertificate
+        By ``thm2.probe_lipschitz``, evidence P.
+
+    References
+    ----------
+    One Lipschitz probe on both layers: arXiv:2509.25584 and docs/theorems/theorem-2.md.
     """
     constant = upper_of(lipschitz, "lipschitz")
     upper = product(constant, constant, upper_of(squared_distance, "squared_distance"))

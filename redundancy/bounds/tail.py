@@ -57,6 +57,11 @@ def printed_upper(*, tail_prob: Evidence, t: float, rho_max: float = 1.0) -> Bou
     BoundCertificate
         On ``mean_distance``. Evidence "A": the range is declared, and it is false of cosine distance if 1.
 
+    Raises
+    ------
+    InvalidInputError
+        If an input is outside its range; the message names it.
+
     References
     ----------
     Proposition 1 of arXiv:2509.25584.
@@ -93,6 +98,10 @@ def sandwich_upper(*, tail_prob: Evidence, t: float, rho_max: float = 2.0) -> Bo
     BoundCertificate
         On ``mean_distance``.
 
+    References
+    ----------
+    Sandwich, upper side: arXiv:2509.25584 and docs/theorems/proposition-1.md.
+
     Examples
     --------
     >>> round(sandwich_upper(tail_prob=0.028, t=0.05).interval.upper, 6)
@@ -106,6 +115,24 @@ def sandwich_upper(*, tail_prob: Evidence, t: float, rho_max: float = 2.0) -> Bo
 @bound("prop1.sandwich_lower")
 def sandwich_lower(*, tail_prob_closed: Evidence, t: float, rho_max: float = 2.0) -> Bound:
     """E[rho] >= t P(rho >= t), from the *closed* tail; attained on {0, t}.
+
+    Parameters
+    ----------
+    tail_prob_closed : float, Interval or certificate
+        P(rho >= t), closed.
+    t : float
+        Threshold of the distance.
+    rho_max : float, default=2.0
+        Largest possible distance: 2 for cosine distance.
+
+    Returns
+    -------
+    BoundCertificate
+        By ``prop1.sandwich_lower``, evidence P.
+
+    References
+    ----------
+    Sandwich, lower side: arXiv:2509.25584 and docs/theorems/proposition-1.md.
 
     Examples
     --------
@@ -138,11 +165,27 @@ def sandwich_grid(
         Upper bounds on the strict tails P(rho > t_i).
     tail_closed_lower : array_like of shape (m,)
         Lower bounds on the closed tails P(rho >= t_i).
+    rho_max : float, default=2.0
+        Largest possible distance: 2 for cosine distance.
+
+    Returns
+    -------
+    BoundCertificate
+        By ``prop1.sandwich_grid``, evidence P.
+
+    Raises
+    ------
+    InvalidInputError
+        If an input is outside its range; the message names it.
 
     Notes
     -----
     Arrays carry no confidence level. For sampled tails intersect `sandwich_upper` and `sandwich_lower`
     certificates instead, or record the level yourself.
+
+    References
+    ----------
+    Sandwich on a grid: arXiv:2509.25584 and docs/theorems/proposition-1.md.
     """
     rho_max, _ = _threshold(0.0, rho_max)
     grid = np.asarray(thresholds, dtype=np.float64)
@@ -167,7 +210,24 @@ def sandwich_grid(
 
 @bound("prop1.tail_upper")
 def tail_closed_upper(*, mean_distance: Evidence, t: float) -> Bound:
-    """P(rho >= t) <= E[rho] / t (Markov), for t > 0 and distances >= 0; attained on {0, t}."""
+    """P(rho >= t) <= E[rho] / t (Markov), for t > 0 and distances >= 0; attained on {0, t}.
+
+    Parameters
+    ----------
+    mean_distance : float, Interval or certificate
+        E[rho], the mean distance.
+    t : float
+        Threshold of the distance.
+
+    Returns
+    -------
+    BoundCertificate
+        By ``prop1.tail_upper``, evidence P.
+
+    References
+    ----------
+    Geometric to proximal (Markov): arXiv:2509.25584 and docs/theorems/proposition-1.md.
+    """
     t = check_real(t, "t", lower=0.0, upper=math.inf, open_ends=True)
     upper = nonnegative(mean_distance, "mean_distance").upper / t
     return Bound(quantity="tail_prob_closed", interval=Interval(0.0, min(1.0, round_up(upper))), trivial=PROBABILITY)
@@ -175,7 +235,31 @@ def tail_closed_upper(*, mean_distance: Evidence, t: float) -> Bound:
 
 @bound("prop1.tail_lower")
 def tail_lower(*, mean_distance: Evidence, t: float, rho_max: float = 2.0) -> Bound:
-    """P(rho > t) >= (E[rho] - t) / (rho_max - t), for t < rho_max; attained on {t, rho_max}."""
+    """P(rho > t) >= (E[rho] - t) / (rho_max - t), for t < rho_max; attained on {t, rho_max}.
+
+    Parameters
+    ----------
+    mean_distance : float, Interval or certificate
+        E[rho], the mean distance.
+    t : float
+        Threshold of the distance.
+    rho_max : float, default=2.0
+        Largest possible distance: 2 for cosine distance.
+
+    Returns
+    -------
+    BoundCertificate
+        By ``prop1.tail_lower``, evidence P.
+
+    Raises
+    ------
+    InvalidInputError
+        If an input is outside its range; the message names it.
+
+    References
+    ----------
+    Refuting proximal by the mean: arXiv:2509.25584 and docs/theorems/proposition-1.md.
+    """
     rho_max, t = _threshold(t, rho_max)
     if t == rho_max:
         raise InvalidInputError(f"need t below rho_max={rho_max:g}, got t={t:g}")
@@ -191,20 +275,64 @@ def tail_lower(*, mean_distance: Evidence, t: float, rho_max: float = 2.0) -> Bo
 
 @bound("def2.strict")
 def strict_tail_upper(*, tail_prob_closed: Evidence) -> Bound:
-    """P(rho > t) <= P(rho >= t): the closed tail bounds the strict one from above, and only from above."""
+    """P(rho > t) <= P(rho >= t): the closed tail bounds the strict one from above, and only from above.
+
+    Parameters
+    ----------
+    tail_prob_closed : float, Interval or certificate
+        P(rho >= t), closed.
+
+    Returns
+    -------
+    BoundCertificate
+        By ``def2.strict``, evidence P.
+
+    References
+    ----------
+    Definition 2, strict tail from closed tail: arXiv:2509.25584 and docs/theorems/definitions.md.
+    """
     closed = probability(tail_prob_closed, "tail_prob_closed").upper
     return Bound(quantity="tail_prob", interval=Interval(0.0, closed), trivial=PROBABILITY)
 
 
 @bound("def2.closed")
 def closed_tail_lower(*, tail_prob: Evidence) -> Bound:
-    """P(rho >= t) >= P(rho > t): the strict tail bounds the closed one from below, and only from below."""
+    """P(rho >= t) >= P(rho > t): the strict tail bounds the closed one from below, and only from below.
+
+    Parameters
+    ----------
+    tail_prob : float, Interval or certificate
+        P(rho > t), strict.
+
+    Returns
+    -------
+    BoundCertificate
+        By ``def2.closed``, evidence P.
+
+    References
+    ----------
+    Definition 2, closed tail from strict tail: arXiv:2509.25584 and docs/theorems/definitions.md.
+    """
     strict = probability(tail_prob, "tail_prob").lower
     return Bound(quantity="tail_prob_closed", interval=Interval(strict, 1.0), trivial=PROBABILITY)
 
 
 def tail_threshold(*, epsilon: float, t: float, rho_max: float = 2.0) -> float:
     """Tail below which proximal implies geometric redundancy: E[rho] < epsilon if P(rho > t) < (eps - t)/(r - t).
+
+    Parameters
+    ----------
+    epsilon : float
+        What the quantity is compared with, positive.
+    t : float
+        Threshold of the distance.
+    rho_max : float, default=2.0
+        Largest possible distance: 2 for cosine distance.
+
+    Returns
+    -------
+    float
+        At most 0 if no tail is small enough, as for t >= epsilon.
 
     Raises
     ------
@@ -228,6 +356,24 @@ def sandwich_consistency(
 
     `rounding` widens both numbers, for tables printed to few digits. A table that fails has a misprint or
     a larger range than claimed.
+
+    Parameters
+    ----------
+    mean_distance : float
+        The reported mean.
+    fraction_below : float
+        The reported P(rho < t).
+    t : float
+        Threshold of the distance.
+    rho_max : float, default=2.0
+        Largest possible distance: 2 for cosine distance.
+    rounding : float, default=0.0
+        Half a unit of the last printed digit, granted to both.
+
+    Returns
+    -------
+    bool
+        False if no law of distances has both.
 
     Examples
     --------

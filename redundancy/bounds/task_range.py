@@ -25,6 +25,17 @@ class TaskRange:
     `diameter` is the largest distance of two values, `radius` that of the smallest ball that holds all of
     them (`radius` <= `norm_bound`, `diameter` <= 2 `radius`, `radius`^2 <= `diameter`^2 / 2), `norm_bound`
     the largest norm, `kappa` the constant of the code-mismatch bound.
+
+    Parameters
+    ----------
+    diameter : float
+        Largest distance of two values.
+    radius : float
+        Radius of the smallest ball that holds all values.
+    norm_bound : float
+        Largest norm of a value.
+    kappa : float
+        Constant of the mismatch bound for these values.
     """
 
     diameter: float

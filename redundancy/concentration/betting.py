@@ -119,6 +119,34 @@ def betting_lower(
     Bets against "the mean is at most m" with shares up to 0.95/m instead of 0.95, so that small means, which
     are the rule here, get a lower bound above 0. Parameters, errors and source as `betting_upper`.
 
+    Parameters
+    ----------
+    values : array_like of shape (n_images,)
+        One value per image, in [0, scale].
+    counts : array_like of shape (n_images,), optional
+        Tokens of each image; recorded, and needed for the token-pooled mean.
+    estimand : {"image_average", "token_pooled"}, default="image_average"
+        Mean over images of image means, or expected sum over expected count.
+    count_max : int, optional
+        Most tokens that any image can have; needed for the token-pooled mean.
+    quantity : str, default="mean"
+        Name of what is bounded, for the record.
+    scale : float, default=1.0
+        Largest possible value: 2 for cosine distance, 1 for probabilities.
+    confidence_level : float, default=0.95
+        Of this single statement, in (0, 1).
+    order : str, default="as given"
+        How the order of the images was fixed without looking at the values.
+
+    Returns
+    -------
+    BoundCertificate
+        By ``mean.betting_lower``, evidence C.
+
+    References
+    ----------
+    Betting lower confidence bound of a mean: docs/theorems/confidence.md.
+
     Examples
     --------
     >>> round(betting_lower(values=[0.01, 0.02] * 100).interval.lower, 3)
@@ -144,6 +172,34 @@ def betting_sequence_upper(
 
     The values are those seen up to now, in the order of arrival. Parameters, errors and source as
     `betting_upper`; the price against it is a few per cent of width.
+
+    Parameters
+    ----------
+    values : array_like of shape (n_images,)
+        One value per image, in [0, scale].
+    counts : array_like of shape (n_images,), optional
+        Tokens of each image; recorded, and needed for the token-pooled mean.
+    estimand : {"image_average", "token_pooled"}, default="image_average"
+        Mean over images of image means, or expected sum over expected count.
+    count_max : int, optional
+        Most tokens that any image can have; needed for the token-pooled mean.
+    quantity : str, default="mean"
+        Name of what is bounded, for the record.
+    scale : float, default=1.0
+        Largest possible value: 2 for cosine distance, 1 for probabilities.
+    confidence_level : float, default=0.95
+        Of this single statement, in (0, 1).
+    order : str, default="as given"
+        How the order of the images was fixed without looking at the values.
+
+    Returns
+    -------
+    BoundCertificate
+        By ``mean.betting_sequence_upper``, evidence C.
+
+    References
+    ----------
+    Betting upper bound at every sample size: docs/theorems/confidence.md.
     """
     sample = read_sample(values, counts=counts, estimand=estimand, count_max=count_max, scale=scale, order=order)
     return _upper(sample, quantity, confidence_level, "sequence")
@@ -161,7 +217,36 @@ def betting_sequence_lower(
     confidence_level: float = 0.95,
     order: str = "as given",
 ) -> Bound:
-    """Lower bound that holds at every sample size at once; see `betting_sequence_upper`."""
+    """Lower bound that holds at every sample size at once; see `betting_sequence_upper`.
+
+    Parameters
+    ----------
+    values : array_like of shape (n_images,)
+        One value per image, in [0, scale].
+    counts : array_like of shape (n_images,), optional
+        Tokens of each image; recorded, and needed for the token-pooled mean.
+    estimand : {"image_average", "token_pooled"}, default="image_average"
+        Mean over images of image means, or expected sum over expected count.
+    count_max : int, optional
+        Most tokens that any image can have; needed for the token-pooled mean.
+    quantity : str, default="mean"
+        Name of what is bounded, for the record.
+    scale : float, default=1.0
+        Largest possible value: 2 for cosine distance, 1 for probabilities.
+    confidence_level : float, default=0.95
+        Of this single statement, in (0, 1).
+    order : str, default="as given"
+        How the order of the images was fixed without looking at the values.
+
+    Returns
+    -------
+    BoundCertificate
+        By ``mean.betting_sequence_lower``, evidence C.
+
+    References
+    ----------
+    Betting lower bound at every sample size: docs/theorems/confidence.md.
+    """
     sample = read_sample(values, counts=counts, estimand=estimand, count_max=count_max, scale=scale, order=order)
     return _lower(sample, quantity, confidence_level, "sequence")
 

@@ -31,6 +31,11 @@ def clopper_pearson_upper(
     quantity, confidence_level, order
         As `betting_upper`; one-sided.
 
+    Returns
+    -------
+    BoundCertificate
+        By ``mean.clopper_pearson_upper``, evidence C.
+
     Raises
     ------
     InvalidInputError
@@ -57,6 +62,26 @@ def clopper_pearson_lower(
     """Smallest success probability at which as many successes still have probability delta.
 
     Parameters, errors and source as `clopper_pearson_upper`.
+
+    Parameters
+    ----------
+    values : array_like of shape (n_images,)
+        0 or 1 per image.
+    quantity : str, default="mean"
+        Name of what is bounded, for the record.
+    confidence_level : float, default=0.95
+        Of this single statement, in (0, 1).
+    order : str, default="as given"
+        How the order of the images was fixed without looking at the values.
+
+    Returns
+    -------
+    BoundCertificate
+        By ``mean.clopper_pearson_lower``, evidence C.
+
+    References
+    ----------
+    Clopper-Pearson lower bound on images: docs/theorems/confidence.md.
 
     Examples
     --------

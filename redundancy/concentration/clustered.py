@@ -93,6 +93,10 @@ def dkw_tail(*, band: Evidence, values: npt.ArrayLike, counts: npt.ArrayLike, st
     -----
     Betting on a few thresholds declared beforehand is much tighter near P = 0.
 
+    References
+    ----------
+    A tail probability at any threshold: docs/theorems/confidence.md.
+
     Examples
     --------
     >>> band = dkw_band(n_images=1000)

@@ -29,6 +29,26 @@ def empirical_bernstein_upper(
 
     V is the sample variance (divisor n - 1). Parameters as `betting_upper`; the estimand is the image average.
 
+    Parameters
+    ----------
+    values : array_like of shape (n_images,)
+        One value per image, in [0, scale].
+    counts : array_like of shape (n_images,), optional
+        Tokens of each image; recorded, and needed for the token-pooled mean.
+    quantity : str, default="mean"
+        Name of what is bounded, for the record.
+    scale : float, default=1.0
+        Largest possible value: 2 for cosine distance, 1 for probabilities.
+    confidence_level : float, default=0.95
+        Of this single statement, in (0, 1).
+    order : str, default="as given"
+        How the order of the images was fixed without looking at the values.
+
+    Returns
+    -------
+    BoundCertificate
+        By ``mean.empirical_bernstein_upper``, evidence C.
+
     Raises
     ------
     InvalidInputError
@@ -60,7 +80,32 @@ def empirical_bernstein_lower(
     confidence_level: float = 0.95,
     order: str = "as given",
 ) -> Bound:
-    """Mean over images >= average - the width in `empirical_bernstein_upper`, which has the same parameters."""
+    """Mean over images >= average - the width in `empirical_bernstein_upper`, which has the same parameters.
+
+    Parameters
+    ----------
+    values : array_like of shape (n_images,)
+        One value per image, in [0, scale].
+    counts : array_like of shape (n_images,), optional
+        Tokens of each image; recorded, and needed for the token-pooled mean.
+    quantity : str, default="mean"
+        Name of what is bounded, for the record.
+    scale : float, default=1.0
+        Largest possible value: 2 for cosine distance, 1 for probabilities.
+    confidence_level : float, default=0.95
+        Of this single statement, in (0, 1).
+    order : str, default="as given"
+        How the order of the images was fixed without looking at the values.
+
+    Returns
+    -------
+    BoundCertificate
+        By ``mean.empirical_bernstein_lower``, evidence C.
+
+    References
+    ----------
+    Empirical Bernstein lower bound: docs/theorems/confidence.md.
+    """
     sample = read_sample(values, counts=counts, scale=scale, order=order)
     centre, width = _parts(sample, confidence_level)
     lower = max(0.0, round_down(sample.scale * (centre - width), slack=sample.slack))

@@ -72,7 +72,32 @@ def finite_population_lower(
     confidence_level: float = 0.95,
     order: str = "random",
 ) -> Bound:
-    """Lower bound on the mean over all images of a benchmark; see `finite_population_upper`."""
+    """Lower bound on the mean over all images of a benchmark; see `finite_population_upper`.
+
+    Parameters
+    ----------
+    values : array_like of shape (n_images,)
+        One value per image, in [0, scale].
+    population_size : int
+        Images of the whole benchmark.
+    quantity : str, default="mean"
+        Name of what is bounded, for the record.
+    scale : float, default=1.0
+        Largest possible value: 2 for cosine distance, 1 for probabilities.
+    confidence_level : float, default=0.95
+        Of this single statement, in (0, 1).
+    order : str, default="random"
+        How the order of the images was fixed without looking at the values.
+
+    Returns
+    -------
+    BoundCertificate
+        By ``mean.finite_population_lower``, evidence C.
+
+    References
+    ----------
+    Lower bound on the mean of a benchmark: docs/theorems/confidence.md.
+    """
     sample, size = _read(values, population_size, scale, order)
     level = solve(Problem(sample.u, None, error_of(confidence_level), "lower", "fixed", size))
     interval = Interval(max(0.0, round_down(sample.scale * level)), sample.scale)

@@ -30,6 +30,11 @@ def distribution_free_floor(*, n_images: int, confidence_level: float = 0.95, sc
     scale : float
         2 for cosine distance, 1 for probabilities.
 
+    Returns
+    -------
+    float
+        In [0, scale], rounded down.
+
     Examples
     --------
     >>> round(distribution_free_floor(n_images=500, scale=2.0), 3)
@@ -46,6 +51,20 @@ def minimum_n(*, target: float, confidence_level: float = 0.95, scale: float = 1
 
     A necessary number. The betting bound needs about a tenth more if all values are 0, and many more if they
     are not.
+
+    Parameters
+    ----------
+    target : float
+        What the mean shall be certified to be below.
+    confidence_level : float, default=0.95
+        Of this single statement, in (0, 1).
+    scale : float, default=1.0
+        Largest possible value: 2 for cosine distance, 1 for probabilities.
+
+    Returns
+    -------
+    int
+        At least 1.
 
     Raises
     ------

@@ -31,6 +31,11 @@ def hoeffding_upper(
     values, counts, quantity, scale, confidence_level, order
         As `betting_upper`; the estimand is the image average.
 
+    Returns
+    -------
+    BoundCertificate
+        By ``mean.hoeffding_upper``, evidence C.
+
     References
     ----------
     .. [1] Hoeffding (1963), Probability inequalities for sums of bounded random variables,
@@ -57,7 +62,32 @@ def hoeffding_lower(
     confidence_level: float = 0.95,
     order: str = "as given",
 ) -> Bound:
-    """Mean over images >= average - scale sqrt(ln(1/delta) / (2n)); see `hoeffding_upper`."""
+    """Mean over images >= average - scale sqrt(ln(1/delta) / (2n)); see `hoeffding_upper`.
+
+    Parameters
+    ----------
+    values : array_like of shape (n_images,)
+        One value per image, in [0, scale].
+    counts : array_like of shape (n_images,), optional
+        Tokens of each image; recorded, and needed for the token-pooled mean.
+    quantity : str, default="mean"
+        Name of what is bounded, for the record.
+    scale : float, default=1.0
+        Largest possible value: 2 for cosine distance, 1 for probabilities.
+    confidence_level : float, default=0.95
+        Of this single statement, in (0, 1).
+    order : str, default="as given"
+        How the order of the images was fixed without looking at the values.
+
+    Returns
+    -------
+    BoundCertificate
+        By ``mean.hoeffding_lower``, evidence C.
+
+    References
+    ----------
+    Hoeffding's lower bound: docs/theorems/confidence.md.
+    """
     sample = read_sample(values, counts=counts, scale=scale, order=order)
     centre, width = _parts(sample, confidence_level)
     lower = max(0.0, round_down(sample.scale * (centre - width), slack=sample.slack))

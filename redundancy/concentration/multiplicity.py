@@ -82,6 +82,8 @@ def mean_capital(
     confidence_level : float
         Tunes the bets; the capital is valid for any.
     mode : {"fixed", "sequence"}
+    scale : float, default=1.0
+        Largest possible value: 2 for cosine distance, 1 for probabilities.
 
     Returns
     -------
@@ -122,6 +124,26 @@ def mean_p_value(
     Parameters and errors as `mean_capital`. With mode "sequence" it is valid at any stopping time: the sample
     may be extended until the p-value is small.
 
+    Parameters
+    ----------
+    values : array_like of shape (n_images,)
+        One value per image, in [0, scale].
+    threshold : float
+        Mean of the hypothesis.
+    scale : float, default=1.0
+        Largest possible value: 2 for cosine distance, 1 for probabilities.
+    side : {"upper", "lower"}, default="upper"
+        "upper" tests that the mean is at least `threshold`, "lower" that it is at most that.
+    confidence_level : float, default=0.95
+        Of this single statement, in (0, 1).
+    mode : {"fixed", "sequence"}, default="fixed"
+        Bets tuned to the sample size, or to every size at once.
+
+    Returns
+    -------
+    float
+        In (0, 1].
+
     Examples
     --------
     >>> mean_p_value([0.0] * 200, 0.1) < 1e-6
@@ -138,6 +160,15 @@ class HolmVerdict:
     """Which hypotheses are refuted, at a family-wise error of at most 1 - confidence_level.
 
     `adjusted` are p-values to compare with 1 - confidence_level directly.
+
+    Parameters
+    ----------
+    refuted : tuple of bool
+        For each hypothesis, in the order given.
+    adjusted : tuple of float
+        Adjusted p-values.
+    confidence_level : float
+        Joint level.
     """
 
     refuted: tuple[bool, ...]

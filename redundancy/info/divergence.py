@@ -50,6 +50,20 @@ def kl_divergence(p: npt.ArrayLike, q: npt.ArrayLike, *, axes: int = 1, base: fl
 def total_variation(p: npt.ArrayLike, q: npt.ArrayLike, *, axes: int = 1) -> Any:
     """Half the L1 distance of two laws, in [0, 1]: the largest difference of probability of an event.
 
+    Parameters
+    ----------
+    p : array_like
+        A law, or a stack of laws.
+    q : array_like
+        The other law, of the shape of `p`.
+    axes : int, default=1
+        How many of the last axes hold one law.
+
+    Returns
+    -------
+    float or ndarray
+        In [0, 1]; an array for stacks of laws.
+
     Examples
     --------
     >>> float(total_variation([1.0, 0.0], [0.5, 0.5]))

@@ -58,6 +58,18 @@ def conditional_entropy(joint: npt.ArrayLike, *, base: float = 2.0) -> Any:
     Computed as ``sum_ab p(a, b) log(p(b) / p(a, b))``: every term is non-negative, so a deterministic
     pair gives exactly 0.
 
+    Parameters
+    ----------
+    joint : array_like of shape (..., n_a, n_b)
+        One law or a stack of laws, the last two axes being the variables.
+    base : float, default=2.0
+        Unit of information: 2 for bits, ``math.e`` for nats.
+
+    Returns
+    -------
+    float64 or ndarray
+        In units of `base`; an array for a stack of laws.
+
     Examples
     --------
     >>> float(conditional_entropy([[0.25, 0.25], [0.25, 0.25]]))
@@ -72,6 +84,18 @@ def mutual_information(joint: npt.ArrayLike, *, base: float = 2.0) -> Any:
 
     The exact value is non-negative; a sum that rounding left below zero is returned as 0.
 
+    Parameters
+    ----------
+    joint : array_like of shape (..., n_a, n_b)
+        One law or a stack of laws, the last two axes being the variables.
+    base : float, default=2.0
+        Unit of information: 2 for bits, ``math.e`` for nats.
+
+    Returns
+    -------
+    float64 or ndarray
+        In units of `base`; an array for a stack of laws.
+
     Examples
     --------
     >>> float(mutual_information([[0.5, 0.0], [0.0, 0.5]]))
@@ -84,6 +108,18 @@ def mutual_information(joint: npt.ArrayLike, *, base: float = 2.0) -> Any:
 
 def conditional_mutual_information(joint: npt.ArrayLike, *, base: float = 2.0) -> Any:
     """I(A; B | C) of tables with axes (..., a, b, c), in units of `base`.
+
+    Parameters
+    ----------
+    joint : array_like of shape (..., n_a, n_b, n_c)
+        One law or a stack of laws, the last three axes being the variables.
+    base : float, default=2.0
+        Unit of information: 2 for bits, ``math.e`` for nats.
+
+    Returns
+    -------
+    float64 or ndarray
+        In units of `base`; an array for a stack of laws.
 
     Examples
     --------
@@ -107,6 +143,23 @@ def conditional_mutual_information(joint: npt.ArrayLike, *, base: float = 2.0) -
 
 def binary_entropy(p: npt.ArrayLike, *, base: float = 2.0) -> Any:
     """Entropy of a coin with success probability `p`, elementwise, in units of `base`.
+
+    Parameters
+    ----------
+    p : array_like
+        Success probabilities in [0, 1].
+    base : float, default=2.0
+        Unit of information: 2 for bits, ``math.e`` for nats.
+
+    Returns
+    -------
+    float64 or ndarray
+        Of the shape of `p`, in units of `base`.
+
+    Raises
+    ------
+    InvalidInputError
+        If a probability is outside [0, 1].
 
     Examples
     --------

@@ -85,6 +85,25 @@ def check_values(values: npt.ArrayLike, n_values: int | None = None, name: str =
 def marginal(joint: npt.ArrayLike, keep: Sequence[int], *, axes: int) -> Array:
     """Marginal law of the variables `keep` (positions among the last `axes` axes), in that order.
 
+    Parameters
+    ----------
+    joint : array_like
+        One law or a stack of laws.
+    keep : sequence of int
+        Positions among the last `axes` axes.
+    axes : int
+        How many of the last axes are variables.
+
+    Returns
+    -------
+    ndarray
+        Axes of the stack first, then those kept.
+
+    Raises
+    ------
+    InvalidInputError
+        If `keep` names an axis that is not there, or one twice.
+
     Examples
     --------
     >>> marginal([[0.5, 0.25], [0.0, 0.25]], [0], axes=2).tolist()
@@ -101,7 +120,18 @@ def marginal(joint: npt.ArrayLike, keep: Sequence[int], *, axes: int) -> Array:
 
 
 def conditional_law(joint: npt.ArrayLike) -> Array:
-    """P(first | second) of tables with axes (..., a, b); columns of zero mass are NaN, not a made-up law."""
+    """P(first | second) of tables with axes (..., a, b); columns of zero mass are NaN, not a made-up law.
+
+    Parameters
+    ----------
+    joint : array_like of shape (..., n_a, n_b)
+        One law or a stack of laws, the last two axes being the variables.
+
+    Returns
+    -------
+    ndarray of the shape of `joint`
+        Columns sum to 1, or are NaN.
+    """
     table = check_laws(joint, "joint", axes=2)
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.asarray(table / table.sum(axis=-2, keepdims=True))
@@ -135,6 +165,25 @@ def joint_from_codes(next_codes: npt.ArrayLike, prev_codes: npt.ArrayLike, *, n_
     """Empirical joint law of two integer code sequences, axes (x_next, x_prev).
 
     The table describes the sample, not the population: entropies computed from it are biased down.
+
+    Parameters
+    ----------
+    next_codes : array_like of int, shape (n,)
+        Code of the next layer's state.
+    prev_codes : array_like of int, shape (n,)
+        Code of the previous layer's state.
+    n_codes : int, optional
+        Size of the codebook; by default one more than the largest code seen.
+
+    Returns
+    -------
+    ndarray of shape (n_codes, n_codes)
+        Masses that sum to 1.
+
+    Raises
+    ------
+    InvalidInputError
+        If the codes are no integers, negative, or of different lengths.
     """
     first, second = np.asarray(next_codes), np.asarray(prev_codes)
     if first.ndim != 1 or first.shape != second.shape or first.size == 0:

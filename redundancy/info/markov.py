@@ -11,7 +11,18 @@ __all__ = ["is_markov", "markov_defect"]
 
 
 def markov_defect(joint: npt.ArrayLike) -> np.float64 | npt.NDArray[np.float64]:
-    """Largest ``|p(a,b,c) p(b) - p(a,b) p(b,c)|`` of tables with axes (..., a, b, c); 0 iff A - B - C."""
+    """Largest ``|p(a,b,c) p(b) - p(a,b) p(b,c)|`` of tables with axes (..., a, b, c); 0 iff A - B - C.
+
+    Parameters
+    ----------
+    joint : array_like of shape (..., n_a, n_b, n_c)
+        One law or a stack of laws, the last three axes being the variables.
+
+    Returns
+    -------
+    float64 or ndarray
+        At least 0; an array for a stack of laws.
+    """
     table = check_laws(joint, "joint", axes=3)
     ab, bc = table.sum(axis=-1, keepdims=True), table.sum(axis=-3, keepdims=True)
     b = table.sum(axis=(-3, -1), keepdims=True)
@@ -28,6 +39,11 @@ def is_markov(joint: npt.ArrayLike, *, atol: float = 1e-12) -> bool | npt.NDArra
         previous layer - next layer - task, is ``joint.transpose(1, 0, 2)`` of a (next, prev, task) table.
     atol : float, default=1e-12
         Largest violation of the product rule that counts as rounding.
+
+    Returns
+    -------
+    bool or ndarray of bool
+        An array for a stack of laws.
 
     Examples
     --------

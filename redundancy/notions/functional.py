@@ -56,7 +56,20 @@ def functional_gap_of_law(joint: npt.ArrayLike, task_values: npt.ArrayLike) -> f
 
 
 def minimum_errors_of_law(joint: npt.ArrayLike, task_values: npt.ArrayLike) -> tuple[float, float]:
-    """Mean squared errors of the ideal predictors from the next and from the previous layer."""
+    """Mean squared errors of the ideal predictors from the next and from the previous layer.
+
+    Parameters
+    ----------
+    joint : array_like of shape (n_next, n_prev, n_task)
+        Law of both layers and the task.
+    task_values : array_like of shape (n_task,) or (n_task, n_dims)
+        Value of each task symbol.
+
+    Returns
+    -------
+    tuple of two floats
+        From the next and from the previous layer, in squared task units.
+    """
     table = check_joint(joint, ndim=3)
     values = check_values(task_values, table.shape[2])
     f_next, f_prev, _ = conditional_means(table, values)
@@ -68,7 +81,20 @@ def minimum_errors_of_law(joint: npt.ArrayLike, task_values: npt.ArrayLike) -> t
 
 
 def task_variance_of_law(joint: npt.ArrayLike, task_values: npt.ArrayLike) -> float:
-    """Var Z = E|Z - EZ|^2: the trivial cap of the functional gap."""
+    """Var Z = E|Z - EZ|^2: the trivial cap of the functional gap.
+
+    Parameters
+    ----------
+    joint : array_like of shape (n_next, n_prev, n_task)
+        Law of both layers and the task.
+    task_values : array_like of shape (n_task,) or (n_task, n_dims)
+        Value of each task symbol.
+
+    Returns
+    -------
+    float
+        In squared task units.
+    """
     table = check_joint(joint, ndim=3)
     values = check_values(task_values, table.shape[2])
     law = table.sum(axis=(0, 1))
@@ -79,6 +105,23 @@ def probe_gap(predictions_next: npt.ArrayLike, predictions_prev: npt.ArrayLike) 
     """G: mean squared difference of two predictors' outputs on the rows of a sample.
 
     The predictors must have been fitted on other data than these rows, else G describes the fit.
+
+    Parameters
+    ----------
+    predictions_next : array_like of shape (n_rows,) or (n_rows, n_dims)
+        Of the probe on the next layer.
+    predictions_prev : array_like of the same shape
+        Of the probe on the previous layer.
+
+    Returns
+    -------
+    float
+        In squared task units.
+
+    Raises
+    ------
+    InvalidInputError
+        If the shapes differ.
     """
     first, second = check_rows(predictions_next, "predictions_next"), check_rows(predictions_prev, "predictions_prev")
     if first.shape != second.shape:
@@ -87,5 +130,18 @@ def probe_gap(predictions_next: npt.ArrayLike, predictions_prev: npt.ArrayLike) 
 
 
 def functional_verdict(*, functional_gap: Evidence, epsilon: float) -> RedundancyVerdict:
-    """Is ``F < epsilon``? `functional_gap` is a number, an Interval or a certificate."""
+    """Is ``F < epsilon``? `functional_gap` is a number, an Interval or a certificate.
+
+    Parameters
+    ----------
+    functional_gap : float, Interval or certificate
+        F, the mean squared difference of the ideal predictors.
+    epsilon : float
+        What the quantity is compared with, positive.
+
+    Returns
+    -------
+    RedundancyVerdict
+        Holds, refuted or undecided.
+    """
     return decide("functional", "functional_gap", functional_gap, epsilon)

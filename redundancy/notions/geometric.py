@@ -18,12 +18,36 @@ def mean_distance(x_next: npt.ArrayLike, x_prev: npt.ArrayLike) -> float:
     """Mean cosine distance over the rows of a sample, in [0, 2]: equation (1) of the paper.
 
     A number about the sample; for a statement about the population see ``redundancy.concentration``.
+
+    Parameters
+    ----------
+    x_next : array_like of shape (n_rows, n_features)
+        States after the layer.
+    x_prev : array_like of shape (n_rows, n_features)
+        States before the layer, row by row the same token.
+
+    Returns
+    -------
+    float
+        In [0, 2].
     """
     return float(np.mean(cosine_distance(x_next, x_prev)))
 
 
 def mean_distance_of_sums(distance_sum: float, token_count: int) -> float:
     """Token-pooled mean distance from a stored sum and count.
+
+    Parameters
+    ----------
+    distance_sum : float
+        Sum of the distances of all tokens.
+    token_count : int
+        Their number.
+
+    Returns
+    -------
+    float
+        In [0, 2].
 
     Raises
     ------
@@ -36,7 +60,25 @@ def mean_distance_of_sums(distance_sum: float, token_count: int) -> float:
 
 
 def mean_distance_of_law(joint: npt.ArrayLike, distances: npt.ArrayLike) -> float:
-    """E[rho(X, Y)] of a finite joint with axes (x_next, x_prev) on one alphabet with a (k, k) distance table."""
+    """E[rho(X, Y)] of a finite joint with axes (x_next, x_prev) on one alphabet with a (k, k) distance table.
+
+    Parameters
+    ----------
+    joint : array_like of shape (k, k)
+        Law of the pair, axes (x_next, x_prev).
+    distances : array_like of shape (k, k)
+        Symmetric distances between the symbols of the alphabet, at least 0.
+
+    Returns
+    -------
+    float
+        E[rho].
+
+    Raises
+    ------
+    InvalidInputError
+        If the tables do not fit each other.
+    """
     table, rho = check_joint(joint, ndim=2), check_distances(distances)
     if table.shape != rho.shape:
         raise InvalidInputError(f"need joint and distances of one shape, got {table.shape} and {rho.shape}")
@@ -44,5 +86,18 @@ def mean_distance_of_law(joint: npt.ArrayLike, distances: npt.ArrayLike) -> floa
 
 
 def geometric_verdict(*, mean_distance: Evidence, epsilon: float) -> RedundancyVerdict:
-    """Is ``E[rho] < epsilon``? `mean_distance` is a number, an Interval or a certificate."""
+    """Is ``E[rho] < epsilon``? `mean_distance` is a number, an Interval or a certificate.
+
+    Parameters
+    ----------
+    mean_distance : float, Interval or certificate
+        E[rho], the mean distance.
+    epsilon : float
+        What the quantity is compared with, positive.
+
+    Returns
+    -------
+    RedundancyVerdict
+        Holds, refuted or undecided.
+    """
     return decide("geometric", "mean_distance", mean_distance, epsilon)

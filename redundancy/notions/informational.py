@@ -26,7 +26,20 @@ __all__ = [
 
 
 def conditional_entropy_of_law(joint: npt.ArrayLike, *, base: float = 2.0) -> float:
-    """H(x_next | x_prev) of a finite joint with axes (x_next, x_prev), in units of `base`."""
+    """H(x_next | x_prev) of a finite joint with axes (x_next, x_prev), in units of `base`.
+
+    Parameters
+    ----------
+    joint : array_like of shape (k, k)
+        Law of the pair, axes (x_next, x_prev).
+    base : float, default=2.0
+        Unit of information: 2 for bits, ``math.e`` for nats.
+
+    Returns
+    -------
+    float
+        In units of `base`.
+    """
     return float(conditional_entropy(check_joint(joint, ndim=2), base=base))
 
 
@@ -35,6 +48,16 @@ def redundant_fraction_of_law(joint: npt.ArrayLike) -> float:
 
     A large mutual information alone does not make the next layer redundant (it may carry much more);
     this ratio does.
+
+    Parameters
+    ----------
+    joint : array_like of shape (k, k)
+        Law of the pair, axes (x_next, x_prev).
+
+    Returns
+    -------
+    float
+        In [0, 1].
     """
     table = check_joint(joint, ndim=2)
     total = float(entropy(table.sum(axis=1)))
@@ -48,6 +71,22 @@ def plug_in_conditional_entropy(
 
     Biased down, and by much when codes are many against samples: it certifies nothing. An upper
     confidence bound comes from a held-out log-loss, see ``bounds.fano.predictor_upper``.
+
+    Parameters
+    ----------
+    next_codes : array_like of int, shape (n,)
+        Code of the next layer's state.
+    prev_codes : array_like of int, shape (n,)
+        Code of the previous layer's state.
+    n_codes : int, optional
+        Size of the codebook; by default one more than the largest code seen.
+    base : float, default=2.0
+        Unit of information: 2 for bits, ``math.e`` for nats.
+
+    Returns
+    -------
+    float
+        In units of `base`; biased downward when cells are many.
 
     Raises
     ------
@@ -65,5 +104,18 @@ def plug_in_conditional_entropy(
 
 
 def informational_verdict(*, conditional_entropy: Evidence, epsilon: float) -> RedundancyVerdict:
-    """Is ``H(code of x_next | code of x_prev) < epsilon``? Both in the same units."""
+    """Is ``H(code of x_next | code of x_prev) < epsilon``? Both in the same units.
+
+    Parameters
+    ----------
+    conditional_entropy : float, Interval or certificate
+        H(next code | previous code), in the units of `epsilon`.
+    epsilon : float
+        What the quantity is compared with, positive.
+
+    Returns
+    -------
+    RedundancyVerdict
+        Holds, refuted or undecided.
+    """
     return decide("informational", "conditional_entropy", conditional_entropy, epsilon)

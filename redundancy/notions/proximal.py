@@ -31,29 +31,98 @@ _PROBABILITY = Interval(0.0, 1.0)
 
 
 def tail_prob(distances: npt.ArrayLike, t: float) -> float:
-    """Fraction of a sample of distances with ``rho > t`` (strict)."""
+    """Fraction of a sample of distances with ``rho > t`` (strict).
+
+    Parameters
+    ----------
+    distances : array_like of shape (n,)
+        A sample of distances.
+    t : float
+        Threshold of the distance.
+
+    Returns
+    -------
+    float
+        In [0, 1].
+    """
     return float(np.mean(_sample(distances, t) > t))
 
 
 def tail_prob_closed(distances: npt.ArrayLike, t: float) -> float:
-    """Fraction of a sample of distances with ``rho >= t``: one minus the paper's equation (2)."""
+    """Fraction of a sample of distances with ``rho >= t``: one minus the paper's equation (2).
+
+    Parameters
+    ----------
+    distances : array_like of shape (n,)
+        A sample of distances.
+    t : float
+        Threshold of the distance.
+
+    Returns
+    -------
+    float
+        In [0, 1].
+    """
     return float(np.mean(_sample(distances, t) >= t))
 
 
 def tail_prob_of_counts(tail_count: int, token_count: int) -> float:
-    """Tail fraction from stored counts; strict or closed as the counts are."""
+    """Tail fraction from stored counts; strict or closed as the counts are.
+
+    Parameters
+    ----------
+    tail_count : int
+        Tokens in the tail.
+    token_count : int
+        All tokens.
+
+    Returns
+    -------
+    float
+        In [0, 1].
+    """
     total = check_count(token_count, "token_count", lower=1)
     return check_count(tail_count, "tail_count", upper=total) / total
 
 
 def tail_prob_of_law(joint: npt.ArrayLike, distances: npt.ArrayLike, t: float) -> float:
-    """P(rho > t) (strict) of a finite joint with axes (x_next, x_prev) on one alphabet."""
+    """P(rho > t) (strict) of a finite joint with axes (x_next, x_prev) on one alphabet.
+
+    Parameters
+    ----------
+    joint : array_like of shape (k, k)
+        Law of the pair, axes (x_next, x_prev).
+    distances : array_like of shape (k, k)
+        Symmetric distances between the symbols of the alphabet, at least 0.
+    t : float
+        Threshold of the distance.
+
+    Returns
+    -------
+    float
+        In [0, 1].
+    """
     table, rho = _law(joint, distances, t)
     return min(1.0, math.fsum(table[rho > t]))
 
 
 def tail_prob_closed_of_law(joint: npt.ArrayLike, distances: npt.ArrayLike, t: float) -> float:
-    """P(rho >= t) of a finite joint with axes (x_next, x_prev) on one alphabet."""
+    """P(rho >= t) of a finite joint with axes (x_next, x_prev) on one alphabet.
+
+    Parameters
+    ----------
+    joint : array_like of shape (k, k)
+        Law of the pair, axes (x_next, x_prev).
+    distances : array_like of shape (k, k)
+        Symmetric distances between the symbols of the alphabet, at least 0.
+    t : float
+        Threshold of the distance.
+
+    Returns
+    -------
+    float
+        In [0, 1].
+    """
     table, rho = _law(joint, distances, t)
     return min(1.0, math.fsum(table[rho >= t]))
 
@@ -72,6 +141,11 @@ def proximal_verdict(
     tail_prob : Evidence, optional
         Evidence on the strict tail P(rho > t) <= P(rho >= t). It can refute, never establish: all the
         mass may sit exactly at t.
+
+    Returns
+    -------
+    RedundancyVerdict
+        Holds, refuted or undecided.
 
     Raises
     ------

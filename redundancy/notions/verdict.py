@@ -22,6 +22,21 @@ class RedundancyVerdict(Tabular):
     "undecided". All four definitions of the paper are strict, so an interval that touches epsilon from
     above refutes and one whose upper end *equals* epsilon does not decide. `certificate` is the evidence,
     when it was one; its assumptions and confidence level are the verdict's.
+
+    Parameters
+    ----------
+    notion : str
+        Which definition.
+    quantity : str
+        What is compared.
+    epsilon : float
+        With what.
+    interval : Interval
+        What is known of the quantity.
+    status : {"holds", "refuted", "undecided"}
+        Whether all, none or part of the interval is below `epsilon`.
+    certificate : BoundCertificate, optional
+        The evidence, if it came as a certificate.
     """
 
     notion: str

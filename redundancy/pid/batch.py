@@ -32,6 +32,23 @@ class BrojaBatch(Tabular):
 
     `gap` is the certified width; rows whose gap exceeds the tolerance have ``converged == False`` and valid,
     wider intervals.
+
+    Parameters
+    ----------
+    lower : dict of str to ndarray
+        Lower ends by atom.
+    upper : dict of str to ndarray
+        Upper ends by atom.
+    gap : ndarray of shape (n,)
+        Certified gaps.
+    iterations : ndarray of int64, shape (n,)
+        Steps taken.
+    converged : ndarray of bool, shape (n,)
+        Whether the gap reached the tolerance.
+    base : float
+        Unit.
+    seconds : float
+        Time of the whole batch.
     """
 
     lower: dict[str, Array]
@@ -75,6 +92,11 @@ def broja_batch(
         As for `broja`; with `throw`, one table above the tolerance raises with the whole batch in ``.result``.
     max_iterations : int, default=60
         For the vectorised pass; the few tables it leaves behind are solved one by one.
+
+    Returns
+    -------
+    BrojaBatch
+        Row i of each array belongs to table i.
 
     Raises
     ------

@@ -31,6 +31,27 @@ class GaussianPidEstimate(Tabular):
 
     `gap` certifies the optimisation only: every atom of *this covariance among Gaussian couplings* is within `gap`
     of the number given, up to rounding. It says nothing of the sampling error or of non-Gaussian states.
+
+    Parameters
+    ----------
+    unique_x : float
+        What x alone tells.
+    unique_y : float
+        What y alone tells.
+    redundant : float
+        What both tell.
+    synergistic : float
+        What only the pair tells.
+    gap : float
+        Certified gap of the minimisation.
+    base : float
+        Unit.
+    iterations : int
+        Steps taken.
+    method : str
+        How it was solved.
+    evidence : str
+        Always "E".
     """
 
     unique_x: float
@@ -76,6 +97,17 @@ def gaussian_pid(
         Sizes of the first two blocks; y has the rest.
     tolerance : float, default=1e-6
         Wanted gap of the optimisation, units of `base`.
+    base : float, default=2.0
+        Unit of information: 2 for bits, ``math.e`` for nats.
+    max_iterations : int, default=2000
+        Limit of steps.
+    throw : bool, default=True
+        Raise if the gap stays above the tolerance, or return what was reached.
+
+    Returns
+    -------
+    GaussianPidEstimate
+        Atoms in units of `base`, and the gap of the minimisation.
 
     Raises
     ------

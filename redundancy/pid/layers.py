@@ -58,6 +58,13 @@ def next_layer_unique_information(joint: npt.ArrayLike, *, base: float = 2.0) ->
     Parameters
     ----------
     joint : array_like of shape (n_next, n_prev)
+    base : float, default=2.0
+        Unit of information: 2 for bits, ``math.e`` for nats.
+
+    Returns
+    -------
+    Interval
+        In units of `base`, of rounding width.
 
     Examples
     --------

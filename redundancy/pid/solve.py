@@ -152,6 +152,22 @@ def union_lower_bound(joint: npt.ArrayLike, lam: npt.ArrayLike, mu: npt.ArrayLik
 
     The union information is Uni_x + Uni_y + Red = I(T; XY) - Syn.
 
+    Parameters
+    ----------
+    joint : array_like of shape (n_t, n_x, n_y)
+        Law of target and sources, target first.
+    lam : array_like of shape (n_t, n_x)
+        Multipliers of the first pair law.
+    mu : array_like of shape (n_t, n_y)
+        Multipliers of the second.
+    base : float, default=2.0
+        Unit of information: 2 for bits, ``math.e`` for nats.
+
+    Returns
+    -------
+    float
+        In units of `base`, rounded down.
+
     Examples
     --------
     >>> import numpy as np
@@ -169,6 +185,25 @@ def union_upper_bound(joint: npt.ArrayLike, q: npt.ArrayLike, *, base: float = 2
     """Upper bound on the union information from any table Q >= 0 near the problem's couplings.
 
     Q is first restored to the pair marginals of `joint`, so any guess is allowed; P itself gives I(T; XY).
+
+    Parameters
+    ----------
+    joint : array_like of shape (n_t, n_x, n_y)
+        Law of target and sources, target first.
+    q : array_like of shape (n_t, n_x, n_y)
+        A guess of the optimal coupling.
+    base : float, default=2.0
+        Unit of information: 2 for bits, ``math.e`` for nats.
+
+    Returns
+    -------
+    float
+        In units of `base`, rounded up.
+
+    Raises
+    ------
+    InvalidInputError
+        If the table does not fit the problem.
     """
     problem, _ = marginals_of_joint(joint)
     guess = np.asarray(q, dtype=np.float64)
@@ -196,7 +231,18 @@ def _with_multipliers(
 
 
 def choose_method(shape: tuple[int, int, int]) -> str:
-    """The solver that "auto" takes for a problem of `shape` after presolve."""
+    """The solver that "auto" takes for a problem of `shape` after presolve.
+
+    Parameters
+    ----------
+    shape : tuple of three ints
+        (T, X, Y).
+
+    Returns
+    -------
+    str
+        One of "closed_form", "dense", "schur", "first_order".
+    """
     t, x, y = shape
     if t <= 2:
         return "closed_form"
