@@ -151,7 +151,7 @@ def _quietly(quiet: bool) -> Iterator[None]:
     token, stream = _quiet.set(quiet), sys.stderr
     if quiet:
         # Progress bars are off where the stream is no terminal; warnings and errors still come through.
-        sys.stderr = _NoTerminal(stream)  # type: ignore[assignment]
+        sys.stderr = _NoTerminal(stream)
     try:
         yield
     finally:

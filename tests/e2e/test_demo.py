@@ -124,6 +124,25 @@ def test_files_are_whole_and_self_contained(study):
     assert not list(out.rglob("*.tmp"))
 
 
+def test_the_report_is_made_again_from_its_parts_without_the_model(study, report, tmp_path):
+    out = study[0]
+    parts = [out / name for name in ("statistics.safetensors", "certificates.json", "choice.json")]
+    done = skip_it("report", *parts, "--out", tmp_path / "page.html", "--data", tmp_path / "data.json")
+    assert done.returncode == 0, done.stderr
+    again = load_report(tmp_path / "data.json")
+    for part in ("profile", "distance_matrix", "certificates", "n_samples"):
+        assert again[part] == report[part], part
+    same = ("plan", "late_entry", "vision_exit", "risk", "guarantee", "n_calibration", "n_tested_plans", "loss_upper")
+    for name in same:
+        if name in again["chosen_plan"]:
+            assert again["chosen_plan"][name] == report["chosen_plan"][name], name
+    losses = {row["layer"]: row["loss_share"] for row in again["vision_exit"]}
+    assert losses == {row["layer"]: row["loss_share"] for row in report["vision_exit"] if "loss_share" in row}
+    whole = skip_it("report", out, "--out", tmp_path / "whole.html")
+    assert whole.returncode == 0, whole.stderr
+    assert (tmp_path / "whole.html").read_text().count("<svg") == (out / "report.html").read_text().count("<svg")
+
+
 def test_existing_folder_is_one_sentence_and_nothing_is_touched(study):
     out = study[0]
     before = {p: p.stat().st_mtime_ns for p in out.rglob("*")}

@@ -90,6 +90,8 @@ def test_families_are_those_that_were_measured():
     from pathlib import Path
 
     from extraction.doctor import FAMILIES
+
+    pytest.importorskip("torch", reason="the tiny models need torch")
     from extraction.tiny import TINY_FAMILIES
 
     assert list(FAMILIES) == list(TINY_FAMILIES)
@@ -112,6 +114,7 @@ def test_families_are_those_that_were_measured():
 def test_doctor_tells_devices_and_survives_a_broken_torch(monkeypatch):
     from extraction import doctor as extraction_doctor
 
+    pytest.importorskip("torch", reason="devices are those that torch sees")
     assert examine()["more"]["Devices"][0].startswith("cpu: ")
     monkeypatch.setattr(extraction_doctor, "_DEVICES", "raise OSError('libcudart is missing')")
     assert extraction_doctor.probe()["Devices"] == ["torch cannot be used: OSError: libcudart is missing"]
