@@ -161,7 +161,7 @@ def risk_of_plans(source: Any, *, ax: Axes | None = None) -> Axes:
     """Share of answers each plan loses against its predicted speed-up, beside the tolerated risk.
 
     Filled: certified by risk control. Bars reach to the exact upper bound of a plan taken alone, which is
-    not the joint guarantee: only the certified set has one.
+    not the joint guarantee: only the certified set has one. A plan that was not tested has no such bound.
 
     Parameters
     ----------
@@ -183,7 +183,7 @@ def risk_of_plans(source: Any, *, ax: Axes | None = None) -> Axes:
             ax.axhline(risk, color=MUTED, linewidth=0.9, linestyle="--", label="tolerated risk")
         for name, look in PLAN_SERIES.items():
             for row in rows[name]:
-                if row.get("loss_upper") is not None:
+                if row.get("loss_upper") is not None and row.get("is_tested") is not False:
                     ends = [row["loss_share"], row["loss_upper"]]
                     ax.plot([row["flop_speedup"]] * 2, ends, color=look.color, linewidth=0.8, alpha=0.4)
             _marks(ax, name, [(r, r["flop_speedup"], r["loss_share"], _is_sure(r)) for r in rows[name]])

@@ -29,6 +29,15 @@ NOT_CLAIMED = (
     "That the speed-up carries over to other hardware, batch sizes or prompt lengths.",
 )
 _PREDICTED = ("flop_speedup", "kv_share")
+_OF_CHOICE = (
+    "accuracy",
+    "accuracy_change",
+    "accuracy_change_interval",
+    "agreement",
+    "prefill_speedup",
+    "prefill_speedup_interval",
+    "decoder_speedup",
+)
 _FILES = ("statistics.safetensors", "certificates.json", "validation.json", "choice.json")
 _WANTED = "a report.json, statistics.safetensors, certificate, validation.json or choice.json that skip-it wrote"
 Part = dict[str, Any]
@@ -231,12 +240,27 @@ def _merge(parts: Sequence[Part], n_layers: int) -> dict[str, Any]:
         _add(report, part)
     report["model"] = {"name": "unnamed model", **report["model"], "n_layers": n_layers}
     _plain_rows(report, n_layers)
+    if "choice" in seen:
+        _measured_choice(report)
     for part in parts:
         for row in report["profile"]:
             ends = part.get("uppers", {}).get((row["layer"], row["group"]))
             if ends is not None:
                 row["distance_upper"], row["tail_upper"] = ends
     return report
+
+
+def _measured_choice(report: dict[str, Any]) -> None:
+    """What a validation measured of the chosen plan, where the choice itself holds no such number."""
+    chosen = report["chosen_plan"]
+    if not chosen:
+        return
+    for section in PLAN_SECTIONS:
+        for row in report[section]:
+            if row.get("plan") == chosen["plan"]:
+                found = {name: row[name] for name in _OF_CHOICE if row.get(name) is not None}
+                report["chosen_plan"] = {**found, **{k: v for k, v in chosen.items() if v is not None}}
+                return
 
 
 def _add(report: dict[str, Any], part: Part) -> None:

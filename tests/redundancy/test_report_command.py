@@ -117,6 +117,7 @@ def test_every_part_arrives_where_it_belongs(results: Path) -> None:
     assert leave[3]["accuracy"] == 0.9
     chosen = report["chosen_plan"]
     assert (chosen["plan"], chosen["risk"], chosen["n_losses"]) == ("vision_exit(2)", 0.1, 1)
+    assert chosen["accuracy"] == leave[2]["accuracy"]  # measured by the validation
     assert chosen["guarantee"] == "With confidence at least 0.95 the plan loses at most 0.1 of inputs."
     assert len(report["sources"]) == 4
     assert any("not safe" in s or "safe to skip because" in s for s in report["not_claimed"])
@@ -165,6 +166,14 @@ def test_hostile_plans_and_settings_stay_text(results: Path, tmp_path: Path) -> 
     assert "<img" not in page
     assert page.count("<script") == 2
     assert "&lt;script&gt;alert(&#39;x&#39;)" in page
+
+
+def test_a_report_without_a_profile_has_no_empty_section(results: Path) -> None:
+    page = render_html(gather_report([results / "choice"], n_layers=3))
+    assert 'id="profile"' not in page
+    assert 'href="#profile"' not in page
+    assert 'id="figure-risk"' in page
+    assert page.count("Distances alone do not make layer") == 3
 
 
 def test_a_finished_report_passes_through(tmp_path: Path) -> None:
