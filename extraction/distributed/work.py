@@ -54,10 +54,10 @@ class BatchWorker:
         os.environ.update(thread_variables(setup.threads))
         import torch
 
-        from extraction.run.job import HarvestJob
-
         torch.set_num_threads(setup.threads)
         model, processor, samples, *_ = setup.load()
+        from extraction.run.job import HarvestJob
+
         self._job: HarvestJob = HarvestJob(model, samples, processor=processor, **setup.options)
         self._is_ready = False
 
