@@ -7,13 +7,12 @@ import argparse
 import re
 from pathlib import Path
 
-import matplotlib as mpl
-
 from proofs_check.adversary import plot_tightness, tightness
 from proofs_check.pool import random_laws
 from proofs_check.show import markdown_table
 from proofs_check.statements import STATEMENTS
 from proofs_check.table import Settings, examine
+from redundancy.figures import save_figure
 from redundancy.ledger import theorems
 
 PLACE = re.compile(r"(<!-- tables -->\n).*(<!-- end of tables -->)", re.DOTALL)
@@ -28,13 +27,11 @@ def main():
     text = PLACE.sub(lambda m: f"{m[1]}\n{tables}\n\n{m[2]}", page.read_text(encoding="utf-8"))
     page.write_text(text, encoding="utf-8")
 
-    mpl.use("Agg")
-    mpl.rcParams["svg.hashsalt"] = "proofs"
     pool = random_laws(0, 150)
     # What redundancy computes for a known law is exact by design; its bars would say nothing.
     shown = [s for s in STATEMENTS if s.true and not s.theorem.startswith(("law.", "given"))]
     axes = plot_tightness([tightness(s, pool, evaluations=400, restarts=2) for s in shown])
-    axes.figure.savefig(folder / "proofs_tightness.svg", metadata={"Date": None})
+    save_figure(axes, folder / "proofs_tightness.svg")
 
 
 if __name__ == "__main__":

@@ -227,21 +227,20 @@ def plot_tightness(results: Sequence[Tightness], ax: Any = None) -> Any:
     -------
     matplotlib Axes
     """
-    import matplotlib.pyplot as plt
+    from redundancy.figures import style
 
-    if ax is None:
-        _, ax = plt.subplots(figsize=(6.9, 0.19 * len(results) + 0.8), layout="constrained")
+    ax = style.new_axes(ax, width=style.DOUBLE_COLUMN, height=0.19 * len(results) + 0.8)
     ordered = list(reversed(results))
-    for row, result in enumerate(ordered):
-        colour = "#0072B2"
-        ax.plot([0, result.ratio], [row, row], color=colour, lw=1.0, zorder=1)
-        face = colour if result.attained else "white"
-        ax.plot(result.ratio, row, "o", color=colour, markerfacecolor=face, ms=4, zorder=2)
-    ax.axvline(1.0, color="0.6", lw=0.8, zorder=0)
-    ax.set_yticks(range(len(ordered)), [r.statement.name for r in ordered], fontsize=6)
-    ax.set_xlim(0, 1.05)
-    ax.set_ylim(-0.7, len(ordered) - 0.3)
-    ax.set_xlabel("largest left / right found (filled: equality attained)")
-    for side in ("top", "right"):
-        ax.spines[side].set_visible(False)
+    colour = style.OKABE_ITO["blue"]
+    with style.style_context():
+        for row, result in enumerate(ordered):
+            ax.plot([0, result.ratio], [row, row], color=colour, lw=1.0, zorder=1)
+            face = colour if result.attained else style.PAPER
+            ax.plot(result.ratio, row, "o", color=colour, markerfacecolor=face, ms=4, zorder=2)
+        ax.axvline(1.0, color=style.MUTED, lw=0.8, zorder=0)
+        ax.set_xlim(0, 1.05)
+        ax.set_ylim(-0.7, len(ordered) - 0.3)
+        ax.set_xlabel("largest left / right found (filled: equality attained)")
+        style.polish(ax, grid=False)
+        ax.set_yticks(range(len(ordered)), [r.statement.name for r in ordered], fontsize=6)
     return ax

@@ -2,7 +2,6 @@
 
 from fractions import Fraction
 
-import matplotlib as mpl
 import pytest
 
 from proofs_check.adversary import plot_tightness, search, tightness
@@ -81,4 +80,6 @@ def test_plot_shows_every_statement():
     axes = plot_tightness(results)
     labels = [text.get_text() for text in axes.get_yticklabels()]
     assert labels == [r.statement.name for r in reversed(results)]
-    mpl.pyplot.close(axes.figure)
+    assert axes.figure.get_size_inches()[0] == 6.9
+    drawn = [line.get_xdata()[0] for line in axes.get_lines() if line.get_marker() == "o"]
+    assert drawn == [r.ratio for r in reversed(results)]
