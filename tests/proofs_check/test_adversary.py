@@ -9,7 +9,6 @@ from proofs_check.extremal import family
 from proofs_check.pool import random_laws
 from proofs_check.statements import statements_of
 
-mpl.use("Agg")
 F = Fraction
 POOL = random_laws(0, 40)
 
