@@ -149,6 +149,16 @@ def select(
     min_speedup: Annotated[
         float, typer.Option(help="Do not spend error on plans whose predicted FLOP speed-up is below this.", min=1.0)
     ] = 1.02,
+    statistics: Annotated[
+        Path | None,
+        typer.Option(
+            help="Harvested statistics of other samples: leave out plans that certainly move tokens far (--farther)."
+        ),
+    ] = None,
+    prune_first: Annotated[
+        int, typer.Option(help="Harvest the first N samples to prune by, and test on the others; 0 prunes nothing.")
+    ] = 0,
+    farther: Annotated[float, typer.Option(help="Mean cosine distance above which a plan is left out.")] = 0.2,
     batch_size: Batch = 8,
     limit: Limit = None,
     resume: Resume = False,
@@ -161,8 +171,9 @@ def select(
     """Choose the fastest plan that loses answers on at most --risk of inputs, with a finite-sample guarantee.
 
     Late entries and vision exits are ordered by predicted cost before any answer is seen, run on every sample, and
-    tested under risk control. Distances decide nothing. Writes outcomes.jsonl (resumable) and choice.json, which
-    `skip-it recheck` repeats from the stored losses.
+    tested under risk control. No distance makes a plan safe; with --statistics or --prune-first, certified large ones
+    leave plans out before they cost a run, each with the reason. Writes outcomes.jsonl (resumable) and choice.json,
+    which `skip-it recheck` repeats from the stored losses.
 
     Example: skip-it select ./llava --data vqa.jsonl --risk 0.02 --confidence 0.95 --out choice
     """
@@ -178,13 +189,24 @@ def select(
     )
     from extraction import validating
 
+    if statistics is not None and prune_first:
+        raise InvalidInputError("need --statistics or --prune-first, got both; drop one")
+    if prune_first and not 2 <= prune_first <= len(samples) - 2:
+        raise InvalidInputError(
+            f"need --prune-first in 2..{len(samples) - 2}, with samples left to test on, got {prune_first}"
+        )
     with new_folder(out, resume=resume):
+        plans = None
+        if statistics is not None or prune_first:
+            pruned_by, samples = samples[:prune_first], samples[prune_first:]
+            plans = _pruned(loaded, processor, pruned_by, samples, out, statistics, farther, model, batch_size)
         choice = validating.choose(
             loaded,
             processor,
             samples,
             out / "outcomes.jsonl",
             name=model,
+            plans=plans,
             loss=loss,
             risk=risk,
             confidence_level=confidence,
@@ -201,6 +223,39 @@ def select(
     say(f"\n{name}: {len(choice.tests)} plans in order of cost, {len(tested)} tested.\n")
     say(_choice_table(tested))
     say(f"\nChosen plan: {choice.chosen}\n{choice.guarantee}\nWrote {out / 'choice.json'}.")
+
+
+def _pruned(
+    model: Any,
+    processor: Any,
+    pruned_by: list[Any],
+    tested_on: list[Any],
+    out: Path,
+    known: Path | None,
+    farther: float,
+    name: str,
+    batch_size: int,
+) -> list[Plan]:
+    """Plans worth testing; prints why each of the others is not."""
+    from extraction import sweeping, validating
+    from extraction.pruning import prune
+
+    harvested = sweeping.distances(
+        model,
+        processor,
+        pruned_by,
+        out / "statistics.safetensors",
+        name=name,
+        batch_size=batch_size,
+        known=known,
+        matrix=True,
+    )
+    plans, reasons = prune(
+        validating.families(model), harvested, tested_on=[s.sample_id for s in tested_on], farther=farther
+    )
+    for reason in reasons.values():
+        note(f"{reason[0].upper()}{reason[1:]}.")
+    return plans
 
 
 def _layers(text: str) -> list[int]:

@@ -31,8 +31,11 @@ def distances(
     name: str,
     batch_size: int = 8,
     known: Path | None = None,
+    matrix: bool = False,
 ) -> HarvestStatistics:
     """Distances of all layers on the samples: those of `known`, those that `path` has already, or harvested now.
+
+    With `matrix` also between depths that are not neighbours.
 
     Raises
     ------
@@ -42,7 +45,7 @@ def distances(
     source = known or (path if path.exists() else None)
     if source is None:
         found = harvest(
-            model, list(samples), processor=processor, batch_size=batch_size, name=name, attention=False, matrix=False
+            model, list(samples), processor=processor, batch_size=batch_size, name=name, attention=False, matrix=matrix
         )
         found.save(path)
         return found

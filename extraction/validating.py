@@ -112,6 +112,7 @@ def choose(
     path: Path,
     *,
     name: str,
+    plans: Sequence[Plan] | None = None,
     loss: str = "accuracy",
     risk: float = 0.02,
     confidence_level: float = 0.95,
@@ -123,6 +124,7 @@ def choose(
 ) -> PlanChoice:
     """Order both families by predicted cost, drop plans not worth an error, run the rest, and choose.
 
+    `plans` is the family, both whole ones by default; it must be fixed without a look at `samples`.
     Nothing here looks at a loss before the order stands. Blind plans (no vision token in any layer) are left out.
 
     Raises
@@ -139,7 +141,8 @@ def choose(
         )
     n_vision, n_text = prompt_counts(model, processor, samples)
     n_layers = adapt(model).n_layers
-    speed = {p: flop_speedup(model.config, p, n_vision, n_text) for p in families(model)}
+    family = families(model) if plans is None else plans
+    speed = {p: flop_speedup(model.config, p, n_vision, n_text) for p in family}
     plans = [p for p in speed if speed[p] >= min_speedup and p not in (late_entry(n_layers), vision_exit(0))]
     if not plans:
         raise InvalidInputError(
