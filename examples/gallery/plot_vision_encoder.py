@@ -43,7 +43,7 @@ towers = {
 # Real pixels: rendered scenes of the embedded model's questions, at half their size. With the processor of a checkpoint
 # one passes files or PIL images and ``processor=`` instead.
 
-images = [np.asarray(question.image.resize((48, 48)), dtype=np.float32) for question in load_samples(96)]
+images = [np.asarray(question.image.resize((48, 48)), dtype=np.float32) for question in load_samples(48)]
 pixels = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2) / 127.5 - 1.0
 batches = [{"pixel_values": pixels[i : i + 24]} for i in range(0, len(pixels), 24)]
 
