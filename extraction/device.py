@@ -21,10 +21,18 @@ def default_device() -> torch.device:
 
 
 def input_device(model: nn.Module) -> torch.device:
-    """Device that the inputs of `model` belong on: that of its input embeddings."""
-    embeddings: Any = getattr(model, "get_input_embeddings", lambda: None)()
-    weights = next(iter((embeddings or model).parameters()), None)
-    return weights.device if weights is not None else torch.device("cpu")
+    """Device that the inputs of `model` belong on: that of its input embeddings.
+
+    Embeddings that wait on disk or in main memory (a device map with offloading) run where their hook moves them.
+    """
+    embeddings: Any = getattr(model, "get_input_embeddings", lambda: None)() or model
+    weights = next(iter(embeddings.parameters()), None)
+    if weights is None:
+        return torch.device("cpu")
+    if weights.is_meta:
+        place = getattr(getattr(embeddings, "_hf_hook", None), "execution_device", None)
+        return torch.device("cpu" if place is None else place)
+    return weights.device
 
 
 def check_float64(device: torch.device) -> None:

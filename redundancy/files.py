@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import tempfile
 from collections.abc import Iterable
@@ -12,6 +13,8 @@ from typing import Any
 from redundancy.errors import StoreError
 
 __all__ = ["write_text", "write_whole"]
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # full disk, quota, limit on the size of files
 
 
 def write_text(path: Path, text: str) -> None:
@@ -56,6 +59,10 @@ def write_whole(path: Path, parts: Iterable[Any]) -> None:
             finally:
                 os.close(folder)
     except OSError as error:
+        if error.errno in _FULL:
+            raise StoreError(
+                f"need room to write {path}, got: {error.strerror}; earlier files are whole: make room and go on"
+            ) from error
         raise StoreError(f"need to write {path}, got: {error.strerror}; check the folder and free space") from error
     finally:
         if temporary is not None:
