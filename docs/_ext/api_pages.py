@@ -7,6 +7,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any, get_origin
 
+from bars import escape_bars
 from public_names import PACKAGES, PublicName, public_modules, public_names
 from sphinx.application import Sphinx
 
@@ -17,6 +18,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     """Write the pages when the builder starts."""
     app.connect("builder-inited", lambda app: write_pages(Path(app.srcdir) / "api"))
     app.connect("autodoc-skip-member", _skip)
+    app.connect("autodoc-process-docstring", _escape)
     app.connect("autodoc-process-signature", _signature)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
@@ -24,6 +26,10 @@ def setup(app: Sphinx) -> dict[str, Any]:
 def _skip(app: Sphinx, what: str, name: str, value: Any, skip: bool, options: Any) -> bool | None:
     # What scikit-learn adds to every estimator is described on its own site, in terms that are defined there.
     return True if name.startswith("set_") and name.endswith("_request") else None
+
+
+def _escape(app: Sphinx, what: str, name: str, value: Any, options: Any, lines: list[str]) -> None:
+    lines[:] = list(escape_bars(lines))
 
 
 def _signature(app: Sphinx, what: str, name: str, value: Any, options: Any, shown: str | None, returned: Any) -> Any:
@@ -91,7 +97,7 @@ def _page(name: str, entries: list[PublicName]) -> str:
 def first_line(value: Any) -> str:
     """The first sentence or line of a docstring; a type alias or constant has none of its own."""
     text = (getattr(value, "__doc__", None) or "").strip()
-    return " ".join(text.split("\n\n")[0].split())
+    return next(escape_bars([" ".join(text.split("\n\n")[0].split())]))
 
 
 def _title(text: str, mark: str) -> str:

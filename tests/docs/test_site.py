@@ -21,6 +21,7 @@ if not DOCS.is_dir():
     pytest.skip("the documentation is not part of the source distribution", allow_module_level=True)
 sys.path.insert(0, str(DOCS / "_ext"))
 
+import bars  # noqa: E402
 import mathml  # noqa: E402
 import pages  # noqa: E402
 from sphinx.testing.util import SphinxTestApp  # noqa: E402
@@ -117,3 +118,19 @@ def test_formulas_of_a_page_need_no_script(tmp_path):
     assert warnings == ""
     assert page.count("<math ") == 2
     assert "mathjax" not in page.lower()
+
+
+def test_bars_of_running_text_are_no_substitutions_and_code_stays():
+    text = [
+        "E|X - Y|^2 and ``|code|``, :math:`|m|`",
+        ">>> print('|')",
+        "|",
+        "",
+        ".. math:: |a|",
+        "",
+        "   |b|",
+        "",
+        "|c|",
+    ]
+    code = text[1:-1]
+    assert list(bars.escape_bars(text)) == [r"E\|X - Y\|^2 and ``|code|``, :math:`|m|`", *code, r"\|c\|"]
