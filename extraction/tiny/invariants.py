@@ -181,7 +181,8 @@ def _vision(family: TinyFamily) -> float:
         with torch.no_grad():
             for weight in newlines:
                 weight.neg_()
-            second = _dump(family, {**batch, "pixel_values": -batch["pixel_values"]})[0][0]
+            seen = "pixel_values" if "pixel_values" in batch else "pixel_values_videos"
+            second = _dump(family, {**batch, seen: -batch[seen]})[0][0]
             for weight in newlines:
                 weight.neg_()
         moved = int((first != second).any(-1).sum())

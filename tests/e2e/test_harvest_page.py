@@ -68,7 +68,7 @@ def test_every_option_of_the_command_is_on_the_page():
     }  # of every command, or on the page about scale
     assert {flag for flag in flags - elsewhere if flag not in TEXT} == set()
     on_page = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", section("Data") + section("Activations beside")))
-    assert on_page <= flags | {"--group", "--kinds", "--codes", "--bootstrap"}
+    assert on_page <= flags | {"--group", "--kinds", "--codes", "--bootstrap", "--jobs"}
 
 
 def section(title):
