@@ -32,7 +32,8 @@ def input_device(model: nn.Module) -> torch.device:
     if weights.is_meta:
         place = getattr(getattr(embeddings, "_hf_hook", None), "execution_device", None)
         return torch.device("cpu" if place is None else place)
-    return weights.device
+    device: torch.device = weights.device
+    return device
 
 
 def check_float64(device: torch.device) -> None:

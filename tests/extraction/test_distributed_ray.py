@@ -3,14 +3,13 @@
 import functools
 import os
 import signal
-import threading
-import time
 
 import pytest
 import torch
 
 from extraction.cli_support import read_input
 from extraction.distributed import harvest_with_workers
+from extraction.distributed.ray_actors import RayPool
 from extraction.run import harvest_to
 
 ray = pytest.importorskip("ray", reason="the extra ray (a wheel of 75 MB) is not installed; no part of the test extra")
@@ -21,7 +20,7 @@ LOAD = functools.partial(
 OPTIONS = {"batch_size": 4, "name": "m", "progress": False}
 
 
-def test_a_killed_actor_costs_no_bit(tmp_path):
+def test_a_killed_actor_costs_no_bit(tmp_path, monkeypatch):
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     model, processor, samples, _ = LOAD()
@@ -29,24 +28,23 @@ def test_a_killed_actor_costs_no_bit(tmp_path):
     torch.set_num_threads(before)
     ray.init(num_cpus=2, log_to_driver=False, include_dashboard=False)
     killed = []
+    original = RayPool.batches
 
-    def kill():
-        """As soon as the first batch is stored, end one of the actors."""
-        from ray.util.state import list_actors
+    def batches(pool, start, folder):
+        pids = ray.get([actor.__ray_call__.remote(lambda self: os.getpid()) for actor in pool._actors])
+        for finished in original(pool, start, folder):
+            if not killed:
+                os.kill(pids[0], signal.SIGKILL)
+                killed.append(pids[0])
+            yield finished
+        pids = ray.get([actor.__ray_call__.remote(lambda self: os.getpid()) for actor in pool._actors])
+        assert killed[0] not in pids
 
-        while not list((tmp_path / "run").glob("part-*")):
-            time.sleep(0.02)
-        actor = next(a for a in list_actors(detail=True) if a.state == "ALIVE")
-        os.kill(actor.pid, signal.SIGKILL)
-        killed.append(actor.pid)
-
-    thread = threading.Thread(target=kill, daemon=True)
-    thread.start()
+    monkeypatch.setattr(RayPool, "batches", batches)
     try:
         run = harvest_with_workers(LOAD, tmp_path / "run", workers=2, threads=1, engine="ray", **OPTIONS)
     finally:
         ray.shutdown()
-    thread.join(timeout=10)
     assert killed
     assert run.statistics.digest() == whole.statistics.digest()
     parts = [{p.name: p.read_bytes() for p in (tmp_path / d).glob("*.safetensors")} for d in ("whole", "run")]
