@@ -27,7 +27,7 @@ from extraction import harvest
 from extraction.skip import late_entry, sweep, vision_exit
 from extraction.tiny import tiny_llava
 from redundancy.figures import distance_per_layer
-from redundancy.figures.style import OKABE_ITO
+from redundancy.figures.style import run_series
 
 BOS, USER, IMAGE, ASK, FIRST_DIGIT = 1, 4, 3, 5, 10
 N_LAYERS, N_STEPS, N_TRAIN = 5, 200, 1600
@@ -98,10 +98,10 @@ temporary.cleanup()
 
 fig, axes = plt.subplots(1, 3, figsize=(11.5, 3.3), layout="constrained")
 distance_per_layer({f"step {step}": found for step, found in statistics.items()}, groups=("vision",), ax=axes[0])
-looks = [("blue", "o"), ("orange", "s"), ("green", "^"), ("purple", "D"), ("vermillion", "v")]
 for ax, curves, title in ((axes[1], entry, "late entry at d"), (axes[2], leave, "exit at d")):
-    for (step, values), (colour, marker) in zip(curves.items(), looks, strict=True):
-        ax.plot(depths, values, marker=marker, color=OKABE_ITO[colour], label=f"step {step}")
+    for number, (step, values) in enumerate(curves.items()):
+        look = run_series(number)
+        ax.plot(depths, values, marker=look.marker, color=look.color, label=f"step {step}")
     ax.set(xlabel=title, ylabel="agreement", ylim=(0, 1.03), xticks=depths)
 axes[1].legend(frameon=False, fontsize=8)
 plt.show()

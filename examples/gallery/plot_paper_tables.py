@@ -84,7 +84,7 @@ for model, (colour, marker) in looks.items():
     for c, place, change in zip(mine, x, y, strict=True):
         ax.annotate(str(c["layer"]), (place, change), xytext=(4, 2), textcoords="offset points", fontsize=7)
 ax.axvspan(0, 0.012, color=OKABE_ITO["vermillion"], alpha=0.12, linewidth=0)
-ax.text(0.0128, -29, "smallest distances of the table,\n5 to 16 points lost", fontsize=8)
+ax.text(0.0128, -20, "smallest distances of the table,\n5 to 16 points lost", fontsize=8)
 ax.set(xlabel="mean distance of layer l, vision tokens", ylabel="accuracy change, points", xlim=(0, 0.078))
 ax.legend(frameon=False, loc="lower left", bbox_to_anchor=(0.0, 0.0), fontsize=8)
 plt.show()

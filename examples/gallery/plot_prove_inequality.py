@@ -104,7 +104,7 @@ ax.scatter(drawn[:, 1], drawn[:, 0], s=4, color=OKABE_ITO["blue"], alpha=0.4, la
 ax.plot(path[:, 1], path[:, 0], "s", color=OKABE_ITO["vermillion"], label="towards the counterexample")
 ax.set(xlabel="I(Z;B|A) + I(Z;C|B), bits", ylabel="I(Z;C|A), bits", xlim=(-0.03, 1), ylim=(-0.03, 1.03))
 ax.text(0.3, 0.8, "claim broken", color="0.4")
-ax.legend(frameon=False, loc="lower right", fontsize=8)
+ax.legend(loc="lower right", framealpha=1.0, edgecolor="none", fontsize=8)
 plt.show()
 
 # %%

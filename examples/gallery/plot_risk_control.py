@@ -57,7 +57,9 @@ for test, speedup in zip(choice.tests, speedups, strict=True):
     colour = OKABE_ITO["purple"] if test.is_certified else "white"
     ax.plot([speedup] * 2, [share, test.loss_upper], color=OKABE_ITO["purple"], linewidth=1)
     ax.plot([speedup], [share], "s", color=OKABE_ITO["purple"], markerfacecolor=colour)
-    ax.annotate(str(test.plan), (speedup, share), xytext=(5, -3), textcoords="offset points", fontsize=8)
+    ax.annotate(
+        f"exit {test.plan.vision_exit}", (speedup, share), xytext=(5, 3), textcoords="offset points", fontsize=8
+    )
 ax.plot([], [], "s", color=OKABE_ITO["purple"], label="certified")
 ax.plot([], [], "s", color=OKABE_ITO["purple"], markerfacecolor="white", label="not")
 ax.set(xlabel="decoder speed-up, from operations", ylabel="share of questions lost", ylim=(-0.01, None))
