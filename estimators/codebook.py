@@ -174,7 +174,15 @@ class Codebook:
 
 
 class RowSource:
-    """Rows of several layers, restricted to some images, numbered through."""
+    """Rows of several layers, restricted to some images, numbered through.
+
+    Parameters
+    ----------
+    layers : sequence of array_like
+        States, layer by layer.
+    rows : ndarray of int
+        Rows to use of each layer.
+    """
 
     def __init__(self, layers: Sequence[Any], rows: npt.NDArray[np.intp]) -> None:
         self._layers, self._rows = layers, rows

@@ -110,6 +110,11 @@ def fit_product_quantizer(
     ProductQuantizer
         Codes states of any of the layers.
 
+    Raises
+    ------
+    InvalidInputError
+        If the layers differ in shape, or blocks and codes do not fit them.
+
     References
     ----------
     .. [1] Jegou, Douze and Schmid (2011), Product quantization for nearest neighbor search.

@@ -117,6 +117,16 @@ class LayerScan(Tabular):
         Digests of the codebooks.
     settings : dict
         What else was fixed before.
+    model : str
+        Name of the model.
+    group : str
+        Token group.
+    n_images : int
+        Images that the statements rest on.
+    n_fit_images : int
+        Images that the codebooks were fitted on.
+    n_tokens : int
+        Tokens of the former.
     """
 
     model: str

@@ -51,6 +51,19 @@ class LayerView:
     """The states at one depth as an array that stays on disk: shape, slices and integer or boolean rows.
 
     Rows are ordered by sample id, then token index, however the samples came and whatever the shards.
+
+    Parameters
+    ----------
+    tensors : list of ndarray
+        One per shard.
+    shard : ndarray of int32
+        Shard of each row.
+    row : ndarray of int64
+        Row inside the shard.
+    n_features : int
+        Width of a state.
+    dtype : dtype
+        Of the stored numbers.
     """
 
     def __init__(

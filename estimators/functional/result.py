@@ -57,6 +57,30 @@ class FunctionalRedundancy(Tabular):
     lipschitz_prev, lipschitz_next : float or None
         Of the two fitted probes: properties of the probes.
     warnings : tuple of str
+    confidence_level : float
+        Of `interval` and `upper_limit`.
+    method : str
+        How the estimate was made.
+    n_rows : int
+        Rows used.
+    n_images : int
+        Images, the independent units.
+    n_features : tuple of two ints
+        Width of a state of either layer.
+    effective_dof : float or None
+        Effective features of the probe, where it has such a number.
+    folds : int
+        Folds over images.
+    probe_class : str
+        The class of predictors.
+    view : str
+        What a row is.
+    task : str
+        Kind of task.
+    estimand : str
+        Mean over images or over tokens.
+    random_state : int
+        Seed of the splits.
     """
 
     estimate: float

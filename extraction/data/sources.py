@@ -212,6 +212,11 @@ def batches_by_length(samples: Iterable[Sample], batch_size: int, *, window: int
     iterator of list of Sample
         Each of at most `batch_size`.
 
+    Raises
+    ------
+    InvalidInputError
+        If the batch size or the window is below 1.
+
     Notes
     -----
     Statistics do not depend on the order of samples, so this changes only the time a harvest takes.

@@ -103,6 +103,18 @@ def measure_decode(
         Draws the order of each round.
     **generate_options
         Passed to ``model.generate``.
+    progress : bool, optional
+        Show a bar; by default on terminals only.
+
+    Returns
+    -------
+    tuple of DecodeTiming
+        In the order of `plans`.
+
+    Raises
+    ------
+    InvalidInputError
+        If the batch or a count cannot be used.
     """
     check_count(n_tokens, "n_tokens", lower=2)
     check_count(rounds, "rounds", lower=6)

@@ -35,6 +35,24 @@ def plan_batch(
     A processor of fixed size is copied with a smaller one (the tower then interpolates its position embeddings,
     see `interpolate_positions`); one that follows the image's size is given resized images.
 
+    Parameters
+    ----------
+    processor : ProcessorMixin
+        Of the model.
+    samples : sequence of Sample
+        One row each.
+    plan : Plan
+        What is left out.
+    vision_ids : collection of int, default=()
+        Placeholder ids of the model.
+    prompt : str, optional
+        Template with ``{image}`` and ``{question}``, as for `render_prompt`.
+
+    Returns
+    -------
+    dict
+        Model inputs with ``sample_ids``.
+
     Raises
     ------
     UnsupportedModelError

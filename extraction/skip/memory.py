@@ -97,6 +97,11 @@ def measure_memory(
     -------
     tuple of MemoryUse
         In the order of `plans`.
+
+    Raises
+    ------
+    InvalidInputError
+        If the batch cannot be used.
     """
     if model.training:
         raise InvalidInputError("need a model in eval mode to measure it: call model.eval()")

@@ -39,6 +39,11 @@ def sweep_plans(name: str, n_layers: int, layers: Iterable[int] | None = None) -
     list of Plan
         In the order of the layers.
 
+    Raises
+    ------
+    InvalidInputError
+        For an unknown name, or a layer outside 0..n_layers.
+
     Examples
     --------
     >>> sweep_plans("late_entry", 12, [0, 4])

@@ -147,6 +147,11 @@ def measure_prefill(
     -------
     tuple of PrefillTiming
         In the order of `plans`.
+
+    Raises
+    ------
+    InvalidInputError
+        If the batch or a count cannot be used.
     """
     check_count(rounds, "rounds", lower=6)
     check_count(warmup, "warmup")

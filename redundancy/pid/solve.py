@@ -135,6 +135,32 @@ def broja_from_pairs(
     For sources with so many symbols that the three-way table cannot be held; two targets are exact at any size.
     Parameters as for `broja`.
 
+    Parameters
+    ----------
+    p_tx : array_like of shape (n_t, n_x)
+        Law of target and first source.
+    p_ty : array_like of shape (n_t, n_y)
+        Law of target and second source, with the same target marginal.
+    tolerance : float, default=1e-09
+        Wanted certified gap, in units of `base`.
+    base : float, default=2.0
+        Unit of information: 2 for bits, ``math.e`` for nats.
+    method : str, default="auto"
+        As for `broja`.
+    max_iterations : int, optional
+        Limit of steps.
+    time_limit : float, default=inf
+        Seconds.
+    memory_limit : float, default=8000000000.0
+        Bytes; a method that needs more is refused.
+    throw : bool, default=True
+        Raise if the gap stays above the tolerance, or return what was reached.
+
+    Returns
+    -------
+    BrojaResult
+        With `synergistic` None: it is not a function of the pair laws.
+
     Examples
     --------
     >>> copy = [[0.5, 0.0], [0.0, 0.5]]
