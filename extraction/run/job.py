@@ -214,7 +214,8 @@ class HarvestJob:
             try:
                 done.append(self._step([sample], piece))
             except (ValueError, LookupError) as error:
-                reason = f"need a sample that the model takes, it gives: {error}; mend or drop it"
+                what = str(error).strip().partition("\n")[0]
+                reason = f"need a sample that the model takes, it gives: {what}; mend or drop it"
                 faults.append(Fault(k, sample.sample_id, reason, "model"))
         return HarvestStatistics.merge_all(done), faults
 

@@ -231,3 +231,49 @@ def test_questions_read_back():
     for text in ("D_vision[3] < 0.05", "P_text[1](0.05) > 0.1"):
         assert str(Question.parse(text)) == text
         assert Question.parse(str(Question.parse(text))) == Question.parse(text)
+
+
+def test_a_sample_that_the_processor_or_the_model_refuses_is_left_out(parts, whole, tmp_path):
+    """One picture too flat for patches, one prompt that the model cannot take: the other 38 are as ever."""
+    model, processor, samples = parts
+    flat, odd = samples[6], samples[17]
+    tokens = processor(images=odd.load_image(), text="<image>", return_tensors="pt")["pixel_values"]
+
+    class Fussy:
+        """The processor, but pictures of one pixel are refused as image libraries do."""
+
+        def __getattr__(self, name):
+            return getattr(processor, name)
+
+        def __call__(self, *, images, **options):
+            if any(image.size == (1, 1) for image in images):
+                raise ZeroDivisionError("the picture has no patches")
+            return processor(images=images, **options)
+
+    def refuse(module, args, kwargs):
+        pixels = kwargs["pixel_values"]
+        if any(torch.equal(one, tokens[0]) for one in pixels):
+            raise ValueError("image features and image tokens do not match\nsecond line")
+
+    bad = list(samples)
+    bad[6] = replace(flat, image=np.zeros((1, 1, 3), dtype=np.uint8))
+    handle = model.register_forward_pre_hook(refuse, with_kwargs=True)
+    try:
+        run = go((model, Fussy(), bad), tmp_path / "run")
+    finally:
+        handle.remove()
+    assert [(f.sample_id, f.cause) for f in run.faults] == [(flat.sample_id, "processor"), (odd.sample_id, "model")]
+    assert "has no patches" in run.faults[0].reason
+    assert "image tokens do not match" in run.faults[1].reason
+    assert run.statistics.provenance.failed == {flat.sample_id: "processor", odd.sample_id: "model"}
+    kept = [i for i, s in enumerate(whole[0].statistics.sample_ids) if s in set(run.statistics.sample_ids)]
+    assert len(kept) == 38
+    np.testing.assert_allclose(
+        run.statistics.sample_distances("vision"), whole[0].statistics.sample_distances("vision")[kept], atol=1e-5
+    )
+
+
+def test_ids_that_occur_twice_are_refused(parts, tmp_path):
+    with pytest.raises(InvalidInputError, match="need unique sample ids"):
+        go(parts, tmp_path / "run", [*parts[2][:3], parts[2][0]])
+    assert not (tmp_path / "run").exists()
