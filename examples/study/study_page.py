@@ -228,6 +228,8 @@ def _published(record: Record) -> str:
         for c in p["wrong_cells"]
     ]
     models = sorted({c["model"] for c in p["wrong_cells"]})
+    falls = p["spearman_at_layer_4"] < 0
+    sign = f"the smaller the distance, the {'larger' if falls else 'smaller'} the loss"
     losses = [100 * c["loss"] for c in p["wrong_cells"]]
     return f"""## The same question of the paper's own tables
 
@@ -240,9 +242,8 @@ of them safe. {p["false_safe"]} lose more than two points, {min(losses):.1f} to 
 
 Over all cells the distance at the layer has an AUC of {_number(p["auc_pooled"])} and a Spearman correlation of
 {_number(p["spearman_pooled"])} with the loss ({_number(p["spearman_within"])} within one model and task, where each has
-three layers). That looks good because losses and distances both grow from layer 4 to 12; at layer 4 alone, over
-models and
-tasks, the correlation is {_number(p["spearman_at_layer_4"])}: the *smaller* the distance, the *larger* the loss.
+three layers, and both distance and loss tend to grow from layer 4 on). At layer 4 alone, over models and tasks, the
+correlation is {_number(p["spearman_at_layer_4"])}: {sign}.
 Table 2 (early exit, {e["n_cells"]} cells) prints no baseline of its own, and its accuracies are not those of Table
 1, so
 only ranks within a model and task count: {_number(e["spearman_within"])}. VAR is a figure in the paper, not a table, so

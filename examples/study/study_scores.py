@@ -145,7 +145,7 @@ def _within_groups(cells: Sequence[Mapping[str, Any]]) -> float:
     return float(np.nanmean([spearman([c["distance"] for c in g], [c["loss"] for c in g]) for g in groups.values()]))
 
 
-def analyse(models: Sequence[Mapping[str, Any]], *, n_bootstrap: int = 500, repeats: int = 300) -> dict[str, Any]:
+def analyse(models: Sequence[Mapping[str, Any]], *, n_bootstrap: int = 100, repeats: int = 300) -> dict[str, Any]:
     """All scores of the study from its cells."""
     cells = flatten(models)
     names = list(cells[0]["predictors"])

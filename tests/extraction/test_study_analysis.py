@@ -61,7 +61,8 @@ def test_within_and_pooled_tell_different_things():
     result = analysis.statistics_of(cells, "x")
     assert result["spearman_within"] == pytest.approx(1.0)
     pooled = spearmanr([1, 2, 3, 11, 12, 13], [c["loss"] for c in cells]).statistic
-    assert result["spearman_pooled"] == pytest.approx(pooled) and pooled < 0
+    assert result["spearman_pooled"] == pytest.approx(pooled)
+    assert pooled < 0
     # Harmful: all of model a (10, 20 and 30 points); all of b is harmless and rated worse.
     assert result["auc_pooled"] == 0.0
 
@@ -71,9 +72,9 @@ def test_bootstrap_draws_models_not_cells():
     low, high = analysis.bootstrap(alike, lambda c: analysis.statistics_of(c, "x"), n=50)["spearman_within"]
     assert (low, high) == (1.0, 1.0)
     mixed = alike[:3] + [cell("b", "late entry", -h, h / 10) for h in (0.1, 2, 3)]
-    first = analysis.bootstrap(mixed, lambda c: analysis.statistics_of(c, "x"), n=200)
+    first = analysis.bootstrap(mixed, lambda c: analysis.statistics_of(c, "x"), n=60)
     assert first["spearman_within"] == pytest.approx([-1.0, 1.0])
-    assert first == analysis.bootstrap(mixed, lambda c: analysis.statistics_of(c, "x"), n=200)
+    assert first == analysis.bootstrap(mixed, lambda c: analysis.statistics_of(c, "x"), n=60)
 
 
 def test_rule_counts_by_hand():
@@ -98,10 +99,11 @@ def test_the_simulated_choice_is_that_of_the_package(one_chain):
     plans = [*map(late_entry, (1, 2, 3)), *map(vision_exit, (1, 2, 3))]
     kinds = ["late entry"] * 3 + ["vision exit"] * 3
     speedups = np.array([1.1, 1.3, 1.7, 1.8, 1.35, 1.15])
-    for seed in range(8):
+    for seed in range(4):
         rng = np.random.default_rng(100 + seed)
         losses = rng.random((6, 300)) < rng.choice([0.0, 0.02, 0.08], size=6)[:, None]
-        drawn = losses[:, np.random.default_rng(seed).integers(300, size=300)]
+        times = np.random.default_rng(seed).multinomial(300, np.full(300, 1 / 300))
+        drawn = np.repeat(losses, times, axis=1)
         result = analysis.order_power(
             losses, speedups, kinds, None, one_chain=one_chain, risk=0.05, n_draw=300, repeats=1, seed=seed
         )
@@ -124,7 +126,9 @@ def test_an_order_from_the_same_losses_breaks_the_level():
     counts = rng.binomial(n, risk, size=(repeats, n_plans))
     p_values = analysis.binom.cdf(counts, n, risk)
     declared = analysis.fixed_sequence(p_values, np.arange(n_plans), 0.05).any(axis=1).mean()
-    looked = np.mean([analysis.fixed_sequence(p, np.argsort(c), 0.05).any() for p, c in zip(p_values, counts)])
+    looked = np.mean(p_values.min(axis=1) <= 0.05)  # the plan that looks best is tested first
+    sorted_first = [analysis.fixed_sequence(p, np.argsort(p), 0.05).any() for p in p_values[:100]]
+    assert sorted_first == (p_values[:100].min(axis=1) <= 0.05).tolist()
     assert declared <= 0.05 + 3 * math.sqrt(0.05 * 0.95 / repeats)
     assert looked > 0.2
 
