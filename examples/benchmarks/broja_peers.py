@@ -85,6 +85,24 @@ def solve_clarabel(joint):
     return _full(np.array(answer.x)[n:], where, joint.shape), str(answer.status)
 
 
+def solve_scs(joint):
+    """SCS is of first order: asked for 1e-7, for which it already needs thousands of iterations."""
+    import scs
+
+    n, where, share, equal, target, cost = cone_program(joint)
+    eye, zero = sp.identity(n, format="csr"), sp.csr_matrix((n, n))
+    stacked = sp.vstack([sp.hstack([-eye, zero]), sp.hstack([zero, -eye]), sp.hstack([zero, -share])]).tocsr()
+    order = np.arange(3 * n).reshape(3, n).T.ravel()
+    data = {
+        "A": sp.vstack([equal, stacked[order]]).tocsc(),
+        "b": np.concatenate([target, np.zeros(3 * n)]),
+        "c": cost,
+    }
+    cones = {"z": len(target), "ep": n}
+    answer = scs.SCS(data, cones, eps_abs=1e-7, eps_rel=1e-7, max_iters=20_000, verbose=False).solve()
+    return _full(answer["x"][n:], where, joint.shape), answer["info"]["status"]
+
+
 def solve_dit(joint):
     """Dit's default PID_BROJA; its unique information of x, since it returns no coupling."""
     import dit

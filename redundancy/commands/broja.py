@@ -6,28 +6,32 @@ import csv
 import json
 import math
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
-import numpy as np
-import numpy.typing as npt
 import typer
 
 from redundancy.errors import InvalidInputError, StoreError
-from redundancy.pid.result import BrojaResult
-from redundancy.pid.solve import METHODS
-from redundancy.pid.solve import broja as solve
 from redundancy.units import unit_name
+
+# numpy and the solver are imported when a table is decomposed, so that a help page need not wait for them.
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from redundancy.pid.result import BrojaResult
+
+    Array: TypeAlias = npt.NDArray[np.float64]
 
 __all__ = ["broja", "read_joint"]
 
-Array = npt.NDArray[np.float64]
+_METHODS = "auto, closed_form, dense, schur, first_order"
 
 
 def broja(
     table: Annotated[Path, typer.Argument(help="Joint law, axes (t, x, y): .npy, .csv with rows t,x,y,p, or .json.")],
     tolerance: Annotated[float, typer.Option(help="Wanted certified gap, in units of the base.")] = 1e-9,
     base: Annotated[float, typer.Option(help="Base of the logarithm: 2 for bits.")] = 2.0,
-    method: Annotated[str, typer.Option(help=f"One of {', '.join(METHODS)}.")] = "auto",
+    method: Annotated[str, typer.Option(help=f"One of {_METHODS}.")] = "auto",
     time_limit: Annotated[float | None, typer.Option(help="Seconds; the interval reached is printed.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the intervals as JSON.")] = False,
 ) -> None:
@@ -35,6 +39,8 @@ def broja(
 
     Example: skip-it broja joint.csv --json
     """
+    from redundancy.pid.solve import broja as solve
+
     result = solve(
         read_joint(table),
         tolerance=tolerance,
@@ -89,6 +95,8 @@ def read_joint(path: Path) -> Array:
 
 
 def _numeric(values: Any, path: Path) -> Array:
+    import numpy as np
+
     try:
         return np.asarray(values, dtype=np.float64)
     except (TypeError, ValueError) as error:
@@ -96,6 +104,8 @@ def _numeric(values: Any, path: Path) -> Array:
 
 
 def _read_npy(path: Path) -> Array:
+    import numpy as np
+
     try:
         values = np.load(path, allow_pickle=False)
     except (ValueError, EOFError) as error:
@@ -116,6 +126,8 @@ def _read_json(path: Path) -> Array:
 
 
 def _read_csv(path: Path) -> Array:
+    import numpy as np
+
     entries: dict[tuple[str, str, str], float] = {}
     with path.open(encoding="utf-8", newline="") as stream:
         for number, row in enumerate(csv.reader(stream), start=1):

@@ -8,15 +8,16 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from redundancy.arrays import open_array
 from redundancy.errors import InvalidInputError, StoreError
-from redundancy.layer_pair import LayerPairCertificate
-from redundancy.profile import ProfileCertificate
-from redundancy.statistics import HarvestStatistics
+
+# What computes is imported when something is certified, so that a help page need not wait for it.
+if TYPE_CHECKING:
+    from redundancy.layer_pair import LayerPairCertificate
+    from redundancy.profile import ProfileCertificate
 
 __all__ = ["certify"]
 
@@ -58,6 +59,11 @@ def certify(
     Examples: skip-it certify before.npy after.npy --ids ids.npy --out pair.json,
     skip-it certify report/statistics.safetensors --groups vision
     """
+    from redundancy.arrays import open_array
+    from redundancy.layer_pair import LayerPairCertificate
+    from redundancy.profile import ProfileCertificate
+    from redundancy.statistics import HarvestStatistics
+
     if out is not None and out.exists():
         raise _file_exists(out)
     declared: dict[str, Any] = {"t": t, "alpha": alpha, "beta": beta, "confidence_level": confidence}
@@ -119,6 +125,8 @@ def _refuse(ctx: typer.Context, names: tuple[str, ...], wanted: str, got: str) -
 
 
 def _tested(certificate: LayerPairCertificate | ProfileCertificate, below: float | None) -> dict[str, Any]:
+    from redundancy.profile import ProfileCertificate
+
     if below is None or not isinstance(certificate, ProfileCertificate):
         return {}
     return {"below": {"threshold": below, "quantity": "mean_distance", "pairs": certificate.below(below)}}
@@ -134,11 +142,15 @@ def _in_words(certificate: LayerPairCertificate | ProfileCertificate, tested: di
 
 
 def _pairs(certificate: LayerPairCertificate | ProfileCertificate) -> tuple[LayerPairCertificate, ...]:
+    from redundancy.profile import ProfileCertificate
+
     return certificate.pairs if isinstance(certificate, ProfileCertificate) else (certificate,)
 
 
 def _record(certificate: LayerPairCertificate | ProfileCertificate) -> dict[str, Any]:
     pairs = _pairs(certificate)
+    from redundancy.profile import ProfileCertificate
+
     profile = isinstance(certificate, ProfileCertificate)
     rows = []
     for pair in pairs:
@@ -173,6 +185,8 @@ def _show(certificate: LayerPairCertificate | ProfileCertificate) -> None:
     for row in table:
         typer.echo("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())
     typer.echo("")
+    from redundancy.profile import ProfileCertificate
+
     typer.echo(certificate.summary() if isinstance(certificate, ProfileCertificate) else certificate.sentence())
 
 

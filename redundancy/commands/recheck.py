@@ -9,23 +9,11 @@ from typing import Annotated, Any
 
 import typer
 
-from redundancy.certificate import SCHEMA as BOUND_SCHEMA
-from redundancy.certificate import BoundCertificate
 from redundancy.errors import InvalidInputError, SkipItError, StoreError
-from redundancy.layer_pair import SCHEMA as PAIR_SCHEMA
-from redundancy.layer_pair import LayerPairCertificate
-from redundancy.profile import SCHEMA as PROFILE_SCHEMA
-from redundancy.profile import ProfileCertificate
-from redundancy.statistics import HarvestStatistics
 
 __all__ = ["recheck"]
 
-GROUP = "skip_it.certificates"  # entry points of other packages: schema = class with from_json and recheck
-_KINDS: dict[str, Any] = {
-    BOUND_SCHEMA: BoundCertificate,
-    PAIR_SCHEMA: LayerPairCertificate,
-    PROFILE_SCHEMA: ProfileCertificate,
-}
+GROUP = "skip_it.certificates"  # entry points: a schema and the class with from_json and recheck that reads it
 
 
 def recheck(
@@ -39,12 +27,10 @@ def recheck(
 
     Example: skip-it recheck report/certificates.json --statistics report/statistics.safetensors
     """
-    text, schema = _read(certificate)
-    if statistics is not None and schema != PROFILE_SCHEMA:
-        raise InvalidInputError(f"need a profile certificate to compare with statistics, {certificate} is {schema}")
-    harvest = None if statistics is None else HarvestStatistics.load(statistics)
+    text, kind = _read(certificate)
+    harvest = None if statistics is None else _harvest(statistics, certificate, kind)
     try:
-        loaded = _kind(schema).from_json(text)
+        loaded = kind.from_json(text)
         report = loaded.recheck() if harvest is None else loaded.recheck(harvest)
         problems = list(report.problems)
     except SkipItError as error:
@@ -59,7 +45,8 @@ def recheck(
         raise typer.Exit(1)
 
 
-def _read(path: Path) -> tuple[str, str]:
+def _read(path: Path) -> tuple[str, Any]:
+    """Text of a certificate and the class that reads its schema."""
     try:
         text = path.read_text(encoding="utf-8")
         schema = json.loads(text).get("schema")
@@ -67,15 +54,18 @@ def _read(path: Path) -> tuple[str, str]:
         raise StoreError(f"need a readable certificate, {path} gives: {error.strerror}") from error
     except (ValueError, AttributeError) as error:
         raise StoreError(f"need a certificate as a JSON object, {path} does not parse: {error}") from error
-    if schema not in _KINDS and schema not in (known := _others()):
-        raise StoreError(f"need a certificate of schema {sorted([*_KINDS, *known])}, {path} has {schema!r}")
-    return text, schema
+    known = {point.name: point for point in entry_points(group=GROUP)}
+    if schema not in known:
+        raise StoreError(f"need a certificate of schema {sorted(known)}, {path} has {schema!r}")
+    return text, known[schema].load()
 
 
-def _others() -> dict[str, Any]:
-    """Schemas of certificates that other packages bring."""
-    return {point.name: point for point in entry_points(group=GROUP)}
+def _harvest(statistics: Path, certificate: Path, kind: Any) -> Any:
+    from redundancy.profile import ProfileCertificate
+    from redundancy.statistics import HarvestStatistics
 
-
-def _kind(schema: str) -> Any:
-    return _KINDS[schema] if schema in _KINDS else _others()[schema].load()
+    if kind is not ProfileCertificate:
+        raise InvalidInputError(
+            f"need a profile certificate to compare with statistics, {certificate} is a {kind.__name__}"
+        )
+    return HarvestStatistics.load(statistics)
