@@ -211,7 +211,8 @@ def _parse(line: str, path: Path, number: int, strict: bool) -> Sample:
         if not all(isinstance(text, str) and (may_be_empty or text.strip()) for text in texts):
             if not strict and (value is None or isinstance(value, list)):
                 continue  # a fault of this sample, which whoever loads it finds
-            raise InvalidInputError(f"need a text for {name!r}, {where} has {value!r}")
+            hint = '; write "" where no answer is known' if name == "answer" else ""
+            raise InvalidInputError(f"need a text for {name!r}, {where} has {value!r}{hint}")
     found = {name: _paths(record.get(name), path, where, strict) for name in media}
     name = str(record.get("id", f"{path.stem}:{number:06d}"))
     question, answer, family = (str(record.get(key) or "") for key in ("question", "answer", "family"))

@@ -1,5 +1,6 @@
 """Sweeps and timings against straightforward loops over the same model."""
 
+import copy
 import functools
 import itertools
 from types import SimpleNamespace
@@ -148,6 +149,16 @@ def test_without_answers_only_agreement_is_known(model):
     with pytest.raises(InvalidInputError, match="only agreement"):
         found.losses("accuracy")
     assert found.losses("answer").mean() == pytest.approx(1 - found.agreement)
+
+
+def test_ties_go_to_the_lowest_id_with_and_without_a_plan(model):
+    tied = copy.deepcopy(model)
+    torch.nn.init.zeros_(tied.lm_head.weight)
+    found = evaluate(tied, labelled(tied), late_entry(2))
+    assert set(found.plain_tokens) == set(found.plan_tokens) == {0}
+    assert found.agreement == 1.0
+    among = evaluate(tied, labelled(tied), late_entry(2), candidates=[30, 7])
+    assert set(among.plan_tokens) == {30}  # the first candidate
 
 
 @pytest.mark.parametrize(
