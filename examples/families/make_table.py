@@ -14,9 +14,10 @@ import transformers
 
 from extraction.adapters import adapt
 from extraction.skip import Plan
-from extraction.tiny import TINY_FAMILIES, tiny_family
+from extraction.tiny import TINY_FAMILIES, TinyFamily, tiny_family
 from extraction.tiny.invariants import INVARIANTS, Invariant
 from extraction.tiny.plans import PLANS, check_plan
+from extraction.tiny.video import VIDEO_FAMILIES, tiny_video_family
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "model_support.md"
 
@@ -34,6 +35,13 @@ HARVEST = """\
 
 The largest error of three rows, in float32; **bold** where it is over the tolerance. The rows pass the self-check
 first.
+"""
+
+VIDEO = """\
+## Video
+
+The same invariants where the rows hold a video instead of an image. InternVL and SmolVLM take the frames of a video as
+images, with the placeholder of images. Their processors, and all of transformers' video processors, need torchvision.
 """
 
 SKIPPING = """\
@@ -54,15 +62,15 @@ whose layers are not what its own `output_hidden_states` report is refused with 
 """
 
 
-def measure(invariant: Invariant, name: str) -> str:
-    """Cell of the first table."""
-    error = invariant.measure(tiny_family(name))
+def measure(invariant: Invariant, family: TinyFamily) -> str:
+    """Cell of the first tables."""
+    error = invariant.measure(family)
     text = "0" if error == 0 else f"{error:.0e}"
     return text if error <= invariant.tolerance else f"**{text}**"
 
 
 def judge(plan: Plan, name: str) -> str:
-    """Cell of the second table."""
+    """Cell of the third table."""
     return check_plan(tiny_family(name, dtype=torch.float64), plan)
 
 
@@ -79,13 +87,21 @@ def table(header: list[str], rows: list[list[str]]) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
 
 
+def video_table() -> str:
+    """Second table."""
+    return table(
+        ["family", *(i.name for i in INVARIANTS)],
+        [[name, *(measure(i, tiny_video_family(name)) for i in INVARIANTS)] for name in VIDEO_FAMILIES],
+    )
+
+
 def page() -> str:
     """Whole page."""
     versions = {"transformers": transformers.__version__, "torch": torch.__version__.partition("+")[0]}
     meanings = "\n".join(f"- `{i.name}`: {i.meaning} (tolerance {i.tolerance:g})." for i in INVARIANTS)
     harvested = table(
         ["family", "adapter", "vision tokens", *(i.name for i in INVARIANTS)],
-        [[name, *describe(name), *(measure(i, name) for i in INVARIANTS)] for name in TINY_FAMILIES],
+        [[name, *describe(name), *(measure(i, tiny_family(name)) for i in INVARIANTS)] for name in TINY_FAMILIES],
     )
     skipped = table(
         ["family", *(f"`{plan}`" for plan in PLANS)],
@@ -97,6 +113,8 @@ def page() -> str:
         HARVEST,
         meanings + "\n",
         harvested,
+        VIDEO,
+        video_table(),
         SKIPPING,
         skipped,
         CLOSING,
