@@ -24,7 +24,7 @@ def page(results: list[dict[str, Any]]) -> str:
         "`python examples/benchmarks/harvest.py --device cuda --large`.",
         "",
         "The row kernel is plain torch on a CPU and Triton on a CUDA device; the variable `SKIP_IT_KERNEL`",
-        "(`auto`, `plain`, `compile`, `triton`) chooses another. The Triton kernel passes the same reference test as the",
+        "(`auto`, `plain`, `compile`, `triton`) chooses another. The Triton kernel passes the reference test of the",
         "others in Triton's interpreter on a CPU. " + _on_gpu(results),
     ]
     for result in results:

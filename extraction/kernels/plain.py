@@ -69,7 +69,7 @@ def row_values(
             for states, mean, buffer in zip((xs, ys), means, work, strict=True):
                 torch.index_select(mean, 0, groups[part], out=buffer)
                 torch.sub(states, buffer, out=buffer)
-            _norms_and_gap(*work, to[3:], work[1])
+            _norms_and_gap(work[0], work[1], to[3:], work[1])
     for rho, a, b in out.view(-1, 3, n):
         rho.copy_(settle(0.5 * (rho / a).square(), a, b))
     return out
