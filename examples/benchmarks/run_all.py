@@ -77,7 +77,8 @@ def page(results: dict[str, Any]) -> str:
                 asked = "" if r.get("goal") is None else f"{r['goal']:g}"
                 lines.append(
                     f"| {r['job']} | {r['size']} | {r['ours']} | {r['seconds']:.3g} | {r['peer']} | "
-                    f"{r['peer_seconds']:.3g} | {r['ratio']:.2f} [{r['ratio_low']:.2f}, {r['ratio_high']:.2f}] | {asked} |"
+                    f"{r['peer_seconds']:.3g} | {r['ratio']:.2f} "
+                    f"[{r['ratio_low']:.2f}, {r['ratio_high']:.2f}] | {asked} |"
                 )
                 if r.get("note"):
                     rest.append(f"- {r['job']}, {r['ours']} and {r['peer']}: {r['note']}.")
