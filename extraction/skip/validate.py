@@ -95,10 +95,10 @@ def sweep(
 
     Notes
     -----
-    Tied logits: the token of the lowest id (or the first candidate) is the answer, without a plan and with one alike, so a tie never counts as
-    a change by itself. A refusal is an answer like any other: wrong, unless it is the right one, and a change only if
-    the unmodified model does not refuse too. To keep refusals out of multiple choice, give `candidates`. Without
-    right answers, accuracies are None and agreement is still measured.
+    Tied logits: the token of the lowest id (or the first candidate) is the answer, without a plan and with one alike,
+    so a tie never counts as a change by itself. A refusal is an answer like any other: wrong, unless it is the right
+    one, and a change only if the unmodified model does not refuse too. To keep refusals out of multiple choice, give
+    `candidates`. Without right answers, accuracies are None and agreement is still measured.
     """
     if model.training:
         raise InvalidInputError("need a model in eval mode, dropout would blur every comparison: call model.eval()")
