@@ -32,7 +32,7 @@ from redundancy import __version__
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 SCHEMA = "skip-it/study/1"
-MARGIN = 0.25  # a model takes part if it is this much above the best that is reached without the image
+MARGIN = 0.2  # a model takes part if it is this much above the best that is reached without the image
 
 
 def rounded(value: Any, digits: int = 6) -> Any:
@@ -105,6 +105,7 @@ def main() -> None:
             "margin": MARGIN,
             "models": taken,
             "dropped": dropped,
+            "not_measured": [s.name for s in (DEFAULT, *SPECS) if s.name not in {r["name"] for r in records}],
             **rounded(analysis),
         }
         path.write_text(json.dumps(record, separators=(",", ":")) + "\n")

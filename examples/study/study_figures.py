@@ -10,6 +10,7 @@ import matplotlib
 
 matplotlib.use("agg")
 import matplotlib.pyplot as plt
+from matplotlib.ticker import LogLocator, NullFormatter
 from study_scores import flatten
 
 from redundancy.figures.style import DOUBLE_COLUMN, INK, MUTED, OKABE_ITO, RULE, polish, style_context
@@ -62,13 +63,17 @@ def against(record: Mapping[str, Any]) -> Any:
             ax.scatter(x, y, facecolors="none", edgecolors=color, marker=marker, s=16, linewidths=0.9, label=kind)
         ax.axhline(2, color=MUTED, linewidth=0.7, linestyle=":")
         ax.set_xscale("log")
+        ax.xaxis.set_major_locator(LogLocator(numticks=6))
+        ax.xaxis.set_major_formatter("{x:g}")
+        ax.xaxis.set_minor_formatter(NullFormatter())
         ax.set_xlabel(name)
         score = by_name[name]
         ax.set_title(f"AUC {score['auc_pooled']:.2f}, Spearman {score['spearman_pooled']:+.2f}", loc="left")
         polish(ax)
     for ax in grid[:, 0]:
         ax.set_ylabel("points lost")
-    grid[0, 0].legend(frameon=False, loc="upper left")
+    handles, labels = grid[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, frameon=False, loc="outside upper right", ncols=2)
     return figure
 
 
