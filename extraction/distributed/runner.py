@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import pickle
 from collections.abc import Callable
 from typing import Any
 
@@ -70,6 +71,12 @@ def harvest_with_workers(
     share = max(1, _n_cores() // workers) if threads is None else threads
     check_count(share, "threads", lower=1)
     setup = WorkerSetup(load=load, options=options, threads=share)
+    try:
+        pickle.dumps(setup)
+    except (pickle.PicklingError, AttributeError, TypeError) as error:
+        raise InvalidInputError(
+            f"need a loader that other processes can import, a function of a module or a partial of one, got: {error}"
+        ) from error
     pool = RayPool(setup, n_workers=workers) if engine == "ray" else ProcessPool(setup, n_workers=workers)
     with pool:
         return collect(

@@ -232,6 +232,11 @@ def test_neighbours_get_devices_of_their_own():
     assert local_device("cuda", 0, {"LOCAL_RANK": "3"}) == "cuda"
 
 
+def test_a_loader_that_cannot_travel_is_refused(tmp_path):
+    with pytest.raises(InvalidInputError, match="that other processes can import"):
+        harvest_with_workers(lambda: None, tmp_path / "run", workers=2)
+
+
 @pytest.mark.parametrize(
     ("options", "words"), [({"workers": 0}, "workers"), ({"workers": 2, "engine": "dask"}, "engine")]
 )
