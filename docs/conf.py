@@ -12,7 +12,9 @@ ROOT = DOCS.parent
 # Examples run while the site is built; they are small, and threads that wait for each other only cost time.
 for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_variable, "1")
-os.environ.update(MPLBACKEND="agg", HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1", TERM="dumb", COLUMNS="100")
+os.environ.update(
+    TQDM_DISABLE="1", MPLBACKEND="agg", HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1", TERM="dumb", COLUMNS="100"
+)
 
 sys.path[:0] = [str(DOCS / "_ext"), str(ROOT)]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from itertools import groupby
 from pathlib import Path
@@ -34,7 +35,9 @@ def _escape(app: Sphinx, what: str, name: str, value: Any, options: Any, lines: 
 
 def _signature(app: Sphinx, what: str, name: str, value: Any, options: Any, shown: str | None, returned: Any) -> Any:
     # A dataclass shows a made default as <factory>, which is no Python, so that the whole line would stay unparsed.
-    return (shown.replace("<factory>", "..."), returned) if shown and "<factory>" in shown else None
+    # A registered bound returns what its decorator makes of a Bound.
+    made = re.sub(r"\bBound$", "BoundCertificate", returned) if what == "function" and returned else returned
+    return (shown.replace("<factory>", "...") if shown else shown), made
 
 
 def write_pages(folder: Path) -> None:

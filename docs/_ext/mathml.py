@@ -14,6 +14,10 @@ from sphinx.writers.html5 import HTML5Translator
 
 # Bars and slashes stand close, as in TeX; MathML's own table spaces them like relations.
 _TIGHT = re.compile(r"<mo ?([^>]*>(?:&#x0007C;|&#x0002F;)</mo>)")
+# log x, not logx. Only where the name stands in a row: elsewhere a further child would change the meaning.
+_FUNCTION = re.compile(
+    r"((?:<mrow>|</mrow>|</mi>|</mo>|</mn>|</msub>|</msup>|</msubsup>|</mfrac>|</msqrt>)<mi>(?:log|ln|exp)</mi>)(?=<m[inrsf])"
+)
 _TAG = re.compile(r"\\tag\{[^}]*\}")
 
 
@@ -30,6 +34,7 @@ def to_mathml(latex: str, *, display: str = "inline") -> str:
         element = latex2mathml.converter.convert(_TAG.sub("", latex).strip(), display=display)
     except Exception as error:
         raise SphinxError(f"need a formula that can be written as MathML, got {latex!r}: {error!r}") from error
+    element = _FUNCTION.sub(r"\1<mspace width='0.17em'></mspace>", element)
     element = _TIGHT.sub(r'<mo lspace="0.08em" rspace="0.08em" \1', element)
     return element.replace("<math ", f'<math alttext="{html.escape(latex.strip(), quote=True)}" ', 1)
 
