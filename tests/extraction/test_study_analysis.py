@@ -99,9 +99,9 @@ def test_the_simulated_choice_is_that_of_the_package(one_chain):
     plans = [*map(late_entry, (1, 2, 3)), *map(vision_exit, (1, 2, 3))]
     kinds = ["late entry"] * 3 + ["vision exit"] * 3
     speedups = np.array([1.1, 1.3, 1.7, 1.8, 1.35, 1.15])
-    for seed in range(4):
+    for seed in range(20):
         rng = np.random.default_rng(100 + seed)
-        losses = rng.random((6, 300)) < rng.choice([0.0, 0.02, 0.08], size=6)[:, None]
+        losses = rng.random((6, 300)) < rng.choice([0.0, 0.025, 0.03], size=6)[:, None]
         times = np.random.default_rng(seed).multinomial(300, np.full(300, 1 / 300))
         drawn = np.repeat(losses, times, axis=1)
         result = analysis.order_power(
