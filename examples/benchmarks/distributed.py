@@ -132,7 +132,7 @@ def page(record: dict) -> str:
     is_busy = machine["load"] > 0.5 * machine["cores"]
     verdict = "not judged" if is_busy else "met" if ratio >= 1.8 else "not met in this run"
     merge_verdict = "not judged" if is_busy else "met" if merge["seconds"] < 2 else "not met in this run"
-    caution = "**The machine was busy with other work: ratios and seconds by the clock are no evidence. Run again when idle.**"
+    caution = "**The machine was busy: ratios and seconds by the clock are no evidence. Run it when idle.**"
     versions = ", ".join(f"{name} {machine[name]}" for name in ("python", "torch", "transformers", "numpy"))
     shares = ", ".join(f"{a:.2f}" for a in record["ratios"])
     lines = [
