@@ -132,7 +132,8 @@ def validate(
         if harvested is not None:
             table = sweeping.table(model, evaluations, samples, harvested, confidence_level=confidence)
             written = sweeping.write(out, table, rows, n_layers=n_layers)
-            note(f"Wrote {', '.join(written)} in {out}.")
+            if not as_json:
+                note(f"Wrote {', '.join(written)} in {out}.")
     say(json.dumps(rows, indent=1) if as_json else _table(rows))
 
 
@@ -199,7 +200,7 @@ def select(
         plans = None
         if statistics is not None or prune_first:
             pruned_by, samples = samples[:prune_first], samples[prune_first:]
-            plans = _pruned(loaded, processor, pruned_by, samples, out, statistics, farther, model, batch_size)
+            plans = _pruned(loaded, processor, pruned_by, samples, out, statistics, farther, model, batch_size, as_json)
         choice = validating.choose(
             loaded,
             processor,
@@ -235,6 +236,7 @@ def _pruned(
     farther: float,
     name: str,
     batch_size: int,
+    as_json: bool,
 ) -> list[Plan]:
     """Plans worth testing; prints why each of the others is not."""
     from extraction import sweeping, validating
@@ -253,8 +255,8 @@ def _pruned(
     plans, reasons = prune(
         validating.families(model), harvested, tested_on=[s.sample_id for s in tested_on], farther=farther
     )
-    for reason in reasons.values():
-        note(f"{reason[0].upper()}{reason[1:]}.")
+    for reason in () if as_json else reasons.values():
+        note(f"{reason}.")
     return plans
 
 
