@@ -225,7 +225,7 @@ def measure(device: str, large: bool, quick: bool) -> dict[str, Any]:
     result["ways"] = subject.paired(ways, 2 if quick else 7)
     del subject, harvests, one, ways, found
     result["growth"] = [] if large else growth(device, 2 if quick else 5, quick)
-    layers, size = ((8, 32), 8) if large else ((6, 24), 4)
+    layers, size = ((8, 32), 8) if large else ((6, 24), 2)
     result["memory"] = {"batch": size, "rows": memory(device, size, layers, shape)}
     names = ["plain"] + ([] if quick else ["compile"]) + (["triton"] if device != "cpu" else [])
     result["kernels"] = kernels(device, names)
