@@ -10,6 +10,7 @@ import time
 import numpy as np
 import pytest
 
+from estimators.store import ActivationStore
 from redundancy.statistics import HarvestStatistics
 
 RUN = [sys.executable, "-m", "redundancy"]
@@ -23,11 +24,12 @@ def skip_it(*arguments):
 def test_killed_resumed_sharded_and_merged(tmp_path):
     options = ["--limit", "48", "--batch-size", "2"]
     straight, broken = tmp_path / "straight", tmp_path / "broken"
-    done = skip_it("harvest", "embedded", *options, "--out", straight)
+    kept = {d: ["--store", tmp_path / f"{d.name}-states", "--store-tokens", "2"] for d in (straight, broken)}
+    done = skip_it("harvest", "embedded", *options, "--out", straight, *kept[straight])
     assert done.returncode == 0, done.stderr
     assert "48 samples harvested, 0 left out" in done.stdout
     process = subprocess.Popen(
-        [*RUN, "harvest", "embedded", *options, "--out", str(broken)],
+        [*RUN, "harvest", "embedded", *options, "--out", str(broken), *map(str, kept[broken])],
         env=ENVIRONMENT,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -40,10 +42,13 @@ def test_killed_resumed_sharded_and_merged(tmp_path):
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert not (broken / "summary.json").exists()
-    resumed = skip_it("harvest", "embedded", *options, "--out", broken, "--resume", "--json")
+    resumed = skip_it("harvest", "embedded", *options, "--out", broken, "--resume", "--json", *kept[broken])
     assert resumed.returncode == 0, resumed.stderr
     first, second = (HarvestStatistics.load(d / "statistics.safetensors") for d in (straight, broken))
     assert json.loads(resumed.stdout)["digest"] == first.digest() == second.digest()
+    one, other = (ActivationStore(kept[d][1]) for d in (straight, broken))
+    assert one.sample_ids == other.sample_ids == first.sample_ids
+    assert all(np.array_equal(one.layer(d)[:], other.layer(d)[:]) for d in one.depths)
 
     shards = [tmp_path / f"shard{i}" for i in range(2)]
     for i, shard in enumerate(shards):
