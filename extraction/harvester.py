@@ -126,7 +126,8 @@ class Harvester:
         inputs = {name: value for name, value in batch.items() if name not in _OWN_KEYS}
         inputs = to_device(inputs, self.device, model_dtype(self.model))
         parameters = inspect.signature(self.model.forward).parameters
-        if "use_cache" in parameters:
+        # Models such as LLaVA hand it on by **kwargs; without it every layer would fill a cache that nobody reads.
+        if "use_cache" in parameters or any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
             inputs["use_cache"] = False
         if not full_logits and "logits_to_keep" in parameters:
             inputs.setdefault("logits_to_keep", 1)

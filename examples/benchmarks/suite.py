@@ -207,7 +207,6 @@ def certificates(quick: bool) -> Records:
     """Profile certificates, one pass over a pair of arrays, the proofs and a page, and how they grow with layers."""
     sys.path.insert(0, str(ROOT / "tests" / "bench"))
     from bench_certificates import stored_statistics
-
     from redundancy.profile import ProfileCertificate
     from redundancy.streaming import pair_sums
 
