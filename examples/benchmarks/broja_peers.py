@@ -86,7 +86,7 @@ def solve_clarabel(joint):
 
 
 def solve_scs(joint):
-    """SCS is of first order: asked for 1e-7, for which it already needs thousands of iterations."""
+    """SCS is of first order: stopped after 5,000 iterations, most often before the 1e-7 it is asked for."""
     import scs
 
     n, where, share, equal, target, cost = cone_program(joint)
@@ -99,7 +99,7 @@ def solve_scs(joint):
         "c": cost,
     }
     cones = {"z": len(target), "ep": n}
-    answer = scs.SCS(data, cones, eps_abs=1e-7, eps_rel=1e-7, max_iters=20_000, verbose=False).solve()
+    answer = scs.SCS(data, cones, eps_abs=1e-7, eps_rel=1e-7, max_iters=5_000, verbose=False).solve()
     return _full(answer["x"][n:], where, joint.shape), answer["info"]["status"]
 
 
