@@ -82,15 +82,15 @@ def broja(quick: bool) -> Records:
         goal = dict.fromkeys(("broja_2pid", "ecos", "clarabel"), goals[shape])
         for row in rows("BROJA", size, race(ways, rounds=3 if quick else 5, clock=time.process_time), goals=goal):
             yield row | {"seconds": row["seconds"] / calls, "peer_seconds": row["peer_seconds"] / calls}
-    joint = table((5, 10, 10))
+    small = table((3, 4, 4))  # dit takes minutes at 5x10x10
     slow = {"dit": (broja_peers.solve_dit, 200.0), "scs": (broja_peers.solve_scs, None)}
     for peer, (other, goal_of_peer) in slow.items():
         if find_spec(peer) is None:
             yield missing("BROJA", peer)
             continue
-        ways = {"redundancy.pid.broja": lambda: solve(joint, tolerance=1e-8), peer: lambda other=other: other(joint)}
+        ways = {"redundancy.pid.broja": lambda: solve(small, tolerance=1e-8), peer: lambda other=other: other(small)}
         spent = race(ways, rounds=2, clock=time.process_time, warm_up=False)
-        yield from rows("BROJA", "5x10x10", spent, goals={} if goal_of_peer is None else {peer: goal_of_peer})
+        yield from rows("BROJA", "3x4x4", spent, goals={} if goal_of_peer is None else {peer: goal_of_peer})
     many_tables = np.random.default_rng(0).dirichlet(np.ones(48), size=200 if quick else 2000).reshape(-1, 3, 4, 4)
     ways = {
         "broja_batch": lambda: broja_batch(many_tables, tolerance=1e-8, throw=False),
