@@ -148,6 +148,9 @@ class LayerScan(Tabular):
                 return found
         raise KeyError((prev, next))
 
+    def __repr__(self) -> str:
+        return f"LayerScan({len(self.pairs)} pairs, model={self.model!r}, group={self.group!r}, task={self.task!r})"
+
     def to_records(self) -> list[dict[str, Any]]:
         """A tidy table: one flat row per pair, all with the same columns."""
         rows = [pair.to_record() for pair in self.pairs]

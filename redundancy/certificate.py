@@ -253,6 +253,10 @@ class BoundCertificate(Tabular):
                 problems.append(f"{name} is {stored} in the certificate and {new} when recomputed")
         return RecheckReport(theorem=self.theorem, problems=tuple(problems))
 
+    def __repr__(self) -> str:
+        unit = f" {unit_name(self.base)}" if self.base else ""
+        return f"BoundCertificate({self.theorem!r}, {self.quantity} in {self.interval}{unit}, evidence={self.label!r})"
+
     def to_record(self) -> dict[str, Any]:
         """One flat row for a table."""
         return {

@@ -196,6 +196,12 @@ class LayerPairCertificate(Tabular):
             )
         return f"{text} Says nothing about: {SILENT}."
 
+    def __repr__(self) -> str:
+        return (
+            f"LayerPairCertificate(layer={self.layer}, group={self.group!r}, n_images={self.n_images}, "
+            f"{len(self.statements)} statements)"
+        )
+
     def to_records(self) -> list[dict[str, Any]]:
         """One flat row per statement."""
         return [statement.to_record() for statement in self.statements]

@@ -310,6 +310,12 @@ class ProfileCertificate(Tabular):
         lines[-1] += " that skipping is safe."
         return "\n".join(lines)
 
+    def __repr__(self) -> str:
+        return (
+            f"ProfileCertificate({len(self.pairs)} pairs, n_images={self.n_images}, "
+            f"confidence_level={self.confidence_level})"
+        )
+
     def to_records(self) -> list[dict[str, Any]]:
         """One flat row per statement, with layer and group."""
         return [

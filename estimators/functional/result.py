@@ -126,6 +126,12 @@ class FunctionalRedundancy(Tabular):
         gaps = [c for c in self.certified if c.quantity == "functional_gap" and not c.theorem.startswith("thm5")]
         return min(gaps, key=lambda c: c.interval.upper, default=None)
 
+    def __repr__(self) -> str:
+        return (
+            f"FunctionalRedundancy(estimate={self.estimate:.4g}, interval={self.interval}, usable={self.usable}, "
+            f"probe_class={self.probe_class!r}, n_images={self.n_images})"
+        )
+
     def to_record(self) -> dict[str, Any]:
         """One flat row for a table."""
         upper = self.certified_upper

@@ -152,6 +152,13 @@ class RiskControl(Tabular):
         ]
         return RecheckReport(theorem=theorem, problems=tuple(problems))
 
+    def __repr__(self) -> str:
+        certified = sum(test.is_certified for test in self.tests)
+        return (
+            f"RiskControl({certified} of {len(self.tests)} certified, risk={self.risk:g}, "
+            f"confidence_level={self.confidence_level:g}, procedure={self.procedure!r})"
+        )
+
     def to_records(self) -> list[dict[str, Any]]:
         """One flat row per plan."""
         return [{**_fields(test), "risk": self.risk, "n_samples": self.n_samples} for test in self.tests]

@@ -93,6 +93,12 @@ class PlanChoice:
     sample_ids: tuple[str, ...]
     tests: tuple[PlanTest, ...]
 
+    def __repr__(self) -> str:
+        return (
+            f"PlanChoice({str(self.chosen)!r}, risk={self.risk:g}, confidence_level={self.confidence_level:g}, "
+            f"n_samples={self.n_samples}, n_tested={self.n_tested})"
+        )
+
     @property
     def n_samples(self) -> int:
         """Samples that the choice rests on."""

@@ -132,6 +132,9 @@ class PlanEvaluation(Tabular):
         loss_lower, loss_upper = proportion_interval(lost, self.n_samples, share)
         return gain_lower - loss_upper, gain_upper - loss_lower
 
+    def __repr__(self) -> str:
+        return f"PlanEvaluation({str(self.plan)!r}, n_samples={self.n_samples}, agreement={self.agreement:.4g})"
+
     def to_record(self, confidence_level: float = 0.95) -> dict[str, Any]:
         """One flat row; accuracy columns are None when there are no right answers."""
         row: dict[str, Any] = {

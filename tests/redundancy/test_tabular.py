@@ -125,3 +125,13 @@ def test_every_class_with_records_is_a_table():
                 if lists and thing.__module__ == info.name and not issubclass(thing, Tabular):
                     plain.append(f"{info.name}.{name}")
     assert not plain
+
+
+def test_the_plain_repr_of_large_results_is_one_line():
+    rng = np.random.default_rng(1)
+    x = rng.standard_normal((40, 4))
+    pair = LayerPairCertificate.from_arrays(x, x + 0.1, ids=np.arange(40))
+    for result in (pair, *pair.statements):
+        assert "\n" not in repr(result)
+        assert len(repr(result)) < 160
+        assert type(result).__name__ in repr(result)
