@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import re
 from pathlib import Path
@@ -26,6 +24,7 @@ from extraction.cli_support import (
 )
 from redundancy.errors import InvalidInputError
 from redundancy.files import write_text
+from redundancy.tabular import csv_text
 
 if TYPE_CHECKING:
     from extraction.skip import Plan, PlanEvaluation, PrefillTiming
@@ -297,21 +296,7 @@ def _rows(
 
 def _write(out: Path, stem: str, rows: list[dict[str, Any]]) -> None:
     write_text(out / f"{stem}.json", json.dumps(rows, indent=1, allow_nan=False))
-    flat = [
-        {
-            name: part
-            for key, value in row.items()
-            for name, part in (
-                ((f"{key}_lower", value[0]), (f"{key}_upper", value[1])) if isinstance(value, list) else ((key, value),)
-            )
-        }
-        for row in rows
-    ]
-    text = io.StringIO()
-    writer = csv.DictWriter(text, fieldnames=list(dict.fromkeys(k for row in flat for k in row)))
-    writer.writeheader()
-    writer.writerows(flat)
-    write_text(out / f"{stem}.csv", text.getvalue())
+    write_text(out / f"{stem}.csv", csv_text(rows))
 
 
 def _table(rows: list[dict[str, Any]]) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 
 from redundancy.errors import MissingExtraError
 
-__all__ = ["Tabular", "flat_rows"]
+__all__ = ["Tabular", "csv_text", "flat_rows"]
 
 _MOST_ROWS = 40  # of a table shown in a notebook
 
@@ -36,12 +36,7 @@ class Tabular:
 
     def to_csv(self) -> str:
         """The flat rows as CSV with a header; a value that is not there is an empty field."""
-        rows = flat_rows(self.to_records())
-        text = io.StringIO()
-        writer = csv.DictWriter(text, fieldnames=list(rows[0]) if rows else [], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-        return text.getvalue()
+        return csv_text(self.to_records())
 
     def to_pandas(self) -> Any:
         """The flat rows as a ``pandas.DataFrame``.
@@ -79,20 +74,29 @@ class Tabular:
 def flat_rows(records: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Rows that all have the same columns and hold numbers, text, truth values and None only.
 
-    A pair under a name that ends in "interval" becomes two columns that end in "lower" and "upper"; other lists become
-    text with "; " between. Columns are in the order in which they first occur.
+    A pair, or None, under a name that ends in "interval" becomes two columns that end in "lower" and "upper"; other
+    lists become text with "; " between. Columns are in the order in which they first occur.
     """
     rows = [dict(part for key, value in record.items() for part in _columns(key, value)) for record in records]
     names = list(dict.fromkeys(name for row in rows for name in row))
-    # Where one row has an interval and another has none, the bare column of the second says nothing.
-    names = [n for n in names if not (f"{n}_lower" in names and all(row.get(n) is None for row in rows))]
     return [{name: row.get(name) for name in names} for row in rows]
 
 
+def csv_text(records: Iterable[Mapping[str, Any]]) -> str:
+    """`flat_rows` as CSV (RFC 4180) with a header; a value that is not there is an empty field."""
+    rows = flat_rows(records)
+    text = io.StringIO()
+    writer = csv.DictWriter(text, fieldnames=list(rows[0]) if rows else [])
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
 def _columns(key: str, value: Any) -> list[tuple[str, Any]]:
+    if key.endswith("interval") and (value is None or (isinstance(value, list | tuple) and len(value) == 2)):
+        lower, upper = (None, None) if value is None else value
+        return [(f"{key}_lower", lower), (f"{key}_upper", upper)]
     if isinstance(value, list | tuple):
-        if key.endswith("interval") and len(value) == 2:
-            return [(f"{key}_lower", value[0]), (f"{key}_upper", value[1])]
         return [(key, "; ".join(str(part) for part in value))]
     if value is None or isinstance(value, bool | int | float | str):
         return [(key, value)]

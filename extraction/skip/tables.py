@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -121,15 +119,6 @@ class SweepTable(Tabular):
     def to_records(self) -> list[dict[str, Any]]:
         """Tidy rows, one per sweep, task, model and layer."""
         return [dict(record) for record in self.records]
-
-    def to_csv(self) -> str:
-        """The same as CSV; each interval is two columns."""
-        flat = [_flat(record) for record in self.records]
-        text = io.StringIO()
-        writer = csv.DictWriter(text, fieldnames=list(dict.fromkeys(k for row in flat for k in row)))
-        writer.writeheader()
-        writer.writerows(flat)
-        return text.getvalue()
 
     def to_markdown(self, number: int = 1, *, layers: Sequence[int] | None = None, sweep: str | None = None) -> str:
         """Table 1 (late entry) or 2 (early exit): a row per task and metric, a column per model and layer.
@@ -267,16 +256,6 @@ def _at(columns: Mapping[str, Any], depth: int) -> dict[str, float | None]:
     names = [name for name in _METRICS if name.startswith(("mean_cosine", "fraction"))]
     values = {name: columns[name][depth - 1] if name in columns and depth > 0 else np.nan for name in names}
     return {name: None if np.isnan(value) else float(value) for name, value in values.items()}
-
-
-def _flat(record: Mapping[str, Any]) -> dict[str, Any]:
-    row: dict[str, Any] = {}
-    for key, value in record.items():
-        if key.endswith("_interval"):
-            row[f"{key}_lower"], row[f"{key}_upper"] = (None, None) if value is None else value
-        else:
-            row[key] = value
-    return row
 
 
 def _cell(value: Any, *, dash: str = DASH) -> str:
