@@ -9,7 +9,6 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from PIL import Image
-from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import (
     CLIPImageProcessorPil,
     CLIPVisionConfig,
@@ -21,10 +20,10 @@ from transformers import (
     LlavaNextImageProcessorPil,
     LlavaNextProcessor,
     LlavaProcessor,
-    PreTrainedTokenizerFast,
 )
 
-from extraction.default_model.questions import SPECIAL_TOKENS, VOCABULARY
+from extraction import default_model
+from extraction.default_model.questions import VOCABULARY
 from extraction.default_model.scenes import IMAGE_SIZE, Scene, render
 
 __all__ = ["SPECS", "StudyModel", "features_of", "make_model", "make_processor", "picture", "vision_tokens"]
@@ -163,20 +162,7 @@ def make_model(spec: StudyModel) -> Any:
 
 
 def make_processor(spec: StudyModel) -> Any:
-    """Word-level tokenizer and PIL image processor; with tiles, that of LLaVA-NeXT."""
-    tokenizer = Tokenizer(models.WordLevel({word: i for i, word in enumerate(VOCABULARY)}, unk_token="<unk>"))
-    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    tokenizer.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 1)])
-    fast = PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer,
-        pad_token=SPECIAL_TOKENS[0],
-        bos_token=SPECIAL_TOKENS[1],
-        eos_token=SPECIAL_TOKENS[2],
-        unk_token=SPECIAL_TOKENS[3],
-        extra_special_tokens={"image_token": SPECIAL_TOKENS[4]},
-        padding_side="left",
-        model_max_length=512,
-    )
+    """The embedded model's tokenizer and a PIL image processor of our crops; with tiles, that of LLaVA-NeXT."""
     sizes: dict[str, Any] = {
         "size": {"shortest_edge": CROP},
         "crop_size": {"height": CROP, "width": CROP},
@@ -184,7 +170,7 @@ def make_processor(spec: StudyModel) -> Any:
         "image_std": [PIXEL_STD] * 3,
     }
     common: dict[str, Any] = {
-        "tokenizer": fast,
+        "tokenizer": default_model.load_processor().tokenizer,
         "patch_size": PATCH,
         "vision_feature_select_strategy": "default",
         "num_additional_image_tokens": 1,
