@@ -31,7 +31,7 @@ class Kernels(Protocol):
     def row_values(
         self, x: torch.Tensor, y: torch.Tensor, groups: torch.Tensor | None = None, means: Means | None = None
     ) -> torch.Tensor:
-        """Distance and norms of paired rows."""
+        """Scaled gap and norms of paired rows."""
 
     def reduce_rows(self, values: torch.Tensor, layout: Layout) -> RowSums:
         """Sums of `row_values` over the tokens of a batch."""

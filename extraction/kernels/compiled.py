@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from extraction.kernels.layout import Means
-from extraction.kernels.plain import reduce_rows, settle
+from extraction.kernels.plain import reduce_rows
 
 __all__ = ["reduce_rows", "row_values"]
 
@@ -30,10 +30,9 @@ def _compiled(centred: bool) -> Any:
 
 def _one(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
     x, y = x.float(), y.float()
-    a2, b2 = x.square().sum(dim=-1), y.square().sum(dim=-1)
-    a, b = a2.sqrt(), b2.sqrt()
-    gap = (y * (a / b).unsqueeze(-1) - x).square().sum(dim=-1)
-    return torch.stack([settle(0.5 * gap / a2, a, b), a, b])
+    a, b = x.square().sum(dim=-1).sqrt(), y.square().sum(dim=-1).sqrt()
+    gap = (y * (a / b).unsqueeze(-1) - x).square().sum(dim=-1).sqrt()
+    return torch.stack([gap, a, b])
 
 
 def _both(

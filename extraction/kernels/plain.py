@@ -8,8 +8,8 @@ from extraction.kernels.layout import CONSTANT, Layout, Means, RowSums, n_column
 
 __all__ = ["pair_distances", "reduce_rows", "row_values", "settle"]
 
-# Entries of a fp32 temporary: small enough to stay in a core's cache, large enough that calls are few.
-_CHUNK_CPU, _CHUNK_GPU = 1 << 17, 1 << 25
+# Entries of a fp32 temporary: small enough for the cache that the cores share, large enough that calls are few.
+_CHUNK_CPU, _CHUNK_GPU = 1 << 19, 1 << 25
 _REDUCED_AT_ONCE_CPU, _REDUCED_AT_ONCE_GPU = 1 << 14, 1 << 20  # tokens times layers
 
 
@@ -31,14 +31,17 @@ def pair_distances(x: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, torc
         Distance in [0, 2]: 0 for two zero vectors, 1 for one, NaN if a vector is not finite (or so long that
         its square overflows float32); rounding above 2 is cut, since no cosine distance exceeds it.
     """
-    rho, a, b = row_values(x, y)
+    rho, a, b = settle(row_values(x, y))
     return rho, a, b
 
 
 def row_values(
     x: torch.Tensor, y: torch.Tensor, groups: torch.Tensor | None = None, means: Means | None = None
 ) -> torch.Tensor:
-    """Distance and both norms of paired rows; with means, also those of the centred rows.
+    """Scaled gap and both norms of paired rows; with means, also those of the centred rows.
+
+    What `reduce_rows` takes and `settle` makes distances of: that is done once for all layers, since a dozen
+    operations on so few numbers take as long as reading the states.
 
     Parameters
     ----------
@@ -52,7 +55,7 @@ def row_values(
     Returns
     -------
     Tensor of shape (3 or 6, N), float32
-        As `pair_distances`, then the same of ``x - means[0][groups]`` and ``y - means[1][groups]``.
+        |y (a/b) - x|, a and b, then the same of ``x - means[0][groups]`` and ``y - means[1][groups]``.
     """
     n, width = x.shape
     x, y = x.detach(), y.detach()
@@ -70,8 +73,6 @@ def row_values(
                 torch.index_select(mean, 0, groups[part], out=buffer)
                 torch.sub(states, buffer, out=buffer)
             _norms_and_gap(work[0], work[1], to[3:], work[1])
-    for rho, a, b in out.view(-1, 3, n):
-        rho.copy_(settle(0.5 * (rho / a).square(), a, b))
     return out
 
 
@@ -80,15 +81,30 @@ def _norms_and_gap(x: torch.Tensor, y: torch.Tensor, out: torch.Tensor, work: to
     gap, a, b = out[0], out[1], out[2]
     torch.linalg.vector_norm(x, dim=-1, out=a)
     torch.linalg.vector_norm(y, dim=-1, out=b)
-    torch.mul(y, (a / b).unsqueeze(-1), out=work).sub_(x)
+    torch.addcmul(x, y, (a / b).unsqueeze(-1), value=-1, out=work)
     torch.linalg.vector_norm(work, dim=-1, out=gap)
 
 
-def settle(rho: torch.Tensor, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-    """Distances with the cases decided that the formula leaves open: zero vectors, vectors that are not finite."""
-    zeros = (a == 0).to(rho.dtype) + (b == 0).to(rho.dtype)
-    rho = torch.where(zeros == 1, 1.0, torch.where(zeros == 2, 0.0, rho.clamp(max=2.0)))
-    return rho.masked_fill(~(torch.isfinite(a) & torch.isfinite(b)), torch.nan)
+def settle(values: torch.Tensor) -> torch.Tensor:
+    """Distances instead of gaps, with the cases decided that the formula leaves open.
+
+    Parameters
+    ----------
+    values : Tensor of shape (..., 3 or 6, N)
+        `row_values` of one or more layers.
+
+    Returns
+    -------
+    Tensor of the same shape
+        rho, a and b as `pair_distances`, once or twice.
+    """
+    *front, n_values, n = values.shape
+    gap, a, b = values.reshape(*front, n_values // 3, 3, n).unbind(dim=-2)
+    zeros = (a == 0).to(a.dtype) + (b == 0).to(a.dtype)
+    rho = (gap / a).square_().mul_(0.5).clamp_(max=2.0)
+    rho = torch.where(zeros == 1, 1.0, torch.where(zeros == 2, 0.0, rho))
+    rho = rho.masked_fill_(~(torch.isfinite(a) & torch.isfinite(b)), torch.nan)
+    return torch.stack([rho, a, b], dim=-2).flatten(-3, -2)
 
 
 def reduce_rows(values: torch.Tensor, layout: Layout) -> RowSums:
@@ -114,6 +130,7 @@ def reduce_rows(values: torch.Tensor, layout: Layout) -> RowSums:
 def _reduce(values: torch.Tensor, layout: Layout) -> RowSums:
     n_layers, n = values.shape[0], values.shape[-1]
     n_slots = layout.n_groups + 1
+    values = settle(values)
     rho, a, b = values[:, 0], values[:, 1], values[:, 2]
     finite = ~rho.isnan()
     ratio_known = finite & (a > 0)

@@ -42,9 +42,10 @@ def _gap2(x, y, scale, inside):
 
 
 @triton.jit
-def _settle(gap2, a2, a, b):
+def _settle(gap, a, b):
     """The distance, with zero vectors and vectors that are not finite decided as in the plain kernel."""
-    rho = tl.minimum(tl.div_rn(0.5 * gap2, a2), 2.0, propagate_nan=tl.PropagateNan.ALL)
+    share = tl.div_rn(gap, a)
+    rho = tl.minimum(0.5 * (share * share), 2.0, propagate_nan=tl.PropagateNan.ALL)
     zeros = (a == 0).to(tl.int32) + (b == 0).to(tl.int32)
     rho = tl.where(zeros == 1, 1.0, tl.where(zeros == 2, 0.0, rho))
     return tl.where((a < float("inf")) & (b < float("inf")), rho, float("nan"))
@@ -70,14 +71,12 @@ def _rows_kernel(
         for start in range(BLOCK, width, BLOCK):
             p, q, r, s, _ = _load(x_row, y_row, mean_x_row, mean_y_row, start, width, BLOCK, CENTRED)
             aa, bb, cc, dd = aa + p * p, bb + q * q, cc + r * r, dd + s * s
-    a2, b2 = tl.sum(aa), tl.sum(bb)
-    a, b = tl.sqrt_rn(a2), tl.sqrt_rn(b2)
+    a, b = tl.sqrt_rn(tl.sum(aa)), tl.sqrt_rn(tl.sum(bb))
     scale = tl.div_rn(a, b)
     gap2 = _gap2(x, y, scale, inside)
-    c2, d2, c, d, centred_scale, centred_gap2 = a2, b2, a, b, scale, gap2
+    c, d, centred_scale, centred_gap2 = a, b, scale, gap2
     if CENTRED:
-        c2, d2 = tl.sum(cc), tl.sum(dd)
-        c, d = tl.sqrt_rn(c2), tl.sqrt_rn(d2)
+        c, d = tl.sqrt_rn(tl.sum(cc)), tl.sqrt_rn(tl.sum(dd))
         centred_scale = tl.div_rn(c, d)
         centred_gap2 = _gap2(u, v, centred_scale, inside)
     if not WHOLE:
@@ -86,11 +85,11 @@ def _rows_kernel(
             gap2 += _gap2(p, q, scale, within)
             if CENTRED:
                 centred_gap2 += _gap2(r, s, centred_scale, within)
-    tl.store(out_ptr + row, _settle(tl.sum(gap2), a2, a, b))
+    tl.store(out_ptr + row, tl.sqrt_rn(tl.sum(gap2)))
     tl.store(out_ptr + n_rows + row, a)
     tl.store(out_ptr + 2 * n_rows + row, b)
     if CENTRED:
-        tl.store(out_ptr + 3 * n_rows + row, _settle(tl.sum(centred_gap2), c2, c, d))
+        tl.store(out_ptr + 3 * n_rows + row, tl.sqrt_rn(tl.sum(centred_gap2)))
         tl.store(out_ptr + 4 * n_rows + row, c)
         tl.store(out_ptr + 5 * n_rows + row, d)
 
@@ -164,9 +163,9 @@ def _sums_kernel(
         inside = token < n_tokens
         at = sample * n_tokens + token
         mine = inside & (tl.load(group_ptr + at, mask=inside, other=N_GROUPS) == group)
-        rho = tl.load(values + at, mask=mine, other=0.0)
         a = tl.load(values + n + at, mask=mine, other=1.0)
         b = tl.load(values + 2 * n + at, mask=mine, other=1.0)
+        rho = _settle(tl.load(values + at, mask=mine, other=0.0), a, b)
         known = mine & (rho == rho)
         exact = tl.where(known, rho, 0.0).to(tl.float64)
         divides = known & (a > 0)
@@ -176,9 +175,9 @@ def _sums_kernel(
         sums = _add(sums, 2, ratio)
         sums = _add(sums, 3, divides)
         if CENTRED:
-            centred = tl.load(values + 3 * n + at, mask=mine, other=0.0)
             short_x = tl.load(values + 4 * n + at, mask=mine, other=1.0)
             short_y = tl.load(values + 5 * n + at, mask=mine, other=1.0)
+            centred = _settle(tl.load(values + 3 * n + at, mask=mine, other=0.0), short_x, short_y)
             defined = mine & (centred == centred)
             rounding = defined & ((short_x <= constant * a) | (short_y <= constant * b))
             counted = defined & (short_x > constant * a) & (short_y > constant * b)
