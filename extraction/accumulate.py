@@ -181,8 +181,9 @@ class BatchAccumulator:
         arrays = {name: np.full(shape, np.nan, dtype=np.float32) for name in names}
         for layer, masses in enumerate(self._masses):
             if masses is not None:
-                for name, attribute in names.items():
-                    arrays[name][has_vision, layer] = getattr(masses, attribute).cpu().numpy()[has_vision]
+                together = torch.stack([getattr(masses, attribute) for attribute in names.values()]).cpu().numpy()
+                for name, found in zip(names, together, strict=True):
+                    arrays[name][has_vision, layer] = found[has_vision]
         return arrays
 
     def _depth_matrix(self) -> dict[str, npt.NDArray[Any]]:

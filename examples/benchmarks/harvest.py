@@ -88,13 +88,17 @@ class Subject:
 
     def paired(self, ways: dict[str, Callable[[], Any]], rounds: int) -> dict[str, dict[str, Any]]:
         """Every way right after a plain forward pass, in interleaved rounds."""
+        return {name: _summary(found) for name, found in self.pairs(ways, rounds).items()}
+
+    def pairs(self, ways: dict[str, Callable[[], Any]], rounds: int) -> dict[str, list[Any]]:
+        """Seconds of a plain forward pass and of the way, by way and round."""
         for way in (self.ways.plain, *ways.values()):
             way()
         pairs: dict[str, list[Any]] = {name: [] for name in ways}
         for _ in range(rounds):
             for name, way in ways.items():
                 pairs[name].append((self.seconds(self.ways.plain), self.seconds(way)))
-        return {name: _summary(found) for name, found in pairs.items()}
+        return pairs
 
     def peak_bytes(self, way: Callable[[], Any]) -> int:
         """Highest number of bytes of tensors at once above the start."""
@@ -127,6 +131,15 @@ def _summary(pairs: list[Any]) -> dict[str, Any]:
         "extra_ms": 1e3 * median(way[0] - plain[0] for plain, way in pairs),
         "rounds": len(pairs),
     }
+
+
+def headline(device: str, batch_size: int, shape: dict[str, Any], rounds: int) -> dict[str, Any]:
+    """The full harvest, rounds of three models built anew: where the weights lie in memory moves the ratio."""
+    pairs = []
+    for _ in range(3):
+        subject = Subject(device, batch_size, **shape)
+        pairs += subject.pairs({"harvest": subject.harvests()["harvest"]}, rounds)["harvest"]
+    return _summary(pairs)
 
 
 def growth(device: str, rounds: int, quick: bool) -> list[dict[str, Any]]:
@@ -207,9 +220,10 @@ def _best(call: Callable[[], Any], device: torch.device, repeats: int = 15) -> f
 def measure(device: str, large: bool, quick: bool) -> dict[str, Any]:
     """All figures of the page."""
     shape = LARGE if large else {}
-    subject = Subject(device, 8 if large else 1, **shape)
+    batch_size = 8 if large else 1
+    first = headline(device, batch_size, shape, 2 if quick else 12)
+    subject = Subject(device, batch_size, **shape)
     harvests = subject.harvests()
-    one = {"harvest": harvests["harvest"]}
     result: dict[str, Any] = {
         "date": datetime.now(UTC).date().isoformat(),
         "device": device_name(subject.model),
@@ -218,12 +232,12 @@ def measure(device: str, large: bool, quick: bool) -> dict[str, Any]:
         "versions": {name: importlib.metadata.version(name) for name in ("torch", "transformers")},
         "shape": subject.shape,
         "batch": len(subject.batch["sample_ids"]),
-        "headline": subject.paired(one, 6 if quick else 25)["harvest"],
+        "headline": first,
     }
     found, result["refused"] = peers(subject.ways)
     ways = {k: v for k, v in harvests.items() if k != "harvest"} | subject.ways.named() | found
     result["ways"] = subject.paired(ways, 2 if quick else 7)
-    del subject, harvests, one, ways, found
+    del subject, harvests, ways, found
     result["growth"] = [] if large else growth(device, 2 if quick else 5, quick)
     layers, size = ((8, 32), 8) if large else ((6, 24), 2)
     result["memory"] = {"batch": size, "rows": memory(device, size, layers, shape)}

@@ -100,10 +100,9 @@ def settle(values: torch.Tensor) -> torch.Tensor:
     """
     *front, n_values, n = values.shape
     gap, a, b = values.reshape(*front, n_values // 3, 3, n).unbind(dim=-2)
-    zeros = (a == 0).to(a.dtype) + (b == 0).to(a.dtype)
+    short, long = torch.minimum(a, b), torch.maximum(a, b)  # NaN if one of them is
     rho = (gap / a).square_().mul_(0.5).clamp_(max=2.0)
-    rho = torch.where(zeros == 1, 1.0, torch.where(zeros == 2, 0.0, rho))
-    rho = rho.masked_fill_(~(torch.isfinite(a) & torch.isfinite(b)), torch.nan)
+    rho = torch.where(short == 0, (long > 0).to(rho.dtype), rho).masked_fill_(~long.isfinite(), torch.nan)
     return torch.stack([rho, a, b], dim=-2).flatten(-3, -2)
 
 
