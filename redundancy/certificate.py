@@ -9,21 +9,20 @@ confidence level are then inherited, and the certificate is a small proof tree.
 from __future__ import annotations
 
 import functools
-import hashlib
-import importlib
 import inspect
-import json
 import math
-import pkgutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, ParamSpec, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
+from redundancy._certificate_inputs import ArrayInput, decode, encode, interval_ends, interval_from
+from redundancy._certificate_parts import Assumption, Bound, RecheckReport
+from redundancy._registry import REGISTRY, bound_function, register_all
 from redundancy.errors import InvalidInputError, SkipItError, StoreError
 from redundancy.interval import Interval
+from redundancy.sealed import content_digest, seal, unseal
 from redundancy.tabular import Tabular
 from redundancy.units import unit_name
 
@@ -40,118 +39,8 @@ __all__ = [
 ]
 
 SCHEMA = "skip-it/bound-certificate/1"
-_STATUSES = ("checked", "declared", "estimated")
 _STRENGTH = ("P", "C", "A", "E")  # from proved to estimated: a conclusion is as weak as its weakest input
 _P = ParamSpec("_P")
-_HOMES = ("redundancy.bounds", "redundancy.concentration")  # packages that register bounds
-_REGISTRY: dict[str, Callable[..., BoundCertificate]] = {}
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class Assumption:
-    """One hypothesis of a theorem: `status` says whether it was checked, declared or estimated.
-
-    Parameters
-    ----------
-    name : str
-        Short name.
-    text : str
-        The hypothesis in words.
-    status : {"checked", "declared", "estimated"}, default="declared"
-        Who vouches for it.
-    """
-
-    name: str
-    text: str
-    status: str = "declared"
-
-    def __post_init__(self) -> None:
-        if self.status not in _STATUSES:
-            raise InvalidInputError(f"need a status among {_STATUSES}, got {self.status!r}")
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class ArrayInput:
-    """A float64 array that a certificate was computed from, known by its SHA-256.
-
-    Parameters
-    ----------
-    values : ndarray of float64
-        Copied, and made read-only.
-    """
-
-    values: npt.NDArray[np.float64]
-
-    def __post_init__(self) -> None:
-        values = np.array(self.values, dtype="<f8", order="C", copy=True)
-        values.setflags(write=False)
-        object.__setattr__(self, "values", values)
-
-    @property
-    def sha256(self) -> str:
-        """Digest of the shape and the little-endian bytes."""
-        return hashlib.sha256(repr(self.values.shape).encode() + self.values.tobytes()).hexdigest()
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, ArrayInput) and np.array_equal(self.values, other.values)
-
-    def __hash__(self) -> int:
-        return hash(self.sha256)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bound:
-    """What a registered bound function returns: the numbers, before they become a certificate.
-
-    Parameters
-    ----------
-    quantity : str
-        What is bounded, as ``"conditional_entropy"``.
-    interval : Interval
-        Holds the quantity if the assumptions hold; already rounded outward.
-    trivial : Interval
-        What is known of the quantity with no evidence at all (``[0, log K]``, ``[0, 2]``).
-    evidence : str, default="P"
-        "P" proved, "C" certified from a sample, "A" needs assumptions nobody can verify, "E" estimate.
-    confidence_level : float or None
-        Level of this bound's own sampling argument; None when it uses no sample of its own.
-    base : float or None
-        Unit of an information.
-    assumptions : tuple of Assumption
-        What this bound itself assumes.
-    """
-
-    quantity: str
-    interval: Interval
-    trivial: Interval
-    base: float | None = None
-    assumptions: tuple[Assumption, ...] = ()
-    evidence: str = "P"
-    confidence_level: float | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RecheckReport:
-    """Outcome of `BoundCertificate.recheck`: `problems` is empty if everything was reproduced.
-
-    Parameters
-    ----------
-    theorem : str
-        What was checked.
-    problems : tuple of str
-        A sentence for each difference.
-    """
-
-    theorem: str
-    problems: tuple[str, ...] = ()
-
-    @property
-    def ok(self) -> bool:
-        """Whether every number was reproduced."""
-        return not self.problems
-
-    def __bool__(self) -> bool:
-        return self.ok
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -240,7 +129,7 @@ class BoundCertificate(Tabular):
         for name, value in self.inputs.items():
             for parent in _certificates([value]):
                 problems += [f"{name}: {p}" for p in parent.recheck().problems]
-        function = _function(self.theorem)
+        function = bound_function(self.theorem)
         if function is None:
             return RecheckReport(theorem=self.theorem, problems=(f"no bound is registered as {self.theorem!r}",))
         try:
@@ -276,13 +165,13 @@ class BoundCertificate(Tabular):
         return {
             "theorem": self.theorem,
             "quantity": self.quantity,
-            "interval": _ends(self.interval),
-            "trivial": _ends(self.trivial),
+            "interval": interval_ends(self.interval),
+            "trivial": interval_ends(self.trivial),
             "base": self.base,
             "assumptions": [[a.name, a.text, a.status] for a in self.assumptions],
             "evidence": self.evidence,
             "failures": [list(f) for f in self.failures],
-            "inputs": {k: _encode(v, arrays) for k, v in self.inputs.items()},
+            "inputs": {k: encode(v, arrays) for k, v in self.inputs.items()},
             "provenance": dict(self.provenance),
         }
 
@@ -293,13 +182,13 @@ class BoundCertificate(Tabular):
             return cls(
                 theorem=tree["theorem"],
                 quantity=tree["quantity"],
-                interval=_interval(tree["interval"]),
-                trivial=_interval(tree["trivial"]),
+                interval=interval_from(tree["interval"]),
+                trivial=interval_from(tree["trivial"]),
                 base=tree["base"],
                 assumptions=tuple(Assumption(*a) for a in tree["assumptions"]),
                 evidence=tree["evidence"],
                 failures=tuple((key, delta) for key, delta in tree["failures"]),
-                inputs={k: _decode(v, arrays) for k, v in tree["inputs"].items()},
+                inputs={k: decode(v, arrays, cls.from_dict) for k, v in tree["inputs"].items()},
                 provenance=dict(tree["provenance"]),
             )
         except (KeyError, TypeError, AttributeError) as error:
@@ -381,7 +270,7 @@ def bound(theorem: str) -> Callable[[Callable[_P, Bound]], Callable[_P, BoundCer
         signature = inspect.signature(function)
         if any(p.kind is not inspect.Parameter.KEYWORD_ONLY for p in signature.parameters.values()):
             raise TypeError(f"bound functions take keyword-only arguments, {function.__name__} does not")
-        if theorem in _REGISTRY:
+        if theorem in REGISTRY:
             raise TypeError(f"two bound functions registered as {theorem!r}")
 
         @functools.wraps(function)
@@ -393,7 +282,7 @@ def bound(theorem: str) -> Callable[[Callable[_P, Bound]], Callable[_P, BoundCer
             return _inherit(theorem, result, inputs)
 
         certified.__annotations__ = {**function.__annotations__, "return": "BoundCertificate"}
-        _REGISTRY[theorem] = certified
+        REGISTRY[theorem] = certified
         return certified
 
     return register
@@ -407,53 +296,15 @@ def registered() -> Mapping[str, Callable[..., BoundCertificate]]:
     mapping of str to callable
         Read-only.
     """
-    _register_all()
-    return dict(_REGISTRY)
-
-
-def _function(theorem: str) -> Callable[..., BoundCertificate] | None:
-    if theorem not in _REGISTRY:
-        _register_all()
-    return _REGISTRY.get(theorem)
-
-
-def _register_all() -> None:
-    """Import the packages whose functions register themselves; a certificate may be read before they are."""
-    for package in _HOMES:
-        module = importlib.import_module(package)
-        for info in pkgutil.iter_modules(module.__path__, f"{package}."):
-            importlib.import_module(info.name)
-
-
-def seal(body: dict[str, Any]) -> str:
-    """Serialise `body` with a SHA-256 digest of its canonical form."""
-    return json.dumps({**body, "digest": _digest(body)}, allow_nan=False, indent=1)
-
-
-def unseal(text: str, schema: str) -> dict[str, Any]:
-    """Parse what `seal` wrote; raise `StoreError` for another schema or an altered text."""
-    try:
-        body = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise StoreError(f"need JSON of schema {schema}, got text that does not parse: {error}") from None
-    if not isinstance(body, dict) or body.get("schema") != schema:
-        got = body.get("schema") if isinstance(body, dict) else type(body).__name__
-        raise StoreError(f"need JSON of schema {schema}, got {got!r}")
-    if body.pop("digest", None) != _digest(body):
-        raise StoreError("the certificate was altered after it was written: its digest does not match its content")
-    return body
-
-
-def _digest(body: Mapping[str, Any]) -> str:
-    canonical = json.dumps(body, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return hashlib.sha256(canonical.encode()).hexdigest()
+    register_all()
+    return dict(REGISTRY)
 
 
 def _inherit(theorem: str, result: Bound, inputs: Mapping[str, Any]) -> BoundCertificate:
     parents = list(_certificates(inputs.values()))
     failures = {key: delta for parent in parents for key, delta in parent.failures}
     if result.confidence_level is not None:
-        own = _digest({"theorem": theorem, "inputs": {k: _encode(v, {}) for k, v in inputs.items()}})
+        own = content_digest({"theorem": theorem, "inputs": {k: encode(v, {}) for k, v in inputs.items()}})
         failures[own] = 1.0 - result.confidence_level
     assumptions = {a.name: a for parent in parents for a in parent.assumptions}
     assumptions.update({a.name: a for a in result.assumptions})
@@ -496,54 +347,3 @@ def _freeze(value: Any) -> Any:
 
 def _thaw(value: Any) -> Any:
     return value.values if isinstance(value, ArrayInput) else value
-
-
-def _ends(interval: Interval) -> list[float | str]:
-    return [_number(interval.lower), _number(interval.upper)]
-
-
-def _number(x: float) -> float | str:
-    return x if math.isfinite(x) else repr(x)
-
-
-def _interval(ends: list[Any]) -> Interval:
-    lower, upper = ends
-    return Interval(float(lower), float(upper))
-
-
-def _encode(value: Any, arrays: dict[str, Any]) -> Any:
-    match value:
-        case ArrayInput():
-            arrays[value.sha256] = {"shape": list(value.values.shape), "values": value.values.ravel().tolist()}
-            return {"array": value.sha256}
-        case Interval():
-            return {"interval": _ends(value)}
-        case BoundCertificate():
-            return {"certificate": value.to_dict(arrays)}
-        case tuple():
-            return {"tuple": [_encode(v, arrays) for v in value]}
-        case float():
-            return _number(value) if math.isfinite(value) else {"float": repr(value)}
-        case _:
-            return value
-
-
-def _decode(value: Any, arrays: Mapping[str, Any]) -> Any:
-    match value:
-        case {"array": key}:
-            if key not in arrays:
-                raise StoreError(f"the certificate refers to an array {key[:12]}... that is not stored with it")
-            stored = ArrayInput(np.array(arrays[key]["values"], dtype=np.float64).reshape(arrays[key]["shape"]))
-            if stored.sha256 != key:
-                raise StoreError(f"the stored array {key[:12]}... was altered: its hash does not match its values")
-            return stored
-        case {"interval": ends}:
-            return _interval(ends)
-        case {"certificate": tree}:
-            return BoundCertificate.from_dict(tree, arrays)
-        case {"tuple": items}:
-            return tuple(_decode(v, arrays) for v in items)
-        case {"float": text}:
-            return float(text)
-        case _:
-            return value

@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from redundancy.certificate import ArrayInput, BoundCertificate, RecheckReport, seal, unseal
+from redundancy.certificate import ArrayInput, BoundCertificate, RecheckReport
 from redundancy.concentration.betting import rechecking
 from redundancy.errors import StoreError
 from redundancy.pair_makers import pair_of_arrays, pair_of_codes, pair_of_law, pair_of_statistics
+from redundancy.sealed import seal, unseal
 from redundancy.tabular import Tabular
 from redundancy.units import unit_name
 

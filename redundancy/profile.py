@@ -11,13 +11,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from redundancy.certificate import BoundCertificate, RecheckReport, seal, unseal
+from redundancy.certificate import BoundCertificate, RecheckReport
 from redundancy.certifying import LEAVES_PER_PAIR, refutation_p_value
 from redundancy.concentration.betting import rechecking
 from redundancy.concentration.multiplicity import bonferroni, holm
 from redundancy.errors import InvalidInputError, StoreError
 from redundancy.layer_pair import SILENT, LayerPairCertificate
 from redundancy.profile_makers import GIVEN_LAW, profile_of_arrays, profile_of_laws, profile_of_statistics
+from redundancy.sealed import seal, unseal
 from redundancy.statistics import HarvestStatistics
 from redundancy.tabular import Tabular
 

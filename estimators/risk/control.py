@@ -12,8 +12,9 @@ import numpy.typing as npt
 from estimators.risk.graph import ErrorGraph, sequentially_reject
 from estimators.risk.p_values import check_losses, p_value, resolve_kind
 from redundancy._validate import check_real
-from redundancy.certificate import ArrayInput, RecheckReport, seal, unseal
+from redundancy.certificate import ArrayInput, RecheckReport
 from redundancy.errors import InvalidInputError, StoreError
+from redundancy.sealed import seal, unseal
 from redundancy.tabular import Tabular
 
 __all__ = ["PROCEDURES", "RiskControl", "RiskTest", "control_risk"]

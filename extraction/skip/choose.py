@@ -13,8 +13,9 @@ from estimators.risk import Decision, ErrorGraph, p_value, sequentially_reject
 from extraction.skip.evaluation import PlanEvaluation
 from extraction.skip.plan import Plan
 from redundancy._validate import check_real
-from redundancy.certificate import RecheckReport, seal, unseal
+from redundancy.certificate import RecheckReport
 from redundancy.errors import InvalidInputError, StoreError
+from redundancy.sealed import seal, unseal
 
 __all__ = ["PlanChoice", "PlanTest", "check_settings", "choose_plan", "select_plan"]
 

@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from redundancy.certificate import BoundCertificate, seal, unseal
+from redundancy.certificate import BoundCertificate
 from redundancy.concentration.betting import betting_sequence_lower, betting_sequence_upper, together
 from redundancy.concentration.multiplicity import bonferroni
 from redundancy.concentration.sample import read_sample
 from redundancy.errors import AssumptionError, InvalidInputError, StoreError
 from redundancy.interval import Interval
+from redundancy.sealed import seal, unseal
 
 __all__ = ["SCHEMA", "SIDES", "AnytimeMeans"]
 

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from redundancy.certificate import BoundCertificate, RecheckReport, unseal
+from redundancy.certificate import BoundCertificate, RecheckReport
 from redundancy.errors import StoreError
 from redundancy.figures.sources import plan_sections
 from redundancy.layer_pair import LayerPairCertificate
 from redundancy.profile import ProfileCertificate
+from redundancy.sealed import unseal
 
 __all__ = ["SingleCertificate", "choice_part", "load_certificate", "validation_part"]
 

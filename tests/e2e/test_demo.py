@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from extraction.skip import PlanChoice
-from redundancy.certificate import seal
 from redundancy.profile import ProfileCertificate
 from redundancy.report import load_report
+from redundancy.sealed import seal
 from redundancy.statistics import HarvestStatistics
 
 QUESTIONS = 84

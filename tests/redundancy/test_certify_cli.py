@@ -8,10 +8,10 @@ import sys
 import numpy as np
 import pytest
 
-from redundancy.certificate import seal
 from redundancy.cli import main
 from redundancy.layer_pair import LayerPairCertificate
 from redundancy.profile import ProfileCertificate
+from redundancy.sealed import seal
 from redundancy.statistics import HarvestStatistics
 from redundancy.statistics_numpy import statistics_from_states
 from redundancy.tensorfile import save_tensors

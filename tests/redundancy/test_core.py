@@ -9,13 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from redundancy._registry import REGISTRY
 from redundancy._validate import check_count, check_joint, check_real, check_rows
 from redundancy.bounds.lipschitz import unit_norm_upper
 from redundancy.bounds.tail import sandwich_upper
-from redundancy.certificate import BoundCertificate, as_interval, bound, registered, seal, unseal
+from redundancy.certificate import BoundCertificate, as_interval, bound, registered
 from redundancy.concentration.betting import betting_upper
 from redundancy.errors import InvalidInputError, SkipItError, StoreError
 from redundancy.interval import Interval, outward, round_down, round_up
+from redundancy.sealed import seal, unseal
 from redundancy.units import from_nats, to_nats, unit_name
 
 VALUES = np.array([0.1, 0.02, 0.0, 0.3, 0.05] * 20)
@@ -129,9 +131,7 @@ def test_one_sampling_argument_is_counted_once_and_two_add_up():
         assert pair(a=e, b=other).confidence_level == pytest.approx(0.85)
         assert pair(a=e, b=other).evidence == "C"
     finally:
-        from redundancy import certificate
-
-        del certificate._REGISTRY["test.pair"]
+        del REGISTRY["test.pair"]
 
 
 def test_assumptions_and_weakest_evidence_are_inherited():

@@ -17,10 +17,10 @@ from hypothesis import strategies as st
 from scipy.stats import binom
 
 from proofs_check.strategies import joint_pmfs, markov_chains, unit_vectors
-from redundancy.certificate import seal
 from redundancy.distances import pairwise_cosine_distance
 from redundancy.errors import SkipItError, StoreError
 from redundancy.layer_pair import LayerPairCertificate
+from redundancy.sealed import seal
 from redundancy.statistics_numpy import statistics_from_states
 from redundancy.strangers import stranger_fractions
 from redundancy.streaming import index_images

@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
-from redundancy.certificate import seal
 from redundancy.distances import pairwise_cosine_distance
 from redundancy.errors import InvalidInputError, SkipItError
 from redundancy.layer_pair import LayerPairCertificate
 from redundancy.profile import ProfileCertificate
+from redundancy.sealed import seal
 from redundancy.statistics import HarvestStatistics
 from redundancy.statistics_numpy import statistics_from_states
 

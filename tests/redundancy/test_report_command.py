@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 
-from redundancy.certificate import seal
 from redundancy.errors import InvalidInputError, StoreError
 from redundancy.layer_pair import LayerPairCertificate
 from redundancy.profile import ProfileCertificate
 from redundancy.report import gather_report, load_report, render_html, report_problems
+from redundancy.sealed import seal
 from redundancy.statistics import HarvestStatistics
 
 HERE = Path(__file__).parent
