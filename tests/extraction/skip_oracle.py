@@ -2,7 +2,22 @@
 
 import torch
 
+from extraction.skip import late_entry, random_keep, skip_attention, skip_layers, skip_mlp, vision_exit
 from extraction.tiny import IMAGE_ID, tiny_batch
+
+N = 5  # decoder layers
+CLOSE = {"rtol": 0, "atol": 1e-5}  # fp32 sums in another order; the acceptance limit of the specification
+PLANS = [
+    late_entry(2),
+    vision_exit(2),
+    late_entry(1) + vision_exit(3),
+    late_entry(N),
+    skip_layers(0, 3),
+    late_entry(2) + skip_layers(2) + skip_mlp(1),
+    skip_attention(0, 2) + vision_exit(4),
+    random_keep(0.4, seed=3),
+    random_keep(0.4) + late_entry(1),
+]
 
 
 def ragged_batch(model, padding="left"):
