@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 import transformers
+from skipping_peers import rewritten
 
 from extraction.skip import (
     Plan,
@@ -107,6 +108,53 @@ def engine_overhead(model: Any, batch: dict[str, Any], rounds: int) -> dict[str,
     return {name: [median(r), *median_interval(r)] for name, r in ratios.items()}
 
 
+def race(model: Any, batch: dict[str, Any], n_layers: int, rounds: int) -> list[dict[str, Any]]:
+    """FastV and VTW in our engine and in their own way, whole prefill: times relative to ours, and the same logits."""
+    vision = (batch["input_ids"][0] == model.config.image_token_id).nonzero()[:, 0]
+    half, n_kept = n_layers // 2, len(vision) - int(0.5 * len(vision))
+    rivals: dict[str, tuple[Plan, dict[str, dict[str, Any]]]] = {
+        "FastV K = 2, R = 0.5": (
+            fastv(2, 0.5),
+            {
+                "masked, eager attention (the repository's default)": {"masked": True, "eager": True},
+                "cut out, eager attention (its in-place mode)": {"eager": True},
+                "cut out, eager in one layer only": {"eager": False},
+            },
+        ),
+        f"VTW K = {half}": (
+            vision_exit(half),
+            {"cut out, eager attention (the repository)": {"eager": True}, "cut out, sdpa": {"eager": False}},
+        ),
+    }
+    inputs, order, rows = model_inputs(model, batch), np.random.default_rng(0), []
+    for name, (plan, ways) in rivals.items():
+        shape = {"after": 2, "n_kept": n_kept} if plan.fastv else {"after": half, "n_kept": 0}
+
+        def context(way: str, plan: Plan = plan, ways: Any = ways, shape: Any = shape) -> Any:
+            return apply(model, plan) if way == "ours" else rewritten(model, vision, **shape, **ways[way])
+
+        times: dict[str, list[float]] = {way: [] for way in ("ours", *ways)}
+        logits = {}
+        with torch.inference_mode():
+            for turn in range(rounds + 2):
+                for way in order.permutation(list(times)):
+                    with context(str(way)):
+                        _wait(model)
+                        start = time.perf_counter()
+                        logits[str(way)] = last_logits(model, inputs, use_cache=True)
+                        _wait(model)
+                        spent = time.perf_counter() - start
+                    if turn >= 2:
+                        times[str(way)].append(spent)
+        for way in ways:
+            ratios = [b / a for a, b in zip(times["ours"], times[way], strict=True)]
+            difference = float((logits[way] - logits["ours"]).abs().max())
+            ours, theirs = 1e3 * median(times["ours"]), 1e3 * median(times[way])
+            rows.append({"method": name, "way": way, "ours_ms": ours, "ms": theirs, "difference": difference})
+            rows[-1] |= {"ratio": median(ratios), "interval": list(median_interval(ratios))}
+    return rows
+
+
 def _wait(model: Any) -> None:
     if model.device.type == "cuda":
         torch.cuda.synchronize(model.device)
@@ -182,6 +230,7 @@ def measure(large: bool, device: str, rounds: int, quick: bool = False) -> dict[
         "overhead": engine_overhead(model, batch, 3 * rounds),
         "ragged": ragged(model, batch, n_layers, rounds),
         "fit_residual": model_of_time.residual,
+        "race": race(model, batch, n_layers, 2 * rounds),
         "rows": rows,
     }
 
@@ -236,6 +285,24 @@ def page(results: list[dict[str, Any]]) -> str:
                 f"{row['memory']['measured_kv_share']:.4f} | {row['kv_share']:.4f} | "
                 f"{row['decode']:.2f} [{c:.2f}, {d:.2f}] |"
             )
+        if "race" in r:
+            lines += [
+                "",
+                "### FastV and VTW in their own way",
+                "",
+                "Their patched forward passes, rewritten for the current library in `skipping_peers.py`, take turns",
+                "with our engine; whole prefill, same model and prompt. *Ratio*: their time over ours, above 1 we are",
+                "faster. *Logits*: the largest difference from ours at the last token.",
+                "",
+                "| method | their way | theirs, ms | ours, ms | ratio | logits |",
+                "|---|---|---:|---:|---:|---:|",
+            ]
+            for row in r["race"]:
+                a, b = row["interval"]
+                lines.append(
+                    f"| {row['method']} | {row['way']} | {row['ms']:.1f} | {row['ours_ms']:.1f} | "
+                    f"{row['ratio']:.2f} [{a:.2f}, {b:.2f}] | {row['difference']:.1e} |"
+                )
     return "\n".join(lines) + "\n"
 
 

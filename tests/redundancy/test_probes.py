@@ -1,0 +1,52 @@
+"""Probes behind a certificate: wide states are folded, and the folded probe still reads the task."""
+
+import numpy as np
+import pytest
+
+from redundancy.probes import _MOST_FEATURES, _features, probe_leaves
+from redundancy.streaming import index_images
+
+
+@pytest.mark.parametrize("width", [513, 1024, 1300])
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_fold_is_the_product_with_a_matrix_of_signs(width, dtype):
+    """One sign per coordinate, in the column of its remainder; nothing is lost at the end."""
+    rng = np.random.default_rng(width)
+    x = rng.normal(size=(9, width)).astype(dtype)
+    signs = rng.choice((-1.0, 1.0), size=width)
+    matrix = np.zeros((width, _MOST_FEATURES))
+    matrix[np.arange(width), np.arange(width) % _MOST_FEATURES] = signs
+    rows = np.array([4, 0, 8])
+    np.testing.assert_allclose(_features(x, rows, signs), x[rows].astype(float) @ matrix, rtol=0, atol=1e-12)
+
+
+def test_narrow_states_are_taken_as_they_are():
+    x = np.arange(12, dtype=np.float32).reshape(3, 4)
+    np.testing.assert_array_equal(_features(x, np.array([2, 0]), None), x[[2, 0]].astype(float))
+
+
+def held_out_error(width, seed, strength=8.0):
+    """Mean squared error of the probe of the next layer per held-out token, of a task that one direction decides."""
+    rng = np.random.default_rng(seed)
+    n = 3000
+    direction = rng.normal(size=width) / np.sqrt(width)
+    x = rng.normal(size=(n, width)) / np.sqrt(width)
+    side = rng.choice((-1.0, 1.0), size=n)
+    x += strength * side[:, None] * direction / np.sqrt(width)
+    index = index_images(np.repeat(np.arange(n // 3), 3), n)
+    leaves = probe_leaves(x, x.astype(np.float32), index, (side > 0).astype(int), None, seed=seed)
+    error, gap = leaves.calls[1][2], leaves.calls[2][2]
+    assert np.sum(gap["values"]) == pytest.approx(0, abs=1e-6)  # both layers are the same states
+    return np.sum(error["values"]) / np.sum(error["counts"]), leaves.task_cap
+
+
+def test_folded_probe_reads_a_dense_direction():
+    """A task along a random direction of 2,000 coordinates: a quarter of it survives the fold, enough here."""
+    error, cap = held_out_error(2000, seed=1)
+    assert error < 0.5 * cap
+
+
+def test_probe_of_states_without_the_task_reads_nothing():
+    """The same data with no signal: the error is that of a guess, so the test above can fail."""
+    error, cap = held_out_error(2000, seed=1, strength=0.0)
+    assert error > 0.95 * cap
