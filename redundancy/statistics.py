@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from redundancy._statistics_schema import ARRAYS, BASE_GROUPS, RATIO_EDGES, UNIONS, StatisticsSpec, default_edges
+from redundancy._statistics_state import bin_of, broken_rules, combined, load_state, save_state, state_digest
 from redundancy._validate import check_real
 from redundancy.errors import InvalidInputError, StoreError
 from redundancy.provenance import Provenance
 from redundancy.tabular import Tabular
-from redundancy.tensorfile import load_tensors, save_tensors
 
 __all__ = ["BASE_GROUPS", "RATIO_EDGES", "UNIONS", "HarvestStatistics", "StatisticsSpec", "default_edges"]
 
-_SCHEMA = "skip-it/statistics/1"
 Floats = npt.NDArray[np.float64]
 Counts = npt.NDArray[np.int64]
 
@@ -202,7 +199,7 @@ class HarvestStatistics(Tabular):
                 f"need t to be a histogram edge, got {t!r}; nearest are {sorted(near)}, or harvest with it as threshold"
             )
         counts = self.histogram(group)
-        return _ratio(counts[:, : self._bin_of(t)].sum(axis=-1), counts.sum(axis=-1))
+        return _ratio(counts[:, : bin_of(self.spec, t)].sum(axis=-1), counts.sum(axis=-1))
 
     def histogram(self, group: str) -> Counts:
         """Token counts, shape (L, bins): exact 0, (0, e_0), [e_0, e_1), ..., and the closed last bin."""
@@ -305,16 +302,7 @@ class HarvestStatistics(Tabular):
                     "merge each shard once and give samples unique ids"
                 )
             seen.update(state.sample_ids)
-        merged: dict[str, npt.NDArray[Any]] = {}
-        for name, entry in ARRAYS.items():
-            arrays = [state._arrays[name] for state in states]
-            if entry.combine == "rows":
-                merged[name] = np.concatenate(arrays)
-            elif entry.combine == "same":
-                merged[name] = arrays[0]
-            else:
-                combine = np.add if entry.combine == "sum" else np.maximum
-                merged[name] = combine.reduce(arrays)
+        merged = combined([state._arrays for state in states])
         ids = [i for state in states for i in state.sample_ids]
         provenance = Provenance.merge_all(state.provenance for state in states)
         return cls(first.spec, sample_ids=ids, arrays=merged, provenance=provenance)
@@ -346,22 +334,11 @@ class HarvestStatistics(Tabular):
 
     def digest(self) -> str:
         """SHA-256 of declaration, sample ids, arrays and provenance; equal for equal states."""
-        total = hashlib.sha256(self.spec.to_json().encode())
-        total.update(repr(self.sample_ids).encode())
-        for name, array in self._arrays.items():
-            total.update(f"{name}{array.shape}".encode())
-            total.update(np.ascontiguousarray(array.astype(array.dtype.newbyteorder("<"), copy=False)).tobytes())
-        if self.provenance:  # without faults and early stop the digest is that of older versions
-            total.update(self.provenance.to_json().encode())
-        return total.hexdigest()
+        return state_digest(self.spec, self.sample_ids, self._arrays, self.provenance)
 
     def save(self, path: str | os.PathLike[str]) -> str:
         """Write a safetensors file in one atomic step; return the SHA-256 of its contents."""
-        lengths = np.array([len(name.encode()) for name in self.sample_ids], dtype=np.int64)
-        text = np.frombuffer("".join(self.sample_ids).encode(), dtype=np.uint8)
-        arrays = {**self._arrays, "sample_id_lengths": lengths, "sample_id_bytes": text}
-        metadata = {"schema": _SCHEMA, "spec": self.spec.to_json(), "provenance": self.provenance.to_json()}
-        return save_tensors(path, arrays, metadata)
+        return save_state(path, self.spec, self.sample_ids, self._arrays, self.provenance)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> HarvestStatistics:
@@ -372,16 +349,8 @@ class HarvestStatistics(Tabular):
         StoreError
             If the file is missing, torn, altered, or no statistics file.
         """
-        arrays, metadata = load_tensors(path)
-        if metadata.get("schema") != _SCHEMA:
-            raise StoreError(f"need a file of schema {_SCHEMA}, {path} has {metadata.get('schema')!r}")
         try:
-            spec = StatisticsSpec.from_json(metadata["spec"])
-            ends = arrays.pop("sample_id_lengths").cumsum()
-            text = arrays.pop("sample_id_bytes").tobytes()
-            ids = [text[a:b].decode() for a, b in pairwise([0, *ends])]
-            # Files of older versions have none.
-            provenance = Provenance.from_json(metadata["provenance"]) if "provenance" in metadata else None
+            spec, ids, arrays, provenance = load_state(path)
             state = cls(spec, sample_ids=ids, arrays=arrays, provenance=provenance)
             state.validate()
         except (KeyError, ValueError) as error:
@@ -390,31 +359,11 @@ class HarvestStatistics(Tabular):
 
     def validate(self) -> None:
         """Check that counts, tails, histogram and sums fit together; `InvalidInputError` names what does not."""
-        a = self._arrays
-        strict, weak, pairs = a["tail_strict"], a["tail_weak"], a["pair_counts"]
-        sums = a["distance_sums"]
-        rules = {
-            "counts are not negative": all((x >= 0).all() for x in a.values() if x.dtype == np.int64),
-            "pairs do not exceed tokens": (pairs <= a["token_counts"][..., None]).all(),
-            "tails are ordered": (strict <= weak).all() and (weak <= pairs[..., None]).all(),
-            "the histogram counts every pair": np.array_equal(a["histogram"].sum(axis=-1), pairs.sum(axis=0)),
-            "the histogram gives the tails": all(
-                np.array_equal(a["histogram"][..., self._bin_of(t) :].sum(axis=-1), weak[..., i].sum(axis=0))
-                for i, t in enumerate(self.spec.thresholds)
-            ),
-            "distance sums are within 0 and twice the pairs": ((sums >= 0) & (sums <= 2 * pairs)).all(),
-            "entry sums start at 0": (a["entry_sums"][..., 0] == 0).all(),
-            "exit sums end at 0": (a["exit_sums"][..., -1] == 0).all(),
-        }
-        broken = [rule for rule, holds in rules.items() if not holds]
+        broken = broken_rules(self.spec, self._arrays)
         if broken:
             raise InvalidInputError(f"need consistent statistics, but it fails that {'; '.join(broken)}")
 
     # ------------------------------------------------------------------ helpers
-
-    def _bin_of(self, edge: float) -> int:
-        """Index of the histogram bin that starts at `edge`: after exact zeros and (0, first edge)."""
-        return 2 + self.spec.edges.index(edge)
 
     def _members(self, group: str) -> list[int]:
         names = UNIONS.get(group, (group,))
