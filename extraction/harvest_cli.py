@@ -13,7 +13,6 @@ import typer
 from extraction.cli_support import EMBEDDED, Batch, Data, need_extras, note, read_input, say
 from extraction.distributed.ranks import default_shard, local_device, rank_and_world
 from redundancy.errors import InvalidInputError, StoreError
-from redundancy.statistics_files import merge_files
 
 if TYPE_CHECKING:
     from extraction.run import HarvestRun
@@ -143,6 +142,9 @@ def merge(
         files.append(source / "statistics.safetensors" if source.is_dir() else source)
         if source.is_dir() and not files[-1].is_file():
             raise StoreError(f"need a finished harvest, {source} has no statistics.safetensors; run it with --resume")
+    # Here, not above: it brings numpy, which a help page need not wait for.
+    from redundancy.statistics_files import merge_files
+
     merged = merge_files(files)
     merged.save(out)
     say(f"Wrote {out}: {merged.n_samples} samples of {len(files)} files, {merged.spec.n_layers} layers.")

@@ -7,7 +7,7 @@ from functools import cache
 from typing import Any
 
 from redundancy._ledger import claims, confidence, definitions, distance, functional, information, lemmas, pinsker
-from redundancy.certificate import registered
+from redundancy._registry import REGISTRY, bound_function, register_all
 from redundancy.errors import InvalidInputError
 from redundancy.tabular import Tabular
 
@@ -69,7 +69,7 @@ class TheoremRecord(Tabular):
     @property
     def function(self) -> str:
         """Dotted name of the registered bound function, "" for a definition or a claim."""
-        bound = registered().get(self.id)
+        bound = bound_function(self.id)
         return "" if bound is None else f"{bound.__module__}.{bound.__name__}"
 
     @property
@@ -153,7 +153,8 @@ def uncovered() -> tuple[str, ...]:
     tuple of str
         In alphabetical order.
     """
-    return tuple(sorted(set(registered()) - set(_by_id())))
+    register_all()
+    return tuple(sorted(set(REGISTRY) - set(_by_id())))
 
 
 @cache
