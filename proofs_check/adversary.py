@@ -98,6 +98,11 @@ def tightness(
     restarts : int
         Searches from random tilts besides those from the best laws.
 
+    Returns
+    -------
+    Tightness
+        A broken statement at once; ratio 0 and no law if none applies.
+
     Examples
     --------
     >>> from proofs_check.statements import statements_of
@@ -136,6 +141,19 @@ def search(
     statement: Statement, start: Law, *, evaluations: int = 150, spread: float = 0.0, seed: int = 0
 ) -> Tightness | None:
     """Climb from one law by tilting its masses; the support, the points and the chains are kept.
+
+    Parameters
+    ----------
+    statement : Statement
+        Whose ratio of left to right side is raised.
+    start : Law
+        Where the climb begins.
+    evaluations : int, default=150
+        Most laws to try.
+    spread : float, default=0.0
+        Standard deviation of the random tilt of the start, in nats of mass.
+    seed : int, default=0
+        Of that tilt.
 
     Returns
     -------

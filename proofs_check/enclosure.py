@@ -31,6 +31,11 @@ _CONTEXT.prec = _BITS
 class Enclosure:
     """A real number known to lie in [lower, upper]; ends are Fractions or infinities.
 
+    Parameters
+    ----------
+    lower, upper : Fraction or infinite float
+        Ends, lower <= upper.
+
     Examples
     --------
     >>> root = sqrt(Fraction(2))
@@ -98,14 +103,36 @@ def enclose(x: Real) -> Enclosure:
 
 
 def exceeds(left: Real, right: Real) -> bool:
-    """Whether left > right for certain; for floats, plainly."""
+    """Whether left > right for certain; for floats, plainly.
+
+    Parameters
+    ----------
+    left, right : Fraction, int, Enclosure or float
+        Numbers to compare.
+
+    Returns
+    -------
+    bool
+        False also where the enclosures overlap.
+    """
     if isinstance(left, float) or isinstance(right, float):
         return float(left) > float(right)
     return bool(enclose(left).lower > enclose(right).upper)
 
 
 def at_most(left: Real, right: Real) -> bool:
-    """Whether left <= right for certain."""
+    """Whether left <= right for certain.
+
+    Parameters
+    ----------
+    left, right : Fraction, int, Enclosure or float
+        Numbers to compare; with a float the comparison is that of floats.
+
+    Returns
+    -------
+    bool
+        False also where the enclosures overlap.
+    """
     if isinstance(left, float) or isinstance(right, float):
         return float(left) <= float(right)
     return bool(enclose(left).upper <= enclose(right).lower)
@@ -136,7 +163,23 @@ def total(values: Iterable[Real]) -> Real:
 
 
 def log(x: Real) -> Real:
-    """Natural logarithm; log 0 = -inf and log inf = inf as ends of enclosures, and as floats."""
+    """Natural logarithm; log 0 = -inf and log inf = inf as ends of enclosures, and as floats.
+
+    Parameters
+    ----------
+    x : Fraction, int, Enclosure or float
+        At least 0.
+
+    Returns
+    -------
+    Fraction, Enclosure or float
+        In nats; exact only for x = 1, a float for a float.
+
+    Raises
+    ------
+    ValueError
+        If an enclosure reaches below 0.
+    """
     if isinstance(x, float):
         return math.log(x) if x > 0.0 else -math.inf
     if x == 1:
@@ -148,7 +191,18 @@ def log(x: Real) -> Real:
 
 
 def sqrt(x: Real) -> Real:
-    """Square root; exact for squares of rationals. Enclosures that reach below 0 by rounding start at 0."""
+    """Square root; exact for squares of rationals. Enclosures that reach below 0 by rounding start at 0.
+
+    Parameters
+    ----------
+    x : Fraction, int, Enclosure or float
+        The number under the root.
+
+    Returns
+    -------
+    Fraction, Enclosure or float
+        A float for a float.
+    """
     if isinstance(x, float):
         return math.sqrt(max(x, 0.0))
     if isinstance(x, (int, Fraction)):
@@ -158,7 +212,19 @@ def sqrt(x: Real) -> Real:
 
 
 def decimal(x: Real, digits: int = 10) -> str:
-    """A rational as it is if short, any other number in `digits` significant digits."""
+    """A rational as it is if short, any other number in `digits` significant digits.
+
+    Parameters
+    ----------
+    x : Fraction, int, Enclosure or float
+        The number; of an enclosure its middle is shown.
+    digits : int, default=10
+        Significant digits.
+
+    Returns
+    -------
+    str
+    """
     if isinstance(x, (int, Fraction)):
         text = str(x)
         return text if len(text) <= 12 else _digits(Fraction(x), digits)

@@ -34,7 +34,26 @@ def make(
     t: Real = 0,
     **extra: Any,
 ) -> Law:
-    """A law with positive masses only; numbers as positions become points on a line."""
+    """A law with positive masses only; numbers as positions become points on a line.
+
+    Parameters
+    ----------
+    cells : mapping of (int, int, int) to Fraction
+        Mass of each atom (i, j, k): positions of x_next, x_prev and z; zeros are left out.
+    x, y, z : sequence
+        Values of next layer, previous layer and task; numbers or points.
+    rho : sequence of sequences, optional
+        Distances between the values of both layers, shape (len(x), len(y)).
+    t : Fraction or int, default=0
+        Radius.
+    **extra
+        What the statement needs besides.
+
+    Returns
+    -------
+    Law
+        With whatever else it determines filled in.
+    """
     masses = {k: Fraction(p) for k, p in cells.items() if p}
     table = None if rho is None else tuple(tuple(map(Fraction, row)) for row in rho)
     return complete(Law(masses, _points(x), _points(y), _points(z), table, Fraction(t), extra))
@@ -45,7 +64,18 @@ def _points(values: Iterable[Any]) -> tuple[Point, ...]:
 
 
 def reflected(law: Law) -> Law:
-    """Layers exchanged: what holds of next given previous then holds of previous given next."""
+    """Layers exchanged: what holds of next given previous then holds of previous given next.
+
+    Parameters
+    ----------
+    law : Law
+        Of (x_next, x_prev, z).
+
+    Returns
+    -------
+    Law
+        Of (x_prev, x_next, z), with the distances transposed and without the extra parts.
+    """
     rho = None if law.rho is None else tuple(zip(*law.rho, strict=True))
     return complete(Law({(j, i, k): p for (i, j, k), p in law.masses.items()}, law.y, law.x, law.z, rho, law.t))
 

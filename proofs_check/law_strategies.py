@@ -35,6 +35,10 @@ def laws(*needs: str, max_size: int = 3) -> st.SearchStrategy[Law]:
         Names of assumptions.
     max_size : int, default=3
         Largest alphabet.
+
+    Returns
+    -------
+    SearchStrategy of Law
     """
     return _samples("outcomes" in needs) if _SAMPLES & set(needs) else _laws(frozenset(needs), max_size)
 

@@ -78,7 +78,15 @@ class Mutation:
 
 @dataclass(frozen=True, slots=True)
 class MutationResult:
-    """A mutant and the counterexample that kills it, or None: then the checker failed."""
+    """A mutant and the counterexample that kills it, or None: then the checker failed.
+
+    Parameters
+    ----------
+    mutation : Mutation
+        What was tried.
+    counterexample : Counterexample or None
+        The exact law that kills it.
+    """
 
     mutation: Mutation
     counterexample: Counterexample | None
@@ -104,12 +112,35 @@ class MutationResult:
 
 
 def try_mutation(mutation: Mutation, pool: Sequence[Law] = ()) -> MutationResult:
-    """Look for a counterexample in the families of the statement and in a pool of random laws."""
+    """Look for a counterexample in the families of the statement and in a pool of random laws.
+
+    Parameters
+    ----------
+    mutation : Mutation
+        A false variant.
+    pool : sequence of Law
+        Random laws besides the families of the statement.
+
+    Returns
+    -------
+    MutationResult
+    """
     return MutationResult(mutation, refute(mutation.statement, pool))
 
 
 def constant_mutants(statement: Statement) -> Iterator[Mutation]:
-    """One mutant per constant of a true statement: the constant moved to where the statement claims more."""
+    """One mutant per constant of a true statement: the constant moved to where the statement claims more.
+
+    Parameters
+    ----------
+    statement : Statement
+        A true one.
+
+    Yields
+    ------
+    Mutation
+        With one constant a tenth too good, or the value listed as wrong for it.
+    """
     for name, value in statement.constants.items():
         wrong = _WRONG.get((statement.name, name), value * (F(11, 10) if _is_left(statement, name) else F(9, 10)))
         changed = statement.with_constants(**{name: wrong})

@@ -30,7 +30,18 @@ def minus(a: Point, b: Point) -> Point:
 
 
 def smallest_ball(values: Sequence[Point]) -> Real:
-    """Squared radius of the smallest ball that holds all values: the best of the balls spanned by few of them."""
+    """Squared radius of the smallest ball that holds all values: the best of the balls spanned by few of them.
+
+    Parameters
+    ----------
+    values : sequence of points
+        At least one; all of one dimension.
+
+    Returns
+    -------
+    Fraction, Enclosure or float
+        The squared radius, 0 for a single point.
+    """
     if len(values) == 1:
         return Fraction(0)
     best: Real = None

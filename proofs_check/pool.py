@@ -38,7 +38,20 @@ _SHAPES = ("free", "free", "printed", "natural", "printed", "natural", "equal", 
 
 
 def random_laws(seed: int, size: int) -> list[Law]:
-    """The first `size` laws of a seed: four in five about layers and a task, the others about samples."""
+    """The first `size` laws of a seed: four in five about layers and a task, the others about samples.
+
+    Parameters
+    ----------
+    seed : int
+        Of the generator.
+    size : int
+        How many.
+
+    Returns
+    -------
+    list of Law
+        A larger `size` starts with the same laws.
+    """
     rng = Random(seed)
     return [_sample(rng) if k % 5 == 4 else _layers(rng) for k in range(size)]
 

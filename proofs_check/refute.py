@@ -64,7 +64,20 @@ def candidates(statement: Statement) -> Iterator[Law]:
 
 
 def first_broken(statement: Statement, laws: Iterable[Law]) -> tuple[Law, Verdict] | None:
-    """The first law that breaks the statement for certain, with finite and unequal sides if there is one."""
+    """The first law that breaks the statement for certain, with finite and unequal sides if there is one.
+
+    Parameters
+    ----------
+    statement : Statement
+        What is to be broken.
+    laws : iterable of Law
+        Looked at in this order.
+
+    Returns
+    -------
+    (Law, Verdict) or None
+        None if no law breaks it.
+    """
     spare = None
     for law in laws:
         verdict = statement.check(law)
@@ -77,6 +90,13 @@ def first_broken(statement: Statement, laws: Iterable[Law]) -> tuple[Law, Verdic
 
 def refute(statement: Statement, pool: Sequence[Law] = ()) -> Counterexample | None:
     """Look through the families and a pool of random laws; the smallest find is made smaller still.
+
+    Parameters
+    ----------
+    statement : Statement
+        What is to be broken.
+    pool : sequence of Law
+        Random laws besides the families of the statement.
 
     Returns
     -------
@@ -108,7 +128,20 @@ def size_of(law: Law) -> tuple[int, int, int, int]:
 
 
 def shrink(statement: Statement, law: Law) -> Law:
-    """A smaller law that still breaks the statement: fewer atoms, then simpler masses; greedy, exact at every step."""
+    """A smaller law that still breaks the statement: fewer atoms, then simpler masses; greedy, exact at every step.
+
+    Parameters
+    ----------
+    statement : Statement
+        The broken statement.
+    law : Law
+        That breaks it.
+
+    Returns
+    -------
+    Law
+        The same law if nothing smaller was found, or if it is too large to try.
+    """
     if len(law.masses) > _LARGE or law.extra.get("n", 0) > _DRAWS:
         return law
     flaws = _flaws(statement.check(law))

@@ -41,7 +41,17 @@ class ShannonClaim:
 
 @dataclass(frozen=True, slots=True)
 class ShannonResult:
-    """What the prover said; `ok` if that is what the ledger says."""
+    """What the prover said; `ok` if that is what the ledger says.
+
+    Parameters
+    ----------
+    claim : ShannonClaim
+        What was asked, and whether it should be true.
+    outcome : ShannonProof or NotProvable
+        From the prover.
+    law : LawCounterexample, optional
+        For a false claim, a law that breaks it.
+    """
 
     claim: ShannonClaim
     outcome: ShannonProof | NotProvable

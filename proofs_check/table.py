@@ -58,7 +58,19 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """What one method says of one statement: `ok` is None where it does not apply, `whole` if it proves all of it."""
+    """What one method says of one statement: `ok` is None where it does not apply, `whole` if it proves all of it.
+
+    Parameters
+    ----------
+    ok : bool or None
+        No fault found, a fault, or not applicable.
+    text : str
+        What the table shows.
+    details : object
+        JSON values behind it.
+    whole : bool
+        Whether the method proves all of the statement, not a part or an example.
+    """
 
     ok: bool | None = None
     text: str = ""
@@ -72,7 +84,19 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A statement of the ledger, the cells of all methods, and the mutants that were tried."""
+    """A statement of the ledger, the cells of all methods, and the mutants that were tried.
+
+    Parameters
+    ----------
+    record : TheoremRecord
+        The statement.
+    cells : dict of str to Cell
+        By method, a key of `METHODS`.
+    mutants : tuple of MutationResult
+        False variants that were tried.
+    proofs : tuple of str
+        Texts of the proofs.
+    """
 
     record: TheoremRecord
     cells: dict[str, Cell]
@@ -118,7 +142,22 @@ def is_definition(record: TheoremRecord) -> bool:
 def examine(
     records: Iterable[TheoremRecord], settings: Settings | None = None, *, done: Callable[[str], None] = lambda _: None
 ) -> list[Row]:
-    """Run all methods on the given statements of the ledger; `done` hears the id of each that is finished."""
+    """Run all methods on the given statements of the ledger; `done` hears the id of each that is finished.
+
+    Parameters
+    ----------
+    records : iterable of TheoremRecord
+        Statements of the ledger.
+    settings : Settings, optional
+        How hard to look; the defaults without it.
+    done : callable, optional
+        Called with the id of each statement that is finished.
+
+    Returns
+    -------
+    list of Row
+        In the order of `records`.
+    """
     settings = settings or Settings()
     pool = random_laws(settings.seed, settings.n_laws)
     rows = []

@@ -125,6 +125,11 @@ def necessary(statement: Statement, need: str, breaking: Iterable[Law] = ()) -> 
     breaking : laws
         Candidates, in addition to the statement's families and to 100 drawn laws.
 
+    Returns
+    -------
+    Counterexample
+        Smallest that shrinking reached.
+
     Raises
     ------
     AssertionError
@@ -247,6 +252,11 @@ def five_tests(
     sampled : mapping, optional
         Arguments of `covers`.
     max_examples : int
+
+    Returns
+    -------
+    str
+        Lines for "holds", "attained", and those of the others that were asked for.
 
     Raises
     ------

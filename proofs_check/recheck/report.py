@@ -51,7 +51,13 @@ class Row:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecheckReport:
-    """All rows; `ok` if every one was confirmed."""
+    """All rows; `ok` if every one was confirmed.
+
+    Parameters
+    ----------
+    rows : tuple of Row
+        One per record that was read.
+    """
 
     rows: tuple[Row, ...]
 

@@ -32,7 +32,17 @@ _BASIC = re.compile(r"^[HI]\([^()]*\)$")
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
-    """One direction: ``sign * claim`` as a combination of basic quantities, atoms and premises."""
+    """One direction: ``sign * claim`` as a combination of basic quantities, atoms and premises.
+
+    Parameters
+    ----------
+    sign : {1, -1}
+        Direction; an equality has a certificate for each.
+    basic : tuple of (Fraction, str)
+        Weights >= 0 of quantities that are never negative, as "I(X;Y|Z)".
+    premises : tuple of (Fraction, str)
+        Weights of premises; of either sign for equations.
+    """
 
     sign: int
     basic: tuple[tuple[Fraction, str], ...]
@@ -41,7 +51,19 @@ class Certificate:
 
 @dataclass(frozen=True, slots=True)
 class ShannonProof:
-    """A proved claim: its text, what was given, and one certificate (two for an equality)."""
+    """A proved claim: its text, what was given, and one certificate (two for an equality).
+
+    Parameters
+    ----------
+    claim : str
+        The (in)equality.
+    given : tuple of str
+        Premises, as they were given.
+    atoms : tuple of str
+        Names of further non-negative quantities, as parts of an information decomposition.
+    certificates : tuple of Certificate
+        One per direction.
+    """
 
     claim: str
     given: tuple[str, ...]
@@ -125,6 +147,16 @@ def verify(proof: ShannonProof) -> tuple[str, ...]:
     """Every fault of a proof, as sentences; empty if it is one.
 
     Uses the parser and Fractions, neither the linear program nor anything it returned but the weights.
+
+    Parameters
+    ----------
+    proof : ShannonProof
+        From `prove`, or read from JSON.
+
+    Returns
+    -------
+    tuple of str
+        Faults.
     """
     try:
         claim = parse_claim(proof.claim, proof.atoms)

@@ -27,6 +27,17 @@ class NotProvable:
 
     The witness obeys every Shannon inequality and every premise and breaks the claim, exactly. It need not
     be the entropy function of any law, so the claim may still be true: "not Shannon-provable", not "false".
+
+    Parameters
+    ----------
+    claim : str
+        The (in)equality.
+    given : tuple of str
+        Premises, as they were given.
+    witness : dict of str to Fraction
+        Value of each joint entropy, as "H(X,Y)", and of each atom.
+    value : Fraction
+        The claim, as something that is to be >= 0, at the witness: below 0.
     """
 
     claim: str

@@ -40,6 +40,19 @@ class Premise:
 
     Kinds: "independent" (sets A, B, C: A and B independent given C), "function" (sets A, B: A is a function
     of B), "relation" (an equation or inequality), "copy" (consequences of the copy lemma).
+
+    Parameters
+    ----------
+    text : str
+        As it is shown.
+    expression : mapping
+        Coefficients of the joint entropies.
+    kind : {"independent", "function", "relation", "copy"}
+        As above.
+    sets : tuple of frozenset of str
+        The sets of variables that the kind names.
+    equality : bool, default=True
+        Whether it is ``= 0``, not ``>= 0``.
     """
 
     text: str
@@ -74,6 +87,17 @@ def variables_of(expressions: Iterable[Expression]) -> tuple[str, ...]:
 def parse_claim(text: str, atoms: Sequence[str] = ()) -> Claim:
     """Read one (in)equality between linear combinations of entropies.
 
+    Parameters
+    ----------
+    text : str
+        As ``I(X;Z) <= I(X;Y)``; see the example.
+    atoms : sequence of str
+        Names of further non-negative quantities, as parts of an information decomposition.
+
+    Returns
+    -------
+    Claim
+
     Raises
     ------
     InvalidInputError
@@ -89,6 +113,18 @@ def parse_claim(text: str, atoms: Sequence[str] = ()) -> Claim:
 
 def parse_premises(given: str | Sequence[str], atoms: Sequence[str] = ()) -> tuple[Premise, ...]:
     """Read premises: one string (parts joined by "and" or new lines) or a sequence of strings.
+
+    Parameters
+    ----------
+    given : str or sequence of str
+        The premises.
+    atoms : sequence of str
+        Names of further non-negative quantities, as parts of an information decomposition.
+
+    Returns
+    -------
+    tuple of Premise
+        One per part; a chain of n variables gives its conditional independences.
 
     Examples
     --------

@@ -27,7 +27,19 @@ _CODES = 3  # independent bits under the linear codes
 
 @dataclass(frozen=True, slots=True)
 class LawCounterexample:
-    """A finite law that obeys the premises and breaks the claim: atoms with masses, and by how much."""
+    """A finite law that obeys the premises and breaks the claim: atoms with masses, and by how much.
+
+    Parameters
+    ----------
+    claim : str
+        The broken (in)equality.
+    variables : tuple of str
+        Order of the symbols in an atom.
+    masses : mapping of tuple of int to Fraction
+        Positive masses of the atoms, with sum 1.
+    excess : Enclosure
+        By how much the claim fails, in nats.
+    """
 
     claim: str
     variables: tuple[str, ...]

@@ -195,7 +195,27 @@ def obeys(law: Law, need: str) -> bool:
 
 
 def add_assumption(name: str, sentence: str, predicate: Callable[[Law], bool]) -> str:
-    """Register an assumption of your own; returns its name."""
+    """Register an assumption of your own; returns its name.
+
+    Parameters
+    ----------
+    name : str
+        Unique.
+    sentence : str
+        The assumption in words.
+    predicate : callable
+        Whether a `Law` obeys it.
+
+    Returns
+    -------
+    str
+        The name.
+
+    Raises
+    ------
+    KeyError
+        If the name stands for another sentence.
+    """
     if name in ASSUMPTIONS and ASSUMPTIONS[name][0] != sentence:
         raise KeyError(f"the assumption {name!r} exists already: {ASSUMPTIONS[name][0]}")
     ASSUMPTIONS[name] = (sentence, predicate)

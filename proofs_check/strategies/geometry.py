@@ -30,6 +30,16 @@ def unit_vectors(dims: int = 2, *, count: int | None = None, exact: bool = False
         Shape (count, dims), rows distinct; one vector of shape (dims,) if omitted.
     exact : bool, default=False
         Object array of Fractions: squared norms are exactly 1.
+
+    Returns
+    -------
+    SearchStrategy of ndarray
+        Shape (dims,), or (count, dims).
+
+    Raises
+    ------
+    InvalidInputError
+        If dims < 1, or count is not in 1..12 (1..2 on a line).
     """
     if dims < 1 or (count is not None and not 1 <= count <= (2 if dims == 1 else 12)):
         raise InvalidInputError(f"need dims >= 1 and 1 <= count <= 12 (2 on a line), got {dims} and {count}")
@@ -54,7 +64,29 @@ def _project(u: Sequence[int], c: int) -> tuple[Fraction, ...]:
 def symmetric_distances(
     size: int, *, steps: int = 8, largest: int | Fraction = 2, exact: bool = False
 ) -> st.SearchStrategy[Table]:
-    """Symmetric (size, size) distances with zero diagonal on the grid ``largest * k / steps``; ties are common."""
+    """Symmetric (size, size) distances with zero diagonal on the grid ``largest * k / steps``; ties are common.
+
+    Parameters
+    ----------
+    size : int
+        At least 1.
+    steps : int, default=8
+        Steps of the grid.
+    largest : int or Fraction, default=2
+        Largest distance, > 0; 2 is that of cosines.
+    exact : bool, default=False
+        Object array of Fractions instead of float64.
+
+    Returns
+    -------
+    SearchStrategy of ndarray
+        Shape (size, size). The triangle inequality need not hold.
+
+    Raises
+    ------
+    InvalidInputError
+        For a size or number of steps below 1, or no positive range.
+    """
     if size < 1 or steps < 1 or largest <= 0:
         raise InvalidInputError(f"need size, steps >= 1 and largest > 0, got {size}, {steps} and {largest}")
     count = size * (size - 1) // 2
@@ -70,7 +102,29 @@ def symmetric_distances(
 
 
 def codebooks(n_codes: int, dims: int = 2, *, extent: int = 3, exact: bool = False) -> st.SearchStrategy[Table]:
-    """Distinct points with integer coordinates in -extent..extent, shape (n_codes, dims)."""
+    """Distinct points with integer coordinates in -extent..extent, shape (n_codes, dims).
+
+    Parameters
+    ----------
+    n_codes : int
+        At least 1.
+    dims : int, default=2
+        At least 1.
+    extent : int, default=3
+        Largest coordinate.
+    exact : bool, default=False
+        Object array of Fractions instead of float64.
+
+    Returns
+    -------
+    SearchStrategy of ndarray
+        Rows are distinct.
+
+    Raises
+    ------
+    InvalidInputError
+        If the grid has no room for so many points.
+    """
     if n_codes < 1 or dims < 1 or n_codes > (2 * extent + 1) ** dims // 2 + 1:
         raise InvalidInputError(
             f"need room for n_codes distinct points, got {n_codes} in a grid of {(2 * extent + 1) ** dims}"
@@ -94,6 +148,16 @@ def clustered_samples(
     n_images, n_tokens : (least, most)
     steps : int, default=8
         Values are multiples of 1/steps.
+
+    Returns
+    -------
+    SearchStrategy of list of ndarray
+        Each of shape (n_tokens of the image,).
+
+    Raises
+    ------
+    InvalidInputError
+        If no image or no token is allowed.
     """
     if n_images[0] < 1 or n_tokens[0] < 1:
         raise InvalidInputError(f"need at least one image and one token, got {n_images} and {n_tokens}")

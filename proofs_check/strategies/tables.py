@@ -51,6 +51,11 @@ def joint_pmfs(
     Returns
     -------
     SearchStrategy of ndarray
+
+    Raises
+    ------
+    InvalidInputError
+        If there is no axis, or an alphabet without symbols.
     """
     if sizes is not None and (not sizes or min(sizes) < 1):
         raise InvalidInputError(f"need alphabet sizes of at least 1, got {list(sizes)}")
@@ -97,7 +102,29 @@ def _joints(
 def channels(
     n_in: int, n_out: int, *, max_weight: int = 9, deterministic: bool = False, exact: bool = False
 ) -> st.SearchStrategy[Table]:
-    """Conditional laws: an (n_in, n_out) table whose rows sum to 1; `deterministic` ones are functions."""
+    """Conditional laws: an (n_in, n_out) table whose rows sum to 1; `deterministic` ones are functions.
+
+    Parameters
+    ----------
+    n_in, n_out : int
+        Sizes of the alphabets, at least 1.
+    max_weight : int, default=9
+        Rows are integer weights 0..max_weight, normalised.
+    deterministic : bool, default=False
+        One 1 per row.
+    exact : bool, default=False
+        Object array of Fractions instead of float64.
+
+    Returns
+    -------
+    SearchStrategy of ndarray
+        Shape (n_in, n_out).
+
+    Raises
+    ------
+    InvalidInputError
+        If an alphabet is empty.
+    """
     if n_in < 1 or n_out < 1:
         raise InvalidInputError(f"need at least one input and one output symbol, got {n_in} and {n_out}")
     return _channels(n_in, n_out, max_weight, deterministic, exact)
@@ -129,6 +156,16 @@ def markov_chains(
     max_size : int
     exact : bool, default=False
         Object array of Fractions instead of float64; only then is the chain exact in arithmetic, too.
+
+    Returns
+    -------
+    SearchStrategy of ndarray
+        Shape (n_next, n_prev, n_z).
+
+    Raises
+    ------
+    InvalidInputError
+        For another chain, or not three sizes.
     """
     if chain not in CHAINS:
         raise InvalidInputError(f"need a chain among {list(CHAINS)}, got {chain!r}")
@@ -159,6 +196,16 @@ def couplings(
     first, second : sequence of Fraction
         Laws of the two variables, each with sum 1.
     exact : bool, default=False
+
+    Returns
+    -------
+    SearchStrategy of ndarray
+        Shape (len(first), len(second)).
+
+    Raises
+    ------
+    InvalidInputError
+        If a marginal is negative somewhere or does not sum to 1 exactly.
     """
     margins = [Fraction(p) for p in first], [Fraction(q) for q in second]
     for margin in margins:

@@ -91,6 +91,8 @@ class Proof:
     steps : tuple of Step
     symbols : mapping of str to str
         What the letters mean.
+    statement : Step
+        The last of `steps`: what was to be shown.
     """
 
     theorem: str

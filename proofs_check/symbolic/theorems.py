@@ -30,12 +30,27 @@ _PROOFS: dict[str, Callable[..., Proof]] = {
 
 
 def available() -> tuple[str, ...]:
-    """Ids of all theorems with a symbolic proof, in the order of the paper."""
+    """Ids of all theorems with a symbolic proof, in the order of the paper.
+
+    Returns
+    -------
+    tuple of str
+    """
     return tuple(_PROOFS)
 
 
 def constants(theorem: str) -> dict[str, Any]:
     """The constants of a theorem's statement, each of which `prove` takes as a keyword.
+
+    Parameters
+    ----------
+    theorem : str
+        One of `available`.
+
+    Returns
+    -------
+    dict
+        Default of each.
 
     Examples
     --------

@@ -39,6 +39,11 @@ def bound_tightness(
         Of both axes, as "bits".
     ax : matplotlib Axes, optional
 
+    Returns
+    -------
+    Axes
+        Bound against truth, both in `unit`, on equal scales.
+
     Raises
     ------
     InvalidInputError
@@ -108,6 +113,11 @@ def interval_coverage(
         Draw only rows whose `offered` is this.
     ax : matplotlib Axes, optional
 
+    Returns
+    -------
+    Axes
+        Coverage in [0, 1] against the number of images.
+
     Raises
     ------
     InvalidInputError
@@ -164,6 +174,11 @@ def certificate_intervals(
         As statements name it: mean_distance, tail_prob, functional_gap, conditional_entropy, ...
     groups : sequence of str, default=("vision", "text")
     ax : matplotlib Axes, optional
+
+    Returns
+    -------
+    Axes
+        Intervals of the quantity, in its own unit, against layer 1..L.
 
     Raises
     ------

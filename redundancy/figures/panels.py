@@ -48,7 +48,20 @@ def redundancy_panels(results: Results, *, groups: Sequence[str] = ("vision", "t
 def attention_panels(results: Results) -> Figure:
     """VAR of the answer token, a panel per model, a line per data set (Figure 3).
 
-    Parameters as `redundancy_panels`.
+    Parameters
+    ----------
+    results : mapping
+        As for `redundancy_panels`, with attention masses.
+
+    Returns
+    -------
+    Figure
+        6.9 inches wide.
+
+    Raises
+    ------
+    InvalidInputError
+        For no model, more than four, or a result without VAR.
     """
     return _grid(results, [attention_per_layer])
 
@@ -56,7 +69,22 @@ def attention_panels(results: Results) -> Figure:
 def accuracy_panels(results: Results, *, families: Sequence[str] = ("late_entry",)) -> Figure:
     """Accuracy of really skipping, a panel per model, a line per data set (Figures 10 to 12).
 
-    Parameters as `redundancy_panels`; `families` as `accuracy_per_layer`.
+    Parameters
+    ----------
+    results : mapping
+        As for `redundancy_panels`; reports or plan records with accuracies in [0, 1].
+    families : sequence of str, default=("late_entry",)
+        Out of "late_entry" and "vision_exit".
+
+    Returns
+    -------
+    Figure
+        6.9 inches wide.
+
+    Raises
+    ------
+    InvalidInputError
+        For no model, more than four, or a result without accuracies.
     """
     return _grid(results, [partial(accuracy_per_layer, families=families)])
 

@@ -37,6 +37,11 @@ def accuracy_per_layer(source: Any, *, families: Sequence[str] = _FAMILIES, ax: 
     families : sequence of str, default=("late_entry", "vision_exit")
     ax : matplotlib Axes, optional
 
+    Returns
+    -------
+    Axes
+        Accuracy in [0, 1] against depth 0..L.
+
     Raises
     ------
     InvalidInputError
@@ -84,6 +89,16 @@ def speedup_per_layer(source: Any, *, ax: Axes | None = None) -> Axes:
     ----------
     source : report or plan records
     ax : matplotlib Axes, optional
+
+    Returns
+    -------
+    Axes
+        Speed-up, a ratio of times, against depth 0..L.
+
+    Raises
+    ------
+    InvalidInputError
+        If no row has a speed-up.
     """
     report = as_report(source)
     every = [row for name in _FAMILIES for row in plan_rows(report, name)]
@@ -121,6 +136,16 @@ def speed_accuracy(source: Any, *, ax: Axes | None = None) -> Axes:
     source : report or plan records
         Measured prefill speed-ups are drawn; without any, those that operation counts predict.
     ax : matplotlib Axes, optional
+
+    Returns
+    -------
+    Axes
+        Accuracy in [0, 1] against the speed-up of the prefill.
+
+    Raises
+    ------
+    InvalidInputError
+        If no plan has both numbers.
     """
     report = as_report(source)
     every = [row for name in PLAN_SECTIONS for row in report.get(name) or ()]
@@ -168,6 +193,16 @@ def risk_of_plans(source: Any, *, ax: Axes | None = None) -> Axes:
     source : report or plan records
         With `loss_share`, `flop_speedup`, `is_tested`, `is_certified` and perhaps `loss_upper` in rows.
     ax : matplotlib Axes, optional
+
+    Returns
+    -------
+    Axes
+        Share of answers lost, in [0, 1], against the predicted speed-up of the decoder.
+
+    Raises
+    ------
+    InvalidInputError
+        If no plan has both numbers.
     """
     report = as_report(source)
     rows = {

@@ -64,7 +64,26 @@ def distance_per_layer(source: Any, *, groups: Sequence[str] = _MAIN_GROUPS, ax:
 def proximity_per_layer(source: Any, *, groups: Sequence[str] = _MAIN_GROUPS, ax: Axes | None = None) -> Axes:
     """Share of tokens that a layer moves by less than 0.05 (Figures 4 to 9, lower rows).
 
-    The bars are certified lower bounds, 1 minus ``tail_upper``. Parameters as `distance_per_layer`.
+    The bars are certified lower bounds, 1 minus ``tail_upper``.
+
+    Parameters
+    ----------
+    source : as for `distance_per_layer`
+        With ``fraction_below_0.05`` in its rows.
+    groups : sequence of str, default=("vision", "text")
+        Token groups to draw; those without rows are left out.
+    ax : matplotlib Axes, optional
+        Where to draw; a new single-column figure without it.
+
+    Returns
+    -------
+    Axes
+        Share in [0, 1] against layer 1..L.
+
+    Raises
+    ------
+    InvalidInputError
+        If no run has the quantity for any of the groups.
     """
     ax = _profile_figure(
         source, groups, "fraction_below_0.05", "tail_upper", "share of tokens with D < 0.05", ax, complement=True
@@ -76,7 +95,24 @@ def proximity_per_layer(source: Any, *, groups: Sequence[str] = _MAIN_GROUPS, ax
 def extremes_per_layer(source: Any, *, groups: Sequence[str] = _MAIN_GROUPS, ax: Axes | None = None) -> Axes:
     """The 99 % quantile of the distance per layer, and its maximum (hollow): one token can carry a layer.
 
-    `source` is a single run. Parameters as `distance_per_layer`.
+    Parameters
+    ----------
+    source : report, HarvestStatistics or profile records
+        A single run.
+    groups : sequence of str, default=("vision", "text")
+        Token groups to draw; those without rows are left out.
+    ax : matplotlib Axes, optional
+        Where to draw; a new single-column figure without it.
+
+    Returns
+    -------
+    Axes
+        Distances in [0, 2] against layer 1..L.
+
+    Raises
+    ------
+    InvalidInputError
+        If no row has a quantile or a maximum.
     """
     report = as_report(source)
     fields = {"q99_distance": "99 % quantile", "max_distance": "maximum"}
@@ -99,7 +135,24 @@ def extremes_per_layer(source: Any, *, groups: Sequence[str] = _MAIN_GROUPS, ax:
 def centred_distance_per_layer(source: Any, *, groups: Sequence[str] = _MAIN_GROUPS, ax: Axes | None = None) -> Axes:
     """Cosine distance after the mean vector of each depth is taken off: what one common vector hides.
 
-    Parameters as `distance_per_layer`.
+    Parameters
+    ----------
+    source : as for `distance_per_layer`
+        With ``centred_distance`` in its rows: a harvest with a pilot shift.
+    groups : sequence of str, default=("vision", "text")
+        Token groups to draw; those without rows are left out.
+    ax : matplotlib Axes, optional
+        Where to draw; a new single-column figure without it.
+
+    Returns
+    -------
+    Axes
+        Distance in [0, 2] against layer 1..L.
+
+    Raises
+    ------
+    InvalidInputError
+        If no run has the quantity for any of the groups.
     """
     return _profile_figure(source, groups, "centred_distance", None, "mean-centred cosine distance", ax, log=True)
 
@@ -107,7 +160,24 @@ def centred_distance_per_layer(source: Any, *, groups: Sequence[str] = _MAIN_GRO
 def norm_per_layer(source: Any, *, groups: Sequence[str] = _MAIN_GROUPS, ax: Axes | None = None) -> Axes:
     """Mean norm of the stream after each layer; large norms make every distance small.
 
-    Parameters as `distance_per_layer`.
+    Parameters
+    ----------
+    source : as for `distance_per_layer`
+        With ``mean_norm`` in its rows.
+    groups : sequence of str, default=("vision", "text")
+        Token groups to draw; those without rows are left out.
+    ax : matplotlib Axes, optional
+        Where to draw; a new single-column figure without it.
+
+    Returns
+    -------
+    Axes
+        Euclidean norm, in the units of the states, against layer 1..L.
+
+    Raises
+    ------
+    InvalidInputError
+        If no run has the quantity for any of the groups.
     """
     return _profile_figure(source, groups, "mean_norm", None, "mean norm after the layer", ax, log=True)
 
@@ -122,6 +192,11 @@ def attention_per_layer(source: Any, *, ax: Axes | None = None) -> Axes:
     ----------
     source : report, HarvestStatistics or profile records; or a mapping of names to these
     ax : matplotlib Axes, optional
+
+    Returns
+    -------
+    Axes
+        VAR against layer 1..L.
 
     Raises
     ------
@@ -183,6 +258,16 @@ def depth_distances(source: Any, *, group: str = "vision", ax: Axes | None = Non
     source : report or HarvestStatistics
     group : str, default="vision"
     ax : matplotlib Axes, optional
+
+    Returns
+    -------
+    Axes
+        Depths 0..L on both axes; colour is the distance in [0, 2].
+
+    Raises
+    ------
+    InvalidInputError
+        If the source has no distance matrix of the group.
     """
     matrix = (as_report(source).get("distance_matrix") or {}).get(group)
     if not matrix:

@@ -36,6 +36,11 @@ def axes(width: str = "column", *, height: float = 2.5) -> Axes:
     height : float, default=2.5
         Inches.
 
+    Returns
+    -------
+    Axes
+        The only one of a new figure.
+
     Raises
     ------
     InvalidInputError

@@ -18,6 +18,8 @@ class Findings:
 
     Attributes
     ----------
+    distance, attention, tolerance : float
+        The thresholds, as given to `distance_findings`.
     checked : tuple of int
         Late-entry depths below L that could be judged: measured with an interval for the change of
         accuracy, and with a vision distance for every layer they skip.

@@ -67,6 +67,11 @@ def gather_report(
     recheck : bool, default=True
         Recompute certificates, and refuse those that do not come out the same.
 
+    Returns
+    -------
+    dict
+        A valid report: what no source tells is left out.
+
     Raises
     ------
     InvalidInputError

@@ -264,7 +264,18 @@ RULES: dict[str, dict[str, Rule]] = {
 
 
 def report_problems(report: Any) -> tuple[str, ...]:
-    """Every departure of `report` from the schema, one sentence each; empty if it is sound."""
+    """Every departure of `report` from the schema, one sentence each; empty if it is sound.
+
+    Parameters
+    ----------
+    report : object
+        What was parsed.
+
+    Returns
+    -------
+    tuple of str
+        In the order in which they occur.
+    """
     if not isinstance(report, Mapping):
         return (f"need a report as an object, got {type(report).__name__}; pass the parsed report.json",)
     if report.get("schema") != SCHEMA:
@@ -275,6 +286,11 @@ def report_problems(report: Any) -> tuple[str, ...]:
 
 def validate_report(report: Any) -> None:
     """Raise if `report` does not follow ``skip-it/report/1``.
+
+    Parameters
+    ----------
+    report : object
+        What was parsed.
 
     Raises
     ------
@@ -289,6 +305,16 @@ def validate_report(report: Any) -> None:
 
 def load_report(path: str | Path) -> dict[str, Any]:
     """Read and validate a report.json.
+
+    Parameters
+    ----------
+    path : path-like
+        The file.
+
+    Returns
+    -------
+    dict
+        The report, valid by the schema.
 
     Raises
     ------

@@ -101,7 +101,22 @@ def profile_table(report: Report, *, groups: Sequence[str] = ("vision", "text"),
 def validation_table(report: Report, *, section: str = "late_entry", style: str = "plain") -> str:
     """What really skipping did: a row per plan with accuracy, its change, agreement and speed.
 
-    `section` is "late_entry", "vision_exit" or "other_plans". The rest is as in `profile_table`.
+    Parameters
+    ----------
+    report : mapping
+        A report of schema ``skip-it/report/1``.
+    section : {"late_entry", "vision_exit", "other_plans"}, default="late_entry"
+    style : {"plain", "markdown"}, default="plain"
+
+    Returns
+    -------
+    str
+        Without a trailing newline. Undefined values are a dash.
+
+    Raises
+    ------
+    InvalidInputError
+        For another section or style.
     """
     if section not in ("late_entry", "vision_exit", "other_plans"):
         raise InvalidInputError(f"need section late_entry, vision_exit or other_plans, got {section!r}")
@@ -138,13 +153,48 @@ def validation_table(report: Report, *, section: str = "late_entry", style: str 
 def late_entry_table(report: Report, *, layers: Sequence[int] | None = None, style: str = "plain") -> str:
     """The paper's Table 1: vision distance, vision proximity and accuracy of late entry, a column per layer.
 
-    `layers` chooses the columns (all measured ones without it); layer 0 is the unmodified model.
+    Parameters
+    ----------
+    report : mapping
+        A report of schema ``skip-it/report/1``.
+    layers : sequence of int, optional
+        The columns, in 0..L, 0 for the unmodified model; all measured ones by default.
+    style : {"plain", "markdown"}, default="plain"
+
+    Returns
+    -------
+    str
+        Without a trailing newline. Undefined values are a dash.
+
+    Raises
+    ------
+    InvalidInputError
+        For a layer that was not measured, or another style.
     """
     return _paper_table(report, "late_entry", ("vision",), layers, style)
 
 
 def vision_exit_table(report: Report, *, layers: Sequence[int] | None = None, style: str = "plain") -> str:
-    """The paper's Table 2: vision and text distance and proximity, accuracy of vision exit, a column per layer."""
+    """The paper's Table 2: vision and text distance and proximity, accuracy of vision exit, a column per layer.
+
+    Parameters
+    ----------
+    report : mapping
+        A report of schema ``skip-it/report/1``.
+    layers : sequence of int, optional
+        The columns, in 0..L, L for the unmodified model; all measured ones by default.
+    style : {"plain", "markdown"}, default="plain"
+
+    Returns
+    -------
+    str
+        Without a trailing newline. Undefined values are a dash.
+
+    Raises
+    ------
+    InvalidInputError
+        For a layer that was not measured, or another style.
+    """
     return _paper_table(report, "vision_exit", ("vision", "text"), layers, style)
 
 
