@@ -26,8 +26,9 @@ SETTLED = (
     "redundancy.info", "redundancy.interval", "redundancy.ledger", "redundancy.notions", "redundancy.pid",
     "redundancy.figures", "redundancy.report", "redundancy.sealed", "redundancy.units", "estimators",
     "estimators.codebook", "estimators.entropy", "estimators.folds", "estimators.functional", "estimators.kmeans",
-    "estimators.probes", "estimators.risk", "estimators.store", "extraction.data", "extraction.default_model", "extraction.skip",
-    "proofs_check.adversary", "proofs_check.mutations", "proofs_check.shannon", "proofs_check.strategies", "proofs_check.symbolic", "proofs_check.table", "proofs_check.testing",
+    "estimators.probes", "estimators.risk", "estimators.store", "extraction.data", "extraction.default_model",
+    "extraction.skip", "proofs_check.adversary", "proofs_check.mutations", "proofs_check.shannon",
+    "proofs_check.strategies", "proofs_check.symbolic", "proofs_check.table", "proofs_check.testing",
 )  # fmt: skip
 # Returned by functions that fill them in; their fields of state are no one's to give.
 NOT_MADE_BY_HAND = {"redundancy.pid.BrojaResult"}
