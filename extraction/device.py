@@ -24,6 +24,15 @@ def input_device(model: nn.Module) -> torch.device:
     """Device that the inputs of `model` belong on: that of its input embeddings.
 
     Embeddings that wait on disk or in main memory (a device map with offloading) run where their hook moves them.
+
+    Parameters
+    ----------
+    model : Module
+        The model.
+
+    Returns
+    -------
+    torch.device
     """
     embeddings: Any = getattr(model, "get_input_embeddings", lambda: None)() or model
     weights = next(iter(embeddings.parameters()), None)
@@ -37,7 +46,18 @@ def input_device(model: nn.Module) -> torch.device:
 
 
 def check_float64(device: torch.device) -> None:
-    """Refuse a device without float64, in which the statistics are accumulated."""
+    """Refuse a device without float64, in which the statistics are accumulated.
+
+    Parameters
+    ----------
+    device : torch.device
+        Where sums are to be kept.
+
+    Raises
+    ------
+    UnsupportedModelError
+        On mps.
+    """
     if device.type == "mps":
         raise UnsupportedModelError(
             "need a device with float64 to accumulate on, mps has none; move the model to the CPU"
@@ -59,6 +79,16 @@ def fingerprint(model: nn.Module) -> str:
 
     Two models of one architecture are told apart without reading all of them; a change in the middle of a tensor
     alone is not seen.
+
+    Parameters
+    ----------
+    model : Module
+        Weights on the meta device count by name, shape and type alone.
+
+    Returns
+    -------
+    str
+        "weights:" and 16 hexadecimal digits.
     """
     total = hashlib.sha256()
     for name, weights in model.named_parameters():
@@ -71,7 +101,22 @@ def fingerprint(model: nn.Module) -> str:
 
 
 def to_device(batch: Mapping[str, Any], device: torch.device, dtype: torch.dtype | None = None) -> dict[str, Any]:
-    """Move the tensors of a batch; floating ones also to `dtype`."""
+    """Move the tensors of a batch; floating ones also to `dtype`.
+
+    Parameters
+    ----------
+    batch : mapping
+        Tensors and other values, which stay as they are.
+    device : torch.device
+        Where to.
+    dtype : torch.dtype, optional
+        Of floating tensors; theirs by default.
+
+    Returns
+    -------
+    dict
+        A new one.
+    """
     moved = {}
     for name, value in batch.items():
         if torch.is_tensor(value):

@@ -46,7 +46,12 @@ print(json.dumps(found))
 
 
 def probe() -> dict[str, list[str]]:
-    """Lines about devices and families, by title; a fault is a line that says what it is."""
+    """Lines about devices and families, by title; a fault is a line that says what it is.
+
+    Returns
+    -------
+    dict of str to list of str
+    """
     return {"Devices": _devices(), "Model families tested": _families()}
 
 

@@ -120,6 +120,10 @@ def encoder_adapter(model: nn.Module, *, layers_path: str | None = None) -> Adap
     layers_path : str, optional
         Path of its layers.
 
+    Returns
+    -------
+    Adapter
+
     Raises
     ------
     UnsupportedModelError

@@ -170,6 +170,15 @@ def make_harvester(
         Where the layers and vision tokens are.
     first : mapping
         First batch of model inputs.
+
+    Returns
+    -------
+    Harvester
+
+    Raises
+    ------
+    InvalidInputError
+        For a `shift` of another kind.
     """
     spec = StatisticsSpec(
         model=name or str(getattr(model.config, "name_or_path", "") or type(model).__name__),

@@ -38,6 +38,10 @@ def load_model_and_processor(
     allow_download, trust_remote_code : bool
         Off by default: nothing is fetched and no foreign code is run.
 
+    Returns
+    -------
+    (PreTrainedModel, ProcessorMixin)
+
     Raises
     ------
     InvalidInputError

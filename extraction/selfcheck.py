@@ -30,6 +30,13 @@ def check_first_batch(harvester: Harvester, batch: Mapping[str, Any]) -> None:
     the last output becomes the last reported state (through the final norm, if any); there are vision tokens if the
     batch has pixels, and they are as many as the model's image features.
 
+    Parameters
+    ----------
+    harvester : Harvester
+        With its model and adapter.
+    batch : mapping
+        Model inputs, shape (rows, tokens).
+
     Raises
     ------
     UnsupportedModelError
@@ -71,7 +78,19 @@ def check_first_batch(harvester: Harvester, batch: Mapping[str, Any]) -> None:
 
 
 def pilot_shift(harvester: Harvester, batch: Mapping[str, Any]) -> npt.NDArray[np.float32]:
-    """Mean state of every base group and depth over a batch, shape (groups, L+1, d); 0 for an absent group."""
+    """Mean state of every base group and depth over a batch, shape (groups, L+1, d); 0 for an absent group.
+
+    Parameters
+    ----------
+    harvester : Harvester
+        With its model and adapter.
+    batch : mapping
+        Model inputs, shape (rows, tokens).
+
+    Returns
+    -------
+    ndarray of float32, shape (groups, L+1, d)
+    """
     tokens = harvester.groups(batch)
     n_slots = len(harvester.spec.groups) + 1
     means: list[torch.Tensor] = []

@@ -37,6 +37,25 @@ def distances(
 
     With `matrix` also between depths that are not neighbours.
 
+    Parameters
+    ----------
+    model, processor : PreTrainedModel, ProcessorMixin
+        Used only if statistics have to be harvested.
+    samples : sequence of Sample
+        All that the statistics are to be of.
+    path : Path
+        File of the statistics; written if they are harvested.
+    name : str
+        Of the model, recorded.
+    batch_size : int, default=8
+    known : Path, optional
+        Statistics to take instead.
+    matrix : bool, default=False
+
+    Returns
+    -------
+    HarvestStatistics
+
     Raises
     ------
     InvalidInputError
@@ -70,7 +89,25 @@ def table(
     *,
     confidence_level: float = 0.95,
 ) -> SweepTable:
-    """Records of every layer of the sweep; each family of questions is a task."""
+    """Records of every layer of the sweep; each family of questions is a task.
+
+    Parameters
+    ----------
+    model : str
+        Name to show.
+    evaluations : sequence of PlanEvaluation
+        Of the plans of the sweep.
+    samples : sequence of Sample
+        That the plans were run on.
+    statistics : HarvestStatistics
+        Distances on the same samples.
+    confidence_level : float, default=0.95
+        Of each interval.
+
+    Returns
+    -------
+    SweepTable
+    """
     return SweepTable.of(
         model,
         evaluations,
@@ -85,6 +122,22 @@ def write(out: Path, found: SweepTable, rows: Sequence[Mapping[str, Any]], *, n_
     """Write tables.json, tables.csv, table_1 and table_2 as Markdown and LaTeX, and the curves; return the names.
 
     Each file is written whole. Curves need matplotlib and accuracies, and are left out without.
+
+    Parameters
+    ----------
+    out : Path
+        Folder.
+    found : SweepTable
+        Records.
+    rows : sequence of mapping
+        Plan records, for the curves.
+    n_layers : int
+        L.
+
+    Returns
+    -------
+    list of str
+        Names of files in `out`.
     """
     files = {
         "tables.json": json.dumps(found.to_records(), indent=1, allow_nan=False),

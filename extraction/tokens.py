@@ -52,7 +52,18 @@ class TokenGroups:
 
 
 def last_valid(valid: torch.Tensor) -> torch.Tensor:
-    """Last True position of each row of a (B, S) mask, under left and right padding alike."""
+    """Last True position of each row of a (B, S) mask, under left and right padding alike.
+
+    Parameters
+    ----------
+    valid : BoolTensor of shape (B, S)
+        True at tokens that are no padding.
+
+    Returns
+    -------
+    LongTensor of shape (B,)
+        -1 for a row without any.
+    """
     positions = torch.arange(valid.shape[1], device=valid.device)
     return torch.where(valid, positions, -1).amax(dim=1)
 
@@ -86,6 +97,10 @@ def token_groups(
         Positions in no group, such as a generated answer; they may still be the answer query.
     answer : LongTensor of shape (B,), optional
         Position of the answer query; the last valid one by default.
+
+    Returns
+    -------
+    TokenGroups
 
     Raises
     ------

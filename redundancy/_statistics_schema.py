@@ -32,6 +32,16 @@ def default_edges(thresholds: Iterable[float] = ()) -> tuple[float, ...]:
     Bin 0 holds exact zeros, bin 1 is (0, 1e-6), then [edge, next edge), and the last bin [1, 2] is closed.
     0.05 is an edge.
 
+    Parameters
+    ----------
+    thresholds : iterable of float
+        In [0, 2]; each becomes an edge.
+
+    Returns
+    -------
+    tuple of float
+        Increasing.
+
     Examples
     --------
     >>> edges = default_edges([0.0123])

@@ -97,6 +97,11 @@ def leaf_calls(
         Per image: tokens, sum of distances, tokens with rho > t and with rho >= t.
     level : float
         Confidence level of each statement.
+
+    Returns
+    -------
+    list of (callable, str, mapping)
+        Bound function, quantity and arguments of each statement; nothing is computed yet.
     """
     common = {
         "counts": counts,
@@ -123,7 +128,20 @@ def statements_of_leaves(
     distance_lower: BoundCertificate,
     closed_tail_lower: BoundCertificate,
 ) -> tuple[BoundCertificate, ...]:
-    """The leaves, the sandwich of Proposition 1 in both directions, and Theorem 1 for the declared constants."""
+    """The leaves, the sandwich of Proposition 1 in both directions, and Theorem 1 for the declared constants.
+
+    Parameters
+    ----------
+    declaration : Declaration
+        Threshold and constants.
+    distance_upper, tail_upper, distance_lower, closed_tail_lower : BoundCertificate
+        On the mean distance in [0, 2], P(rho > t) and P(rho >= t).
+
+    Returns
+    -------
+    tuple of BoundCertificate
+        The four leaves first.
+    """
     t = declaration.t
     constants = {"alpha": declaration.alpha, "beta": declaration.beta, "task_cap": declaration.task_cap}
     derived = [
@@ -144,6 +162,18 @@ def statements_of_leaves(
 
 def refutation_p_value(leaf: BoundCertificate, threshold: float) -> float:
     """P-value of "the mean of this sampling statement is at least `threshold`": 1 / largest capital (Ville).
+
+    Parameters
+    ----------
+    leaf : BoundCertificate
+        An upper betting bound.
+    threshold : float
+        In the unit of the quantity, within its declared range.
+
+    Returns
+    -------
+    float
+        In [0, 1], rounded up.
 
     Raises
     ------

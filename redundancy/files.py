@@ -18,7 +18,15 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # full disk, quota, limit on 
 
 
 def write_text(path: Path, text: str) -> None:
-    """`write_whole` for UTF-8 text."""
+    """`write_whole` for UTF-8 text.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    text : str
+        All of its content.
+    """
     write_whole(path, [text.encode()])
 
 

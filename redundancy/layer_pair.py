@@ -13,7 +13,8 @@ import numpy.typing as npt
 from redundancy.certificate import ArrayInput, BoundCertificate, RecheckReport
 from redundancy.concentration.betting import rechecking
 from redundancy.errors import StoreError
-from redundancy.pair_makers import pair_of_arrays, pair_of_codes, pair_of_law, pair_of_statistics
+from redundancy.finite_pair_makers import pair_of_codes, pair_of_law
+from redundancy.pair_makers import pair_of_arrays, pair_of_statistics
 from redundancy.sealed import seal, unseal
 from redundancy.tabular import Tabular
 from redundancy.units import unit_name
@@ -126,7 +127,7 @@ class LayerPairCertificate(Tabular):
         """Certify finite codes of both layers in one alphabet: mismatch rate, Theorems 3 and 5.
 
         The codebook must have been fixed on other data. Options: n_codes, task_values, base, layer, group and
-        the declaration; see `redundancy.pair_makers.pair_of_codes`.
+        the declaration; see `redundancy.finite_pair_makers.pair_of_codes`.
         """
         return cls(**pair_of_codes(prev_codes, next_codes, ids, **options))
 
@@ -134,7 +135,7 @@ class LayerPairCertificate(Tabular):
     def from_law(cls, joint: npt.ArrayLike, **options: Any) -> LayerPairCertificate:
         """Everything the theorems say of a *known* finite joint with axes (x_next, x_prev[, z]).
 
-        Options: distances, t, task_values, base, alpha, beta; see `redundancy.pair_makers.pair_of_law`.
+        Options: distances, t, task_values, base, alpha, beta; see `redundancy.finite_pair_makers.pair_of_law`.
         """
         return cls(**pair_of_law(joint, **options))
 

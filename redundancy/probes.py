@@ -34,7 +34,17 @@ _BLOCK = 1 << 22  # numbers at a time: 32 MiB in float64
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ProbeLeaves:
-    """The sampling statements of the probes (still without a level), and what they rest on."""
+    """The sampling statements of the probes (still without a level), and what they rest on.
+
+    Parameters
+    ----------
+    calls : tuple of (callable, str, mapping)
+        Bound function, quantity and arguments of each statement.
+    task_cap : float
+        Upper bound on the variance of the task, in its squared unit.
+    note : str
+        How the probes were fitted, in words.
+    """
 
     calls: tuple[Leaf, ...]
     task_cap: float
@@ -94,6 +104,10 @@ def probe_leaves(
     seed : int
         Of the split and of the signs with which wide states are folded.
 
+    Returns
+    -------
+    ProbeLeaves
+
     Raises
     ------
     InvalidInputError
@@ -146,7 +160,21 @@ def probe_leaves(
 
 
 def probe_statements(probes: ProbeLeaves, leaves: Sequence[BoundCertificate]) -> list[BoundCertificate]:
-    """Bounds on the functional gap from the certified errors and gap: no Lipschitz constant, no chain."""
+    """Bounds on the functional gap from the certified errors and gap: no Lipschitz constant, no chain.
+
+    Parameters
+    ----------
+    probes : ProbeLeaves
+        The probes, and the largest variance of the task.
+    leaves : sequence of 4 BoundCertificate
+        What `probes.calls` gave: error of the previous and of the next layer's probe, their gap from above and
+        below.
+
+    Returns
+    -------
+    list of BoundCertificate
+        The four leaves first.
+    """
     error_prev, error_next, gap_upper, gap_lower = leaves
     gap = intersection(statements=(gap_lower, gap_upper))
     cap = probes.task_cap

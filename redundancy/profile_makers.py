@@ -13,8 +13,9 @@ import numpy.typing as npt
 from redundancy.certifying import LEAVES_PER_PAIR, Declaration, Leaf, leaf_calls, statements_of_leaves
 from redundancy.concentration.betting import together
 from redundancy.errors import InvalidInputError
+from redundancy.finite_pair_makers import pair_of_law
 from redundancy.layer_pair import LayerPairCertificate
-from redundancy.pair_makers import anomaly_notes, leaves_of_statistics, pair_of_law, population_of
+from redundancy.pair_makers import anomaly_notes, leaves_of_statistics, population_of
 from redundancy.statistics import HarvestStatistics
 from redundancy.streaming import ImageIndex, index_images, pair_sums
 
@@ -37,7 +38,21 @@ class ProfileFields(TypedDict):
 def profile_of_statistics(
     statistics: HarvestStatistics, *, groups: Sequence[str] = ("vision", "text"), **declared: Any
 ) -> ProfileFields:
-    """Certify every adjacent pair of a harvest; see `ProfileCertificate.from_statistics`."""
+    """Certify every adjacent pair of a harvest; see `ProfileCertificate.from_statistics`.
+
+    Parameters
+    ----------
+    statistics : HarvestStatistics
+        The harvest.
+    groups : sequence of str, default=("vision", "text")
+        Those to certify.
+    **declared
+        Fields of a `Declaration`.
+
+    Returns
+    -------
+    ProfileFields
+    """
     declaration = Declaration(**{"order": "sorted by sample id", **declared})
     declaration = replace(declaration, population=population_of(statistics, declaration.population))
     _check_groups(groups)
@@ -58,7 +73,32 @@ def profile_of_arrays(
     progress: Callable[[int], None] | None = None,
     **declared: Any,
 ) -> ProfileFields:
-    """Certify every adjacent pair of L + 1 arrays of states; see `ProfileCertificate.from_arrays`."""
+    """Certify every adjacent pair of L + 1 arrays of states; see `ProfileCertificate.from_arrays`.
+
+    Parameters
+    ----------
+    states : sequence of L + 1 arrays of shape (n_tokens, n_features)
+        h_0, h_1, ... in order.
+    ids : array_like of shape (n_tokens,)
+        Image of each row.
+    token_groups : array_like of str, shape (n_tokens,), optional
+        Group of each row; "all" without it.
+    groups : sequence of str, optional
+        Those to certify; all that occur by default.
+    progress : callable, optional
+        Called with the number of rows just done.
+    **declared
+        Fields of a `Declaration`.
+
+    Returns
+    -------
+    ProfileFields
+
+    Raises
+    ------
+    InvalidInputError
+        For shapes, ids or groups that do not fit, or fewer than two images.
+    """
     declaration = Declaration(**{"order": "first appearance", **declared})
     if len(states) < 2:
         raise InvalidInputError(f"need states of at least two depths, got {len(states)}; give h_0, h_1, ... in order")
@@ -112,7 +152,24 @@ def profile_of_arrays(
 def profile_of_laws(
     laws: Sequence[npt.ArrayLike] | Mapping[str, Sequence[npt.ArrayLike]], **options: Any
 ) -> ProfileFields:
-    """Everything the theorems say of known joints, layer by layer; see `ProfileCertificate.from_laws`."""
+    """Everything the theorems say of known joints, layer by layer; see `ProfileCertificate.from_laws`.
+
+    Parameters
+    ----------
+    laws : sequence of array_like, or mapping of group to such a sequence
+        Joint of each layer, as for `LayerPairCertificate.from_law`.
+    **options
+        Passed on to each layer.
+
+    Returns
+    -------
+    ProfileFields
+
+    Raises
+    ------
+    InvalidInputError
+        If a group has no law.
+    """
     by_group = laws if isinstance(laws, Mapping) else {"law": laws}
     if not by_group or not all(len(joints) for joints in by_group.values()):
         raise InvalidInputError("need at least one joint law in every group, got none")

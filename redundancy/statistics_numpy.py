@@ -21,6 +21,16 @@ def cosine_distances(x: npt.ArrayLike, y: npt.ArrayLike) -> npt.NDArray[np.float
 
     without the cancellation of 1 - cos. Two zero vectors are at 0, a zero and a non-zero vector at 1, a vector
     that is not finite gives NaN, as in `HarvestStatistics`.
+
+    Parameters
+    ----------
+    x, y : array_like of shape (..., n_features)
+        Any real vectors.
+
+    Returns
+    -------
+    ndarray of shape (...)
+        In [0, 2], or NaN.
     """
     x, y = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
     a, b = np.linalg.norm(x, axis=-1), np.linalg.norm(y, axis=-1)

@@ -34,7 +34,15 @@ _NAMED = 5  # rows named in an error
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ImageIndex:
-    """Which image each row belongs to: names in order of first appearance, and their number for every row."""
+    """Which image each row belongs to: names in order of first appearance, and their number for every row.
+
+    Parameters
+    ----------
+    names : tuple of str
+        Of the images, in order of first appearance.
+    rows : ndarray of int, shape (n_rows,)
+        Position in `names` of each row's image.
+    """
 
     names: tuple[str, ...]
     rows: npt.NDArray[np.intp]
@@ -73,6 +81,17 @@ class PairSums:
 
 def index_images(ids: npt.ArrayLike, n_rows: int) -> ImageIndex:
     """Number the images by first appearance.
+
+    Parameters
+    ----------
+    ids : array_like of shape (n_rows,) or (n_rows, 1)
+        Integers or strings, an image each.
+    n_rows : int
+        How many there must be.
+
+    Returns
+    -------
+    ImageIndex
 
     Raises
     ------
@@ -115,6 +134,10 @@ def pair_sums(
         Values t in [0, 2] for the tails.
     progress : callable, optional
         Called with the number of rows just done.
+
+    Returns
+    -------
+    PairSums
 
     Raises
     ------

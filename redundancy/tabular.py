@@ -76,6 +76,15 @@ def flat_rows(records: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
     A pair, or None, under a name that ends in "interval" becomes two columns that end in "lower" and "upper"; other
     lists become text with "; " between. Columns are in the order in which they first occur.
+
+    Parameters
+    ----------
+    records : iterable of mapping
+        One per row.
+
+    Returns
+    -------
+    list of dict
     """
     rows = [dict(part for key, value in record.items() for part in _columns(key, value)) for record in records]
     names = list(dict.fromkeys(name for row in rows for name in row))
@@ -83,7 +92,18 @@ def flat_rows(records: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 
 def csv_text(records: Iterable[Mapping[str, Any]]) -> str:
-    """`flat_rows` as CSV (RFC 4180) with a header; a value that is not there is an empty field."""
+    """`flat_rows` as CSV (RFC 4180) with a header; a value that is not there is an empty field.
+
+    Parameters
+    ----------
+    records : iterable of mapping
+        One per row.
+
+    Returns
+    -------
+    str
+        With line ends of RFC 4180; only a line end for no records.
+    """
     rows = flat_rows(records)
     text = io.StringIO()
     writer = csv.DictWriter(text, fieldnames=list(rows[0]) if rows else [])

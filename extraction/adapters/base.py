@@ -89,6 +89,23 @@ def generic_adapter(
     of as many blocks as the text configuration says. Vision ids: `vision_ids`, else the placeholder ids of the
     configuration.
 
+    Parameters
+    ----------
+    model : PreTrainedModel
+        The model.
+    layers_path : str, optional
+        Path of the decoder layers below it.
+    vision_ids : tuple of int, optional
+        Token ids of vision placeholders.
+    family : str, default="generic"
+        Recorded.
+    note : str, default=""
+        Recorded.
+
+    Returns
+    -------
+    Adapter
+
     Raises
     ------
     UnsupportedModelError

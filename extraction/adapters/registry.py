@@ -35,6 +35,10 @@ def adapt(model: nn.Module, *, layers_path: str | None = None, vision_ids: tuple
     vision_ids : tuple of int, optional
         Token ids of its vision placeholders, likewise.
 
+    Returns
+    -------
+    Adapter
+
     Raises
     ------
     UnsupportedModelError

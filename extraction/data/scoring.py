@@ -79,6 +79,15 @@ def exact_match(prediction: str, answer: str) -> bool:
 
     Articles are kept where nothing else would be left, so that option "A" is no empty answer.
 
+    Parameters
+    ----------
+    prediction, answer : str
+        Any texts.
+
+    Returns
+    -------
+    bool
+
     Examples
     --------
     >>> exact_match("The cat.", "cat"), exact_match("A", "B"), exact_match("A.", "a")

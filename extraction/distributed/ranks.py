@@ -13,6 +13,15 @@ __all__ = ["default_shard", "local_device", "rank_and_world"]
 def rank_and_world(environment: Mapping[str, str] | None = None) -> tuple[int, int] | None:
     """RANK and WORLD_SIZE of this process; None if neither is set.
 
+    Parameters
+    ----------
+    environment : mapping of str to str, optional
+        That of the process by default.
+
+    Returns
+    -------
+    (int, int) or None
+
     Raises
     ------
     InvalidInputError
@@ -40,13 +49,37 @@ def rank_and_world(environment: Mapping[str, str] | None = None) -> tuple[int, i
 
 
 def default_shard(environment: Mapping[str, str] | None = None) -> str:
-    """The shard that is meant when none is given: "RANK/WORLD_SIZE" under a launcher, else "0/1"."""
+    """The shard that is meant when none is given: "RANK/WORLD_SIZE" under a launcher, else "0/1".
+
+    Parameters
+    ----------
+    environment : mapping of str to str, optional
+        That of the process by default.
+
+    Returns
+    -------
+    str
+        As ``i/n``.
+    """
     found = rank_and_world(environment)
     return "0/1" if found is None else f"{found[0]}/{found[1]}"
 
 
 def local_device(device: str, n_devices: int, environment: Mapping[str, str] | None = None) -> str:
     """Give "cuda" the number of this process on its machine, so that neighbours do not share one device.
+
+    Parameters
+    ----------
+    device : str
+        A torch device; only "cuda" is changed.
+    n_devices : int
+        CUDA devices of the machine.
+    environment : mapping of str to str, optional
+        With LOCAL_RANK under a launcher; that of the process by default.
+
+    Returns
+    -------
+    str
 
     Examples
     --------

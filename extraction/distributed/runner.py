@@ -58,6 +58,10 @@ def harvest_with_workers(
     **options
         Further arguments of `harvest_to`, such as `batch_size` and `shard`.
 
+    Returns
+    -------
+    HarvestRun
+
     Raises
     ------
     InvalidInputError

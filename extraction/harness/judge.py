@@ -134,6 +134,8 @@ class Judge:
         Items in a row that fail before the run stops.
     token_argument : {"max_completion_tokens", "max_tokens"}
         What the server calls the limit of a reply.
+    sleep : callable
+        Waits for so many seconds between tries.
     """
 
     base_url: str

@@ -67,6 +67,10 @@ def vqa_soft_accuracy(prediction: str, answers: Sequence[str]) -> float:
     answers : sequence of str
         One answer per person, usually ten. A single answer is compared with as it is: then 0 or 1.
 
+    Returns
+    -------
+    float
+
     Raises
     ------
     InvalidInputError
@@ -130,6 +134,10 @@ def anls(prediction: str, answers: Sequence[str], *, threshold: float = 0.5) -> 
         Accepted answers.
     threshold : float, default=0.5
         tau in (0, 1].
+
+    Returns
+    -------
+    float
 
     Raises
     ------

@@ -118,6 +118,12 @@ def harvest_to(
         Also store a sub-sample of the activations, in the same forward passes.
     announce : callable
         Gets the disk need of the store before anything is made; a logger by default.
+    progress : bool, optional
+        Show a bar; only on a terminal by default.
+
+    Returns
+    -------
+    HarvestRun
 
     Raises
     ------

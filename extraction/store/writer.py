@@ -39,6 +39,32 @@ def make_spec(
 ) -> dict[str, Any]:
     """Declaration of a store; two runs may write into one store only if theirs are equal.
 
+    Parameters
+    ----------
+    model, model_type : str
+        Recorded.
+    n_layers, n_features : int
+        L, and the width of the states.
+    depths : tuple of int
+        Increasing, in 0..L: which depths are stored.
+    groups : tuple of str
+        Token groups that are stored.
+    tokens_per_group : int
+        Most tokens of a group and sample.
+    seed : int, default=0
+        Of the choice of tokens.
+    dtype : {"float32", "float16"}
+        In which states are stored.
+    revision : str, default=""
+        Of the model.
+    answers : tuple of str
+        Names of the answers whose distribution is stored per sample.
+
+    Returns
+    -------
+    dict
+        JSON values.
+
     Raises
     ------
     InvalidInputError

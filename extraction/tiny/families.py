@@ -31,6 +31,10 @@ def tiny_family(name: str, *, seed: int = 0, dtype: torch.dtype = torch.float32)
     dtype : torch.dtype
         Of weights and pixels.
 
+    Returns
+    -------
+    TinyFamily
+
     Raises
     ------
     InvalidInputError

@@ -41,6 +41,10 @@ def tiny_llava(
     seed : int
         Decides every weight; the global random state is left alone.
 
+    Returns
+    -------
+    LlavaForConditionalGeneration
+
     Examples
     --------
     >>> model = tiny_llava(n_layers=2)
@@ -113,6 +117,11 @@ def tiny_batch(
     -------
     dict
         ``input_ids`` and ``attention_mask`` (n, length) int64, ``pixel_values`` (n, 3, size, size) float32.
+
+    Raises
+    ------
+    InvalidInputError
+        For another side of padding, or lengths that are not n positive numbers.
     """
     if padding not in ("left", "right"):
         raise InvalidInputError(f'need padding "left" or "right", got {padding!r}')

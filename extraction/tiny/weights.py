@@ -15,6 +15,18 @@ def randomise(model: Any, seed: int) -> Any:
     """Redraw every weight in place so that no layer is near the identity and no norm weight is 1.
 
     With norm weights of 1, a state after the final norm looks like one before it, and mistakes stay hidden.
+
+    Parameters
+    ----------
+    model : PreTrainedModel
+        Changed in place.
+    seed : int
+        Decides every weight; the global random state is left alone.
+
+    Returns
+    -------
+    PreTrainedModel
+        The same object.
     """
     rng = torch.Generator().manual_seed(seed)
     with torch.no_grad():

@@ -22,13 +22,18 @@ from redundancy.ledger import theorems  # noqa: E402
 DESCRIBED = [entry for entry in public_names() if entry.kind != "data"]
 # Where every section is demanded. Elsewhere a first line may still have to do.
 SETTLED = (
-    "redundancy", "redundancy.bounds", "redundancy.certificate", "redundancy.concentration", "redundancy.distances",
-    "redundancy.info", "redundancy.interval", "redundancy.ledger", "redundancy.notions", "redundancy.pid",
-    "redundancy.figures", "redundancy.report", "redundancy.sealed", "redundancy.units", "estimators",
-    "estimators.codebook", "estimators.entropy", "estimators.folds", "estimators.functional", "estimators.kmeans",
-    "estimators.probes", "estimators.risk", "estimators.store", "extraction.data", "extraction.default_model",
-    "extraction.skip", "proofs_check.adversary", "proofs_check.mutations", "proofs_check.shannon",
-    "proofs_check.strategies", "proofs_check.symbolic", "proofs_check.table", "proofs_check.testing",
+    "redundancy", "redundancy.bounds", "redundancy.certificate", "redundancy.certifying", "redundancy.concentration",
+    "redundancy.distances", "redundancy.figures", "redundancy.files", "redundancy.finite_pair_makers",
+    "redundancy.info", "redundancy.interval", "redundancy.ledger", "redundancy.notions", "redundancy.pair_makers",
+    "redundancy.pid", "redundancy.probes", "redundancy.profile", "redundancy.profile_makers", "redundancy.report",
+    "redundancy.sealed", "redundancy.statistics", "redundancy.statistics_numpy", "redundancy.streaming",
+    "redundancy.tabular", "redundancy.units", "estimators", "estimators.codebook", "estimators.entropy",
+    "estimators.folds", "estimators.functional", "estimators.kmeans", "estimators.probes", "estimators.risk",
+    "estimators.store", "extraction.adapters", "extraction.data", "extraction.default_model",
+    "extraction.distributed", "extraction.encoders", "extraction.harness", "extraction.loading", "extraction.run",
+    "extraction.skip", "extraction.store", "extraction.sweeping", "extraction.tiny", "extraction.tokens",
+    "proofs_check.adversary", "proofs_check.mutations", "proofs_check.shannon", "proofs_check.strategies",
+    "proofs_check.symbolic", "proofs_check.table", "proofs_check.testing",
 )  # fmt: skip
 # Returned by functions that fill them in; their fields of state are no one's to give.
 NOT_MADE_BY_HAND = {"redundancy.pid.BrojaResult"}
