@@ -23,6 +23,7 @@ from extraction.skip.masks import gather_tokens, scatter_tokens
 from extraction.skip.plan import Plan
 from extraction.skip.ranking import AttentionRanking
 from extraction.skip.routers import LayerInput, Router
+from extraction.skip.shadow import replace_forward
 from extraction.skip.support import Anatomy, argument_names, check_call, dissect
 from redundancy.errors import InvalidInputError, UnsupportedModelError
 
@@ -157,10 +158,10 @@ class Skipping:
         undo.callback(self.model.register_forward_hook(self._end, always_call=True).remove)
         for i, layer in enumerate(self._anatomy.layers):
             if i in self.plan.skip_attention:
-                _replace_forward(layer.self_attn, _silent_attention, undo)
+                replace_forward(layer.self_attn, _silent_attention, undo)
             if i in self.plan.skip_mlp:
-                _replace_forward(layer.mlp, torch.zeros_like, undo)
-            _replace_forward(layer, self._wrap(i, layer), undo)
+                replace_forward(layer.mlp, torch.zeros_like, undo)
+            replace_forward(layer, self._wrap(i, layer), undo)
         if self._ranking is not None:
             self._ranking.install(undo)
 
@@ -301,17 +302,3 @@ class Skipping:
 
 def _silent_attention(hidden_states: torch.Tensor, *args: Any, **kwargs: Any) -> tuple[torch.Tensor, None]:
     return torch.zeros_like(hidden_states), None
-
-
-def _replace_forward(module: Any, forward: Callable[..., Any], undo: contextlib.ExitStack) -> None:
-    """Shadow `module.forward`; on undo, put back what the instance had (accelerate shadows it too)."""
-    before = vars(module).get("forward")
-    module.forward = forward
-
-    def restore() -> None:
-        if before is None:
-            del module.forward
-        else:
-            module.forward = before
-
-    undo.callback(restore)

@@ -207,6 +207,15 @@ class Plan:
         untouched = not any(getattr(self, name) for name in LAYER_SETS) and self.image_share in (None, 1.0)
         return untouched and all(self.presence(i, n_layers).is_full for i in range(n_layers))
 
+    def n_untouched(self, n_layers: int) -> int:
+        """How many of the first layers run as in the unmodified model, on the same states."""
+        if self.image_share is not None:
+            return 0  # a prompt of its own
+        changed = set[int]().union(*(getattr(self, name) for name in LAYER_SETS))
+        if self.fastv is not None:
+            changed.add(self.fastv[0] - 1)  # its attention is read
+        return next((i for i in range(n_layers) if i in changed or not self.presence(i, n_layers).is_full), n_layers)
+
     def vision_layers(self, n_layers: int) -> range:
         """Layers in which vision tokens take part, layer skips aside."""
         return range(self.late_entry, n_layers if self.vision_exit is None else self.vision_exit)

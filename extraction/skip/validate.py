@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any, TypeAlias
 
 import torch
@@ -13,6 +14,7 @@ from extraction.skip.evaluation import PlanEvaluation
 from extraction.skip.outcomes import BatchOutcome, OutcomeLog, collect
 from extraction.skip.patch import apply
 from extraction.skip.plan import Plan
+from extraction.skip.prefix import SharedPrefix
 from extraction.skip.support import argument_names
 from redundancy.errors import InvalidInputError
 
@@ -57,6 +59,7 @@ def sweep(
     *,
     candidates: Sequence[int] | None = None,
     share_image_features: bool = True,
+    share_layers: bool = True,
     log: OutcomeLog | None = None,
     progress: bool | None = None,
 ) -> tuple[PlanEvaluation, ...]:
@@ -77,6 +80,9 @@ def sweep(
     share_image_features : bool, default=True
         Compute image features once per batch, where the model takes them and the first batch shows that its
         logits are then bit by bit those of the plain call; else every plan runs the image tower too.
+    share_layers : bool, default=True
+        Take the layers before the first that a plan changes from the unmodified run, at most 1 GiB of states; only
+        where the first batch shows that the logits are then bit by bit those of a whole run.
     log : OutcomeLog, optional
         Where each batch goes as soon as it is done; what the log holds already is part of the result. Give only the
         samples that it lacks.
@@ -106,25 +112,28 @@ def sweep(
     if log is not None and list(log.plans) != plans:
         raise InvalidInputError("need a log of these very plans, in this order")
     outcomes: list[BatchOutcome] = []
-    sharing = share_image_features and _takes_features(model)
+    sharing = share_image_features and bool(plans) and _takes_features(model)
+    prefix = SharedPrefix(model, plans if share_layers else ())
     bar = tqdm(desc="plans", unit="forward", disable=None if progress is None else not progress)
     with bar, torch.inference_mode():
         for batch in batches:
             whole = batch(Plan()) if callable(batch) else batch
             ids, answers = _labels(whole)
             inputs = model_inputs(model, whole)
-            plain = _answer_logits(model, inputs, candidates)
+            with prefix.record():
+                plain = _answer_logits(model, inputs, candidates)
             bar.update()
-            if sharing:
-                shared = _with_features(model, inputs)
-                if shared is not None and plans and not outcomes:
-                    sharing = torch.equal(_answer_logits(model, shared, candidates), plain)
-                inputs = shared if sharing and shared is not None else inputs
+            if sharing and not outcomes:
+                shared = _tried_features(model, inputs, candidates, plain)
+                sharing, inputs = shared is not None, shared or inputs
+            elif sharing:
+                inputs = _with_features(model, inputs)
             tokens, kl = [], []
             for plan in plans:
                 own = own_inputs(model, batch, plan, ids)
+                given = inputs if own is None else own
                 with apply(model, plan):
-                    logits = _answer_logits(model, inputs if own is None else own, candidates)
+                    logits = prefix.logits(plan, partial(_answer_logits, model, given, candidates))
                 tokens.append(_best(logits, candidates))
                 log_p, log_q = plain.log_softmax(-1), logits.log_softmax(-1)
                 kl.append(tuple((log_p.exp() * (log_p - log_q)).sum(-1).tolist()))
@@ -213,10 +222,22 @@ def _takes_features(model: Any) -> bool:
     return "mm_encoder_outputs" in argument_names(model) and hasattr(model, "get_image_features")
 
 
-def _with_features(model: Any, inputs: dict[str, Any]) -> dict[str, Any] | None:
-    """The inputs with image features in place of pixels; None if there are no pixels, or videos too."""
-    if inputs.get("pixel_values") is None or inputs.get("pixel_values_videos") is not None:
+def _tried_features(
+    model: Any, inputs: dict[str, Any], candidates: Sequence[int] | None, plain: torch.Tensor
+) -> dict[str, Any] | None:
+    """The inputs with image features, if the model takes them and gives the very logits; some demand the pixels."""
+    try:
+        shared = _with_features(model, inputs)
+        same = shared is inputs or torch.equal(_answer_logits(model, shared, candidates), plain)
+    except (TypeError, ValueError):
         return None
+    return shared if same else None
+
+
+def _with_features(model: Any, inputs: dict[str, Any]) -> dict[str, Any]:
+    """The inputs with image features in place of pixels; the same inputs if there are no pixels, or videos too."""
+    if inputs.get("pixel_values") is None or inputs.get("pixel_values_videos") is not None:
+        return inputs
     parameters = inspect.signature(model.get_image_features).parameters
     features = model.get_image_features(**{k: v for k, v in inputs.items() if k in parameters}, return_dict=True)
     return {**{k: v for k, v in inputs.items() if k != "pixel_values"}, "mm_encoder_outputs": {"image": features}}

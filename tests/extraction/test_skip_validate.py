@@ -82,10 +82,10 @@ def test_shared_image_features_give_the_logits_of_the_real_path_bit_by_bit(model
     batches = list(labelled(model))
     calls = []
     tower = model.model.vision_tower.register_forward_hook(lambda *a: calls.append(1))
-    real = sweep(model, batches, PLANS, share_image_features=False)
+    real = sweep(model, batches, PLANS, share_image_features=False, share_layers=False)
     n_real = len(calls)
     calls.clear()
-    shared = sweep(model, batches, PLANS)
+    shared = sweep(model, batches, PLANS, share_layers=False)
     assert shared == real
     assert (n_real, len(calls)) == (4 * (1 + len(PLANS)), 4 * 2)
     calls.clear()
@@ -99,7 +99,7 @@ def test_shared_image_features_give_the_logits_of_the_real_path_bit_by_bit(model
 
     model.get_image_features = distorted
     try:
-        assert sweep(model, batches, PLANS) == real
+        assert sweep(model, batches, PLANS, share_layers=False) == real
     finally:
         del model.get_image_features
         tower.remove()
