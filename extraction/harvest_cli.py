@@ -117,7 +117,10 @@ def harvest(
             announce=_LOG.info if as_json else note,
         )
     except KeyboardInterrupt:
-        say(f"\nInterrupted. What is done is in {out}; go on with --resume.")
+        # The header is the first file of a run; without it there is nothing that --resume could go on with.
+        begun = (out / "run.json").exists()
+        what = f"What is done is in {out}; go on with --resume." if begun else "Nothing was done yet; start it again."
+        say(f"\nInterrupted. {what}")
         raise typer.Exit(130) from None
     if as_json:
         say((out / "summary.json").read_text(encoding="utf-8"))

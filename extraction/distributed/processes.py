@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 import traceback
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from typing import Any
 
 from extraction.distributed.backlog import Backlog, Shift, same_shift
@@ -140,9 +140,10 @@ class _Worker:
             "LOCAL_RANK": str(slot),
             "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path),
         }
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", _START], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment
-        )
+        with _interrupts_held():
+            self.process = subprocess.Popen(
+                [sys.executable, "-c", _START], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment
+            )
         self._send(setup)
         threading.Thread(target=self._forward, args=(events,), daemon=True).start()
 
@@ -187,6 +188,22 @@ class _Worker:
                     break
                 events.put((self, message))
         events.put((self, None))
+
+
+@contextlib.contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Processes that start in here are never interrupted, not even while they import; for this one Ctrl-C waits.
+
+    A terminal sends Ctrl-C to all processes: the parent takes it and ends its workers, which have nothing to say.
+    """
+    if not hasattr(signal, "pthread_sigmask"):  # not on this system; `serve` ignores it once it runs
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def serve() -> None:

@@ -105,9 +105,16 @@ class StorePlan:
         return Path(self.path) / f"pieces-{self.part[0]:05d}-of-{self.part[1]:05d}" / f"piece-{k:08d}.safetensors"
 
     def announce(self, n_samples: int) -> str:
-        """Say how much disk the store needs at most, what is there already taken off; `StoreError` if it is short."""
+        """Say how much disk this part of the store needs at most, what it has stored already taken off.
+
+        Raises
+        ------
+        StoreError
+            If the disk has less.
+        """
         path = Path(self.path)
-        stored = sum(file.stat().st_size for file in path.glob("shard-*.safetensors"))
+        mine = f"shard-{self.part[0]:05d}-of-{self.part[1]:05d}-*.safetensors"  # other parts hold other samples
+        stored = sum(file.stat().st_size for file in path.glob(mine))
         return check_disk(path.absolute(), max(0, disk_need(self.spec, n_samples) - stored))
 
 

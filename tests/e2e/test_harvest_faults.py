@@ -138,6 +138,27 @@ def test_a_run_that_was_stopped_by_looking_cannot_be_certified_until_it_is_finis
     assert skip_it("certify", "run/statistics.safetensors").code == 0
 
 
+def test_an_interrupt_says_what_there_is_to_go_on_with(skip_it, tmp_path, monkeypatch):
+    import extraction.harvest_cli as cli
+    import extraction.run.loop as loop
+
+    def stop(*_, **__):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(cli, "_read_here", stop)
+        early = skip_it("harvest", "embedded", "--limit", "8", "--out", "run", *FEW)
+    assert early.code == 130
+    assert "Nothing was done yet" in early.out
+    assert not (tmp_path / "run").exists()
+    with monkeypatch.context() as patch:
+        patch.setattr(loop.HarvestJob, "work", stop)
+        late = skip_it("harvest", "embedded", "--limit", "8", "--out", "run", *FEW)
+    assert late.code == 130
+    assert "What is done is in run; go on with --resume" in late.out
+    assert skip_it("harvest", "embedded", "--limit", "8", "--out", "run", "--resume", *FEW).code == 0
+
+
 def test_folders_that_cannot_be_used_are_a_sentence(skip_it, tmp_path):
     (tmp_path / "file").write_text("")
     inside = skip_it("harvest", "embedded", "--limit", "4", "--out", "file/run", *FEW)

@@ -102,6 +102,18 @@ def test_a_killed_run_is_resumed_with_what_its_workers_had_done(parts, whole, tm
     assert run.statistics.digest() == whole[0].statistics.digest()
 
 
+@pytest.mark.skipif(not hasattr(signal, "pthread_sigmask"), reason="signals cannot be held back on this system")
+def test_an_interrupt_does_not_reach_workers_not_even_while_they_start(capfd):
+    """Ctrl-C goes to every process of a terminal; a worker that has just begun to import must not print its own end."""
+    with ProcessPool(SETUP, n_workers=1) as pool:
+        started = pool.pids
+        os.kill(started[0], signal.SIGINT)
+        assert pool.plan().n_samples == N_SAMPLES
+        assert pool.pids == started, "the worker was lost and replaced"
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    assert "Traceback" not in capfd.readouterr().err
+
+
 @pytest.mark.slow
 def test_workers_resume_a_run_and_decide_after_the_same_batch(parts, tmp_path):
     """The question is decided after the same batch as by one process, from a folder that one process began."""

@@ -14,6 +14,7 @@ from extraction.data import as_sample
 from extraction.distributed import harvest_with_workers
 from extraction.run import StoreOptions, harvest_to
 from extraction.store import harvest_activations
+from extraction.store.writer import disk_need
 from redundancy.errors import InvalidInputError, StoreError
 from redundancy.statistics import HarvestStatistics
 
@@ -123,15 +124,18 @@ def test_stopped_before_any_write_it_resumes_to_the_same_store(
 
 
 def test_shards_share_a_store(parts, whole, tmp_path):
-    ids = []
+    ids, heard = [], []
     for i in range(2):
         options = StoreOptions(path=str(tmp_path / "acts"), tokens_per_group=3, groups=("vision", "words"))
         model, processor, samples = parts
         run = harvest_to(
             model, samples, tmp_path / f"run{i}", processor=processor, store=options, shard=(i, 2), batch_size=2,
-            name="m", progress=False, matrix=False, attention=False,
+            name="m", progress=False, matrix=False, attention=False, announce=heard.append,
         )  # fmt: skip
         ids += run.statistics.sample_ids
+        # What the other part has stored already is no room for this one: both need what their own samples take.
+        spec = json.loads((tmp_path / f"run{i}" / "run.json").read_text())["store"]
+        assert heard[-1].startswith(f"the store needs {disk_need(spec, len(run.statistics.sample_ids)) / 1e3:.0f} kB")
     found, states, _ = rows(tmp_path)
     assert sorted(ids) == list(found)
     np.testing.assert_allclose(states, rows(whole[0])[1], atol=1e-4)  # other batches round otherwise
