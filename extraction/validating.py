@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -81,10 +81,12 @@ def run(
     batch_size: int = 8,
     resume: bool = False,
     progress: bool | None = None,
+    declared: Mapping[str, Any] | None = None,
 ) -> tuple[PlanEvaluation, ...]:
     """Sweep `plans` over `samples` into an `OutcomeLog` at `path`; with `resume`, only what it lacks.
 
-    Accuracy is measured if every sample has an answer; agreement with the unmodified model always.
+    Accuracy is measured if every sample has an answer; agreement with the unmodified model always. What is
+    `declared` before any outcome is seen is part of the run: the log is not resumed with anything else.
     """
     samples = _as_samples(samples)
     answered = all(s.answer for s in samples)
@@ -97,6 +99,7 @@ def run(
         "samples": hashlib.sha256(
             json.dumps([[s.sample_id, s.question, s.answer] for s in samples]).encode()
         ).hexdigest(),
+        **(declared or {}),
     }
     log = OutcomeLog(path, plans, identity, resume=resume)
     rest = [s for s in samples if s.sample_id not in log.sample_ids]
@@ -125,7 +128,9 @@ def choose(
     """Order both families by predicted cost, drop plans not worth an error, run the rest, and choose.
 
     `plans` is the family, both whole ones by default; it must be fixed without a look at `samples`.
-    Nothing here looks at a loss before the order stands. Blind plans (no vision token in any layer) are left out.
+    Nothing here looks at a loss before the order stands. A log is resumed with the same risk, confidence, loss and
+    method only: chosen after a look at the losses, they would carry no guarantee. Blind plans (no vision token in any
+    layer) are left out.
 
     Raises
     ------
@@ -150,7 +155,16 @@ def choose(
             f"{max(speed.values()):.3g} with {n_vision} vision and {n_text} text tokens; lower min_speedup"
         )
     evaluations = run(
-        model, processor, samples, plans, path, name=name, batch_size=batch_size, resume=resume, progress=progress
+        model,
+        processor,
+        samples,
+        plans,
+        path,
+        name=name,
+        batch_size=batch_size,
+        resume=resume,
+        progress=progress,
+        declared={"loss": loss, "risk": risk, "confidence_level": confidence_level, "method": method},
     )
     return select_plan(
         evaluations,

@@ -195,15 +195,19 @@ class RiskControl(Tabular):
         body = unseal(text, SCHEMA)
         try:
             low, high = body["loss_range"]
-            return cls(
+            control = cls(
                 tests=tuple(RiskTest(**test) for test in body["tests"]),
                 losses=ArrayInput(np.array(body["losses"], dtype=np.float64)),
                 loss_range=(low, high),
                 graph=ErrorGraph(tuple(body["weights"]), tuple(tuple(row) for row in body["transitions"])),
                 **{name: body[name] for name in ("loss", "risk", "confidence_level", "procedure", "kind")},
             )
+            stated, follows = body["guarantee"], control.guarantee
         except (KeyError, TypeError, ValueError) as error:
             raise StoreError(f"need a risk control of schema {SCHEMA}, got one that lacks {error}") from None
+        if stated != follows:
+            raise StoreError(f"need the sentence that follows from the stored tests, got {stated!r}; it is: {follows}")
+        return control
 
 
 def control_risk(

@@ -191,20 +191,24 @@ class PlanChoice:
         Raises
         ------
         StoreError
-            If the text is not a plan choice or was altered.
+            If the text is not a plan choice, was altered, or states another sentence than its tests give.
         """
         body = unseal(text, SCHEMA)
         try:
             tests = tuple(PlanTest(**{**test, "plan": Plan.from_dict(test["plan"])}) for test in body["tests"])
             names = ("risk", "confidence_level", "loss", "method")
-            return cls(
+            choice = cls(
                 chosen=Plan.from_dict(body["chosen"]),
                 sample_ids=tuple(body["sample_ids"]),
                 tests=tests,
                 **{name: body[name] for name in names},
             )
-        except (KeyError, TypeError) as error:
+            stated, follows = body["guarantee"], choice.guarantee
+        except (KeyError, TypeError, ValueError) as error:
             raise StoreError(f"need a plan choice of schema {SCHEMA}, got one that lacks {error}") from None
+        if stated != follows:
+            raise StoreError(f"need the sentence that follows from the stored tests, got {stated!r}; it is: {follows}")
+        return choice
 
 
 def select_plan(

@@ -159,7 +159,9 @@ class OutcomeLog:
             self._write(header)
             return
         if bodies[0] != header:
-            differ = [key for key in ("schema", "run", "plans") if bodies[0].get(key) != header[key]]
+            differ = [key for key in ("schema", "plans") if bodies[0].get(key) != header[key]]
+            before, now = (dict(side.get("run") or {}) for side in (bodies[0], header))
+            differ += _differences(before, now)
             raise StoreError(
                 f"need the log of this very run to resume it, {self.path} differs in its {' and '.join(differ)}; "
                 "choose another file"
@@ -191,6 +193,12 @@ class OutcomeLog:
             raise StoreError(f"need line {number} of {self.path} as it was written, it was altered; run the sweep anew")
         body: dict[str, Any] = json.loads(text)
         return body
+
+
+def _differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    """What differs between two runs, with both values; of a digest the name alone."""
+    keys = [key for key in {**now, **before} if before.get(key) != now.get(key)]
+    return [key if len(str(now.get(key))) > 40 else f"{key} ({before.get(key)}, now {now.get(key)})" for key in keys]
 
 
 def _digest(text: str) -> str:

@@ -29,7 +29,10 @@ def report(
     model: Annotated[str | None, typer.Option(help="Name of the model to show.")] = None,
     layers: Annotated[int | None, typer.Option(help="Decoder layers, if the files do not tell them.", min=1)] = None,
     recheck: Annotated[
-        bool, typer.Option("--recheck/--no-recheck", help="Recompute certificates, and refuse those that differ.")
+        bool,
+        typer.Option(
+            "--recheck/--no-recheck", help="Recompute certificates and choices, and refuse those that differ."
+        ),
     ] = True,
 ) -> None:
     """Make the HTML report from any results: a study, a harvest, certificates, a validation, a choice.
@@ -55,6 +58,6 @@ def report(
     if data is not None:
         write_text(data, json.dumps(gathered, indent=1, allow_nan=False))
     write_text(out, page)
-    for line in gathered.get("sources") or [f"{sources[0]}: a finished report"]:
+    for line in gathered.get("sources", ()):
         typer.echo(line)
     typer.echo(f"Wrote {out}: {gathered['model']['name']}, {gathered['model']['n_layers']} layers.")

@@ -65,7 +65,7 @@ def gather_report(
     command : str, optional
         Recorded as the command of the report.
     recheck : bool, default=True
-        Recompute certificates, and refuse those that do not come out the same.
+        Recompute certificates and repeat the tests of choices, and refuse those that do not come out the same.
 
     Returns
     -------
@@ -103,7 +103,7 @@ def gather_report(
 def _parts(path: Path, *, recheck: bool) -> Iterator[Part]:
     if path.is_dir():
         if (path / "report.json").is_file():
-            yield _report_part(path / "report.json")
+            yield _report_part(path / "report.json", recheck=recheck)
             return
         found = [path / name for name in _FILES if (path / name).is_file()]
         if not found:
@@ -126,9 +126,9 @@ def _file_part(path: Path, *, recheck: bool) -> Part:
     schema = tree.get("schema") if isinstance(tree, Mapping) else None
     settings = _settings(path.parent)
     if schema == SCHEMA:
-        return _report_part(path)
+        return _report_part(path, recheck=recheck)
     if schema == "skip-it/plan-choice/1":
-        return choice_part(path, settings)
+        return choice_part(path, settings, recheck=recheck)
     if isinstance(schema, str) and schema.endswith("-certificate/1"):
         return _certificate_part(path, schema, recheck=recheck)
     if isinstance(tree, list) and tree and all(isinstance(row, Mapping) and "plan" in row for row in tree):
@@ -136,8 +136,24 @@ def _file_part(path: Path, *, recheck: bool) -> Part:
     raise StoreError(f"need {_WANTED}, {path} is {f'of schema {schema!r}' if schema else 'none of them'}")
 
 
-def _report_part(path: Path) -> Part:
-    return {**load_report(path), "kind": "report", "file": path}
+def _report_part(path: Path, *, recheck: bool) -> Part:
+    """A finished report: its certificates and its choice are checked against the files that lie beside it."""
+    report = load_report(path)
+    certificates, choice = path.parent / str(report.get("certificate_file") or ""), path.parent / "choice.json"
+    how = []
+    if recheck and certificates.is_file():
+        schema = json.loads(certificates.read_text(encoding="utf-8")).get("schema", "")
+        shown = _certificate_part(certificates, schema, recheck=True)["certificates"]
+        if shown != report.get("certificates"):
+            raise StoreError(f"need a report that shows what {certificates} holds, {path} shows other bounds")
+        how.append(f"the certificates in {certificates.name} recomputed")
+    if recheck and choice.is_file() and report.get("chosen_plan"):
+        made = choice_part(choice, {}, recheck=True)["chosen_plan"]
+        if any(made[name] != report["chosen_plan"].get(name) for name in ("plan", "guarantee")):
+            raise StoreError(f"need a report of the choice in {choice}, {path} states another plan or guarantee")
+        how.append(f"the choice checked against {choice.name}")
+    how.append("everything else shown as it stands" if how else "shown as it stands")
+    return {**report, "kind": "report", "file": path, "sources": [f"{path.name}: a finished report, {', '.join(how)}"]}
 
 
 def _harvest_part(path: Path) -> Part:

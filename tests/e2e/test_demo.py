@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -141,6 +142,27 @@ def test_the_report_is_made_again_from_its_parts_without_the_model(study, report
     whole = skip_it("report", out, "--out", tmp_path / "whole.html")
     assert whole.returncode == 0, whole.stderr
     assert (tmp_path / "whole.html").read_text().count("<svg") == (out / "report.html").read_text().count("<svg")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ('"guarantee": "With', '"guarantee": "Always, with', "states another plan or guarantee"),
+        ('"theorem": "mean.betting_upper"', '"theorem": "mean.hoeffding_upper"', "shows other bounds"),
+    ],
+)
+def test_a_report_that_says_other_than_its_files_is_refused(old, new, words, study, tmp_path):
+    folder = tmp_path / "report"
+    shutil.copytree(study[0], folder)
+    done = skip_it("report", folder, "--out", tmp_path / "sound.html")
+    assert "the certificates in certificates.json recomputed, the choice checked against choice.json" in done.stdout
+    text = (folder / "report.json").read_text()
+    assert old in text
+    (folder / "report.json").write_text(text.replace(old, new, 1))
+    done = skip_it("report", folder, "--out", tmp_path / "page.html")
+    assert done.returncode == 2
+    assert words in done.stderr
+    assert not (tmp_path / "page.html").exists()
 
 
 def test_existing_folder_is_one_sentence_and_nothing_is_touched(study):

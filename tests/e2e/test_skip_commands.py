@@ -85,6 +85,10 @@ def test_a_killed_selection_resumes_to_the_same_choice(tmp_path):
     first, second = (PlanChoice.from_json((tmp_path / d / "choice.json").read_text()) for d in ("straight", "broken"))
     assert first == second
     assert first.recheck().ok
+    bolder = skip_it("select", "embedded", *options, "--risk", "0.5", "--out", broken, "--resume")
+    assert bolder.returncode == 2
+    assert "differs in its risk (0.2, now 0.5)" in bolder.stderr
+    assert PlanChoice.from_json((broken / "choice.json").read_text()) == first
     assert first.guarantee in resumed.stdout
     checked = skip_it("recheck", broken / "choice.json")
     assert checked.returncode == 0, checked.stderr

@@ -14,6 +14,7 @@ from extraction.skip import Plan, PlanChoice, choose_plan, late_entry, select_pl
 from extraction.skip.choose import _fewest_samples
 from extraction.skip.evaluation import PlanEvaluation
 from redundancy.errors import InvalidInputError, StoreError
+from redundancy.sealed import seal
 
 FAMILY = [late_entry(d) for d in range(1, 6)]
 COSTS = [0.9, 0.8, 0.7, 0.6, 0.5]
@@ -154,6 +155,15 @@ def test_altered_or_foreign_json_is_refused():
         PlanChoice.from_json(json.dumps(tree))
     with pytest.raises(StoreError, match="schema"):
         PlanChoice.from_json('{"schema": "other"}')
+
+
+def test_a_sentence_that_does_not_follow_is_refused_even_under_a_fresh_digest():
+    choice = choose_plan(FAMILY, with_losses(0, 0, 5, 0, 0), costs=COSTS, sample_ids=ids(300))
+    tree = json.loads(choice.to_json())
+    del tree["digest"]
+    tree["guarantee"] = tree["guarantee"].replace("0.95", "0.999")
+    with pytest.raises(StoreError, match="need the sentence that follows from the stored tests"):
+        PlanChoice.from_json(seal(tree))
 
 
 def test_select_plan_reads_losses_from_evaluations():

@@ -73,7 +73,7 @@ def test_the_log_of_another_run_is_refused(parts, whole, tmp_path):
     path = tmp_path / "outcomes.jsonl"
     path.write_bytes(whole[1])
     options = {"batch_size": 4, "progress": False, "resume": True}
-    with pytest.raises(StoreError, match="differs in its run"):
+    with pytest.raises(StoreError, match="differs in its samples;"):
         run(model, processor, samples[:8], PLANS, path, name="m", **options)
     with pytest.raises(StoreError, match="differs in its plans"):
         run(model, processor, samples, PLANS[:2], path, name="m", **options)

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from extraction.skip import choose_plan, late_entry, vision_exit
 from redundancy.errors import InvalidInputError, StoreError
 from redundancy.layer_pair import LayerPairCertificate
 from redundancy.profile import ProfileCertificate
@@ -23,18 +24,18 @@ HERE = Path(__file__).parent
 HARVESTS = SimpleNamespace(**runpy.run_path(str(HERE / "profile_factory.py")))
 REPORTS = SimpleNamespace(**runpy.run_path(str(HERE / "report_factory.py")))
 HOSTILE = REPORTS.HOSTILE
+WITHOUT_TORCH = """
+import sys
 
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] == "torch":
+            raise ModuleNotFoundError("No module named 'torch'", name="torch")
 
-def plan(late: int = 0, leave: int | None = None) -> dict[str, Any]:
-    """A stored plan, as extraction.skip.Plan.to_dict gives it."""
-    return {
-        "schema": "skip-it/plan/1",
-        "late_entry": late,
-        "vision_exit": leave,
-        "text_exit": None,
-        "skip_layers": [],
-        "seed": 0,
-    }
+sys.meta_path.insert(0, Absent())
+from redundancy.cli import main
+main()
+"""
 
 
 def validation_rows(n_layers: int = 3) -> list[dict[str, Any]]:
@@ -60,23 +61,19 @@ def validation_rows(n_layers: int = 3) -> list[dict[str, Any]]:
 
 
 def choice_text(**changes: Any) -> str:
-    """A sealed choice: vision exit at 2 certified, late entry at 1 not."""
-    tests = [
-        {"plan": plan(leave=2), "cost": 1 / 1.5, "losses": "0" * 49 + "1", "is_certified": True},
-        {"plan": plan(late=1), "cost": 1 / 1.2, "losses": "1" * 25 + "0" * 25, "is_certified": False},
-    ]
-    rest = {"chain": "x", "p_value": 0.01, "level": 0.05, "loss_upper": 0.6, "is_tested": True}
-    body = {
-        "schema": "skip-it/plan-choice/1",
-        "chosen": plan(leave=2),
-        "risk": 0.1,
-        "confidence_level": 0.95,
-        "loss": "accuracy",
-        "method": "graph",
-        "sample_ids": [str(k) for k in range(50)],
-        "tests": [{**rest, **test} for test in tests],
-        "guarantee": "With confidence at least 0.95 the plan loses at most 0.1 of inputs.",
-    }
+    """A choice from 50 samples: vision exit at 2 certified, late entry at 1 not; changes are sealed in."""
+    losses = [[0] * 49 + [1], [1] * 25 + [0] * 25]
+    choice = choose_plan(
+        [vision_exit(2), late_entry(1)],
+        losses,
+        costs=[1 / 1.5, 1 / 1.2],
+        sample_ids=[str(k) for k in range(50)],
+        risk=0.12,
+        method="graph",
+        chains=["vision exit", "late entry"],
+    )
+    body = json.loads(choice.to_json())
+    del body["digest"]
     return seal({**body, **changes})
 
 
@@ -116,9 +113,10 @@ def test_every_part_arrives_where_it_belongs(results: Path) -> None:
     assert leave[2]["is_certified"] is True
     assert leave[3]["accuracy"] == 0.9
     chosen = report["chosen_plan"]
-    assert (chosen["plan"], chosen["risk"], chosen["n_losses"]) == ("vision_exit(2)", 0.1, 1)
+    assert (chosen["plan"], chosen["risk"], chosen["n_losses"]) == ("vision_exit(2)", 0.12, 1)
     assert chosen["accuracy"] == leave[2]["accuracy"]  # measured by the validation
-    assert chosen["guarantee"] == "With confidence at least 0.95 the plan loses at most 0.1 of inputs."
+    assert chosen["guarantee"] == json.loads(choice_text())["guarantee"]
+    assert "at most 0.12 of inputs" in chosen["guarantee"]
     assert len(report["sources"]) == 4
     assert any("not safe" in s or "safe to skip because" in s for s in report["not_claimed"])
 
@@ -160,7 +158,7 @@ def test_hostile_plans_and_settings_stay_text(results: Path, tmp_path: Path) -> 
     (tmp_path / "validation.json").write_text(json.dumps(rows))
     (tmp_path / "config.toml").write_text(f"[validate]\nmodel = {json.dumps(HOSTILE)}\ndata = {json.dumps(HOSTILE)}\n")
     (tmp_path / "choice.json").write_text(choice_text(guarantee=HOSTILE))
-    report = gather_report([tmp_path])
+    report = gather_report([tmp_path], recheck=False)
     assert report["other_plans"][0]["plan"] == report["model"]["name"] == report["chosen_plan"]["guarantee"] == HOSTILE
     page = render_html(report, figures={})
     assert "<img" not in page
@@ -182,6 +180,7 @@ def test_a_finished_report_passes_through(tmp_path: Path) -> None:
     path.write_text(json.dumps(report))
     gathered = gather_report([tmp_path])
     assert {key: gathered[key] for key in report} == report
+    assert gathered["sources"] == ["report.json: a finished report, shown as it stands"]
 
 
 def test_single_certificates_are_shown_too(tmp_path: Path) -> None:
@@ -226,9 +225,18 @@ def test_altered_files_are_refused_and_a_resealed_one_only_with_recheck_off(resu
     (tmp_path / "altered.json").write_text(text.replace('"n_images": 40', '"n_images": 41'))
     with pytest.raises(StoreError, match="altered"):
         gather_report([tmp_path / "altered.json"], recheck=False)
-    (tmp_path / "choice.json").write_text(choice_text().replace('"risk": 0.1', '"risk": 0.01'))
+    (tmp_path / "choice.json").write_text(choice_text().replace('"risk": 0.12', '"risk": 0.01'))
     with pytest.raises(StoreError, match="altered"):
         gather_report([tmp_path / "choice.json"], n_layers=3)
+    for change, words in (
+        ({"guarantee": "Nothing is ever lost."}, "need the sentence that follows from the stored tests"),
+        ({"confidence_level": 0.999}, "need the sentence|can be reproduced"),
+    ):
+        (tmp_path / "choice.json").write_text(choice_text(**change))
+        with pytest.raises(StoreError, match=words):
+            gather_report([tmp_path / "choice.json"], n_layers=3)
+        unchecked = gather_report([tmp_path / "choice.json"], n_layers=3, recheck=False)
+        assert "its tests not repeated" in unchecked["sources"][0]
 
 
 @pytest.mark.parametrize(
@@ -252,8 +260,7 @@ def test_other_files_are_named_in_a_sentence(name: str, text: str, sentence: str
 
 
 def skip_it(*arguments: Any) -> subprocess.CompletedProcess[str]:
-    without_torch = "import sys; sys.modules['torch'] = None; from redundancy.cli import main; main()"
-    command = [sys.executable, "-c", without_torch, "report", *map(str, arguments)]
+    command = [sys.executable, "-c", WITHOUT_TORCH, "report", *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
@@ -263,6 +270,7 @@ def test_the_command_writes_a_page_without_torch_and_never_over_a_file(results: 
     done = skip_it(*parts, "--out", out, "--data", data, "--model", HOSTILE)
     assert done.returncode == 0, done.stderr
     assert "every bound recomputed" in done.stdout
+    assert "its tests not repeated, which needs more of the package" in done.stdout
     report = load_report(data)
     assert report["model"]["name"] == HOSTILE
     page = out.read_text(encoding="utf-8")
