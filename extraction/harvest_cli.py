@@ -12,6 +12,7 @@ import typer
 
 from extraction.cli_support import EMBEDDED, Batch, Data, need_extras, note, read_input, say
 from extraction.distributed.ranks import default_shard, local_device, rank_and_world
+from redundancy.command_options import refuse_idle
 from redundancy.errors import InvalidInputError, StoreError
 
 if TYPE_CHECKING:
@@ -21,9 +22,12 @@ __all__ = ["harvest", "merge"]
 
 _LOG = logging.getLogger("skip_it.harvest")
 _FEW = 5
+_THRESHOLDS = [0.05]
+_STORE_ONLY = ("store_tokens", "store_groups", "store_depths", "store_dtype")
 
 
 def harvest(
+    ctx: typer.Context,
     model: Annotated[str, typer.Argument(help=f"Folder of a Hugging Face image-text-to-text model, or {EMBEDDED!r}.")],
     out: Annotated[Path, typer.Option(help="Folder of the run; new, or with --resume that of the same run.")],
     data: Data = None,
@@ -48,6 +52,12 @@ def harvest(
         typer.Option(help='Stop as soon as this is decided, as "D_vision[3] < 0.05" or "P_vision[3](0.05) > 0.1".'),
     ] = None,
     confidence: Annotated[float, typer.Option(help="Confidence of that decision, whenever it comes.")] = 0.95,
+    threshold: Annotated[
+        list[float],
+        typer.Option(
+            help="Distance t in (0, 2) whose share P(rho > t) certify --t and --until can ask for; repeat for more."
+        ),
+    ] = _THRESHOLDS,
     store: Annotated[
         Path | None,
         typer.Option(
@@ -82,6 +92,11 @@ def harvest(
     Example: skip-it harvest ./llava --data vqa.jsonl --out run --shard 0/4 --until "D_vision[3] < 0.05"
     """
     need_extras("torch", "transformers")
+    thresholds = _thresholds(threshold)
+    if store is None:
+        refuse_idle(ctx, _STORE_ONLY, wanted="--store", got="none")
+    if until is None:
+        refuse_idle(ctx, ("confidence",), wanted="--until", got="none")
     part = _shard(default_shard() if shard is None else shard)
     if shard is None and rank_and_world() is not None:
         out.mkdir(parents=True, exist_ok=True)
@@ -110,6 +125,7 @@ def harvest(
             until=until,
             confidence_level=confidence,
             name=Path(model).name or model,
+            thresholds=thresholds,
             matrix=matrix,
             attention=attention,
             batch_by_length=batch_by_length,
@@ -182,6 +198,14 @@ def _shard(text: str) -> tuple[int, int]:
     if match is None or int(match[1]) >= int(match[2]):
         raise InvalidInputError(f"need a shard as i/n with 0 <= i < n, got {text!r}")
     return int(match[1]), int(match[2])
+
+
+def _thresholds(values: list[float]) -> tuple[float, ...]:
+    """Thresholds in rising order, so that the order of the flags decides nothing."""
+    if not values or len(set(values)) != len(values) or not all(0.0 < t < 2.0 for t in values):
+        got = ", ".join(f"{t:g}" for t in values) or "none"
+        raise InvalidInputError(f"need distinct distances inside (0, 2) with --threshold, got {got}")
+    return tuple(sorted(values))
 
 
 def _store(path: Path | None, tokens: int, groups: str, depths: str | None, dtype: str) -> Any:

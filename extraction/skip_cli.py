@@ -22,6 +22,7 @@ from extraction.cli_support import (
     read_input,
     say,
 )
+from redundancy.command_options import refuse_idle
 from redundancy.errors import InvalidInputError
 from redundancy.files import write_text
 from redundancy.tabular import csv_text
@@ -87,6 +88,8 @@ def validate(
         raise InvalidInputError(f"need at least 6 timing rounds for an interval, or 0 for none, got {rounds}")
     if sweep is None and (layers or statistics):
         raise InvalidInputError("need --sweep to take --layers or --statistics, got none; add --sweep both")
+    if any(not text.strip() for text in plan or ()):
+        raise InvalidInputError('need a plan, as "vision_exit(9)" or "identity", with --plan, got an empty text')
     wanted = None if layers is None else _layers(layers)
     loaded, processor, samples, _ = read_input(
         model,
@@ -137,6 +140,7 @@ def validate(
 
 
 def select(
+    ctx: typer.Context,
     model: Model,
     out: Resumable,
     data: Data = None,
@@ -158,7 +162,9 @@ def select(
     prune_first: Annotated[
         int, typer.Option(help="Harvest the first N samples to prune by, and test on the others; 0 prunes nothing.")
     ] = 0,
-    farther: Annotated[float, typer.Option(help="Mean cosine distance above which a plan is left out.")] = 0.2,
+    farther: Annotated[
+        float, typer.Option(help="Mean cosine distance above which a plan is left out.", min=0.0, max=2.0)
+    ] = 0.2,
     batch_size: Batch = 8,
     limit: Limit = None,
     resume: Resume = False,
@@ -178,6 +184,8 @@ def select(
     Example: skip-it select ./llava --data vqa.jsonl --risk 0.02 --confidence 0.95 --out choice
     """
     need_extras("torch", "transformers")
+    if statistics is None and not prune_first:
+        refuse_idle(ctx, ("farther",), wanted="--statistics or --prune-first", got="none")
     loaded, processor, samples, name = read_input(
         model,
         data,

@@ -9,7 +9,7 @@ import json
 import math
 import sys
 import tomllib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
@@ -19,7 +19,7 @@ import typer
 
 from redundancy.errors import InvalidInputError
 
-__all__ = ["CONFIG_FILE", "config_text", "is_quiet", "with_common_options"]
+__all__ = ["CONFIG_FILE", "config_text", "is_quiet", "refuse_idle", "with_common_options"]
 
 CONFIG_FILE = "config.toml"
 _OWN = ("config", "print_config", "quiet")
@@ -29,6 +29,39 @@ _quiet: ContextVar[bool] = ContextVar("quiet", default=False)
 def is_quiet() -> bool:
     """Whether the running command was asked to print its result only."""
     return _quiet.get()
+
+
+def refuse_idle(ctx: typer.Context, names: Sequence[str], *, wanted: str, got: str) -> None:
+    """Refuse options that would have no effect in this call.
+
+    Parameters
+    ----------
+    ctx : typer.Context
+        Of the running command.
+    names : sequence of str
+        Parameters of its function that need what is `wanted`.
+    wanted, got : str
+        What these options need, and what came in its place, for the message.
+
+    Raises
+    ------
+    InvalidInputError
+        If one of them was given as a flag, or by a file with another value than the default: a file that a run wrote
+        holds the defaults too.
+    """
+    defaults = {parameter.name: parameter.default for parameter in ctx.command.params}
+
+    def is_given(name: str) -> bool:
+        source = ctx.get_parameter_source(name)
+        if source is None or source.name == "DEFAULT":
+            return False
+        return source.name == "COMMANDLINE" or ctx.params[name] != defaults[name]
+
+    given = [f"--{name.replace('_', '-')}" for name in names if is_given(name)]
+    if given:
+        raise InvalidInputError(
+            f"need {wanted} with {', '.join(given)}, got {got}; drop the option or give what it is for"
+        )
 
 
 def with_common_options(name: str, function: Callable[..., None]) -> Callable[..., None]:

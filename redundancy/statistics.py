@@ -140,7 +140,8 @@ class HarvestStatistics(Tabular):
         """Tokens with rho > t (strict) or rho >= t, shape (n, L), for a threshold of the declaration."""
         if t not in self.spec.thresholds:
             raise InvalidInputError(
-                f"need a threshold that was harvested, one of {self.spec.thresholds}, got {t!r}; harvest with it"
+                f"need a threshold that was harvested, one of {self.spec.thresholds}, got {t!r}; harvest with "
+                f"--threshold {float(t)!r}"
             )
         name = "tail_strict" if strict else "tail_weak"
         return self._sum(name, group)[..., self.spec.thresholds.index(t)]
@@ -196,7 +197,8 @@ class HarvestStatistics(Tabular):
         if t not in self.spec.edges[:-1]:
             near = sorted(self.spec.edges[:-1], key=lambda edge: abs(edge - t))[:2]
             raise InvalidInputError(
-                f"need t to be a histogram edge, got {t!r}; nearest are {sorted(near)}, or harvest with it as threshold"
+                f"need t to be a histogram edge, got {t!r}; nearest are {sorted(near)}, or harvest with "
+                f"--threshold {float(t)!r}"
             )
         counts = self.histogram(group)
         return _ratio(counts[:, : bin_of(self.spec, t)].sum(axis=-1), counts.sum(axis=-1))

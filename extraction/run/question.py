@@ -94,7 +94,10 @@ class Question:
         if self.group not in groups:
             raise InvalidInputError(f"need a group among {tuple(groups)}, got {self.group!r} in {str(self)!r}")
         if self.radius is not None and self.radius not in thresholds:
-            raise InvalidInputError(f"need a radius among the harvested {tuple(thresholds)}, got {self.radius:g}")
+            raise InvalidInputError(
+                f"need a radius among the harvested {tuple(thresholds)}, got {self.radius:g} in {str(self)!r}; harvest "
+                f"with --threshold {self.radius!r}"
+            )
 
     def values(self, statistics: HarvestStatistics, order: Sequence[str]) -> npt.NDArray[np.float64]:
         """Per-image values in the given order of sample ids; images without such tokens are left out."""
