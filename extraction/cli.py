@@ -10,19 +10,21 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from extraction.cli_support import (
+    EMBEDDED,
     AsJson,
     Batch,
     Confidence,
+    Data,
     Out,
     Risk,
     hush_libraries,
     need_extras,
     new_folder,
     note,
+    read_input,
     refuse_existing,
     say,
 )
-from redundancy.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from extraction.study import Validation
@@ -67,15 +69,9 @@ def demo(
 
 
 def profile(
-    model: Annotated[str, typer.Argument(help="Folder of a Hugging Face image-text-to-text model.")],
-    data: Annotated[
-        str,
-        typer.Option(
-            help="A .jsonl or .parquet file of {image, question, answer}, a folder of images with a questions file, or "
-            "hf:NAME:SPLIT (needs --allow-download)."
-        ),
-    ],
+    model: Annotated[str, typer.Argument(help=f"Folder of a Hugging Face image-text-to-text model, or {EMBEDDED!r}.")],
     out: Out,
+    data: Data = None,
     validate: Annotated[
         bool, typer.Option("--validate/--no-validate", help="Also skip for real (needs one-token answers).")
     ] = False,
@@ -96,19 +92,23 @@ def profile(
     need_extras()
     refuse_existing(out)
     hush_libraries()
-    from extraction.data.sources import read_samples
-    from extraction.loading import load_model_and_processor
     from extraction.study import StudySettings
 
     settings = StudySettings(confidence_level=confidence, risk=risk, batch_size=batch_size)
-    samples = read_samples(data, allow_download=allow_download)[:limit]
-    if len(samples) < 2:
-        raise InvalidInputError(
-            f"need at least 2 samples, the i.i.d. units of a certificate, {data} gives {len(samples)}"
-        )
-    loaded, processor = load_model_and_processor(
-        model, dtype=dtype, device=device, allow_download=allow_download, trust_remote_code=trust_remote_code
+    loaded, processor, samples, data_name = read_input(
+        model,
+        data,
+        limit=limit,
+        dtype=dtype,
+        device=device,
+        allow_download=allow_download,
+        trust_remote_code=trust_remote_code,
     )
+    name, weights = Path(model).name or model, None
+    if model == EMBEDDED:
+        from extraction import default_model
+
+        name, weights = default_model.NAME, default_model.PATH / "model.safetensors"
     with new_folder(out):
         _run(
             loaded,
@@ -116,9 +116,9 @@ def profile(
             samples,
             settings,
             out=out,
-            name=Path(model).name or model,
-            data_name=Path(data).name,
-            weights=None,
+            name=name,
+            data_name=data_name,
+            weights=weights,
             with_validation=validate,
             as_json=as_json,
         )

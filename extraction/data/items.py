@@ -146,10 +146,10 @@ def as_sample(item: Any, position: int) -> Sample:
 
 
 def read_jsonl(path: str | os.PathLike[str], *, strict: bool = True) -> list[Sample]:
-    """Read samples from a JSONL file of objects with "image" or "video", "question" and "answer".
+    """Read samples from a JSONL file of objects with "image" or "video", "question" and optionally "answer".
 
     "image" is a path relative to the file, or a list of such for several images; "video" a path or a list of frames.
-    "id" (default: file stem and line number) and "family" are optional. Blank lines are skipped.
+    "id" (default: file stem and line number) and "family" are optional, too. Blank lines are skipped.
 
     Parameters
     ----------
@@ -206,12 +206,14 @@ def _parse(line: str, path: Path, number: int, strict: bool) -> Sample:
     media = [name for name in ("image", "video") if record.get(name) is not None] or ["image"]
     for name in (*media, "question", "answer"):
         value = record.get(name)
+        if name == "answer" and value is None:
+            continue  # not known; what needs it says so
         texts = value if name in media and isinstance(value, list) and (value or not strict) else [value]
         may_be_empty = name == "answer" or not strict
         if not all(isinstance(text, str) and (may_be_empty or text.strip()) for text in texts):
             if not strict and (value is None or isinstance(value, list)):
                 continue  # a fault of this sample, which whoever loads it finds
-            hint = '; write "" where no answer is known' if name == "answer" else ""
+            hint = "; leave it out where no answer is known" if name == "answer" else ""
             raise InvalidInputError(f"need a text for {name!r}, {where} has {value!r}{hint}")
     found = {name: _paths(record.get(name), path, where, strict) for name in media}
     name = str(record.get("id", f"{path.stem}:{number:06d}"))

@@ -224,6 +224,31 @@ def test_profile_of_an_own_model_equals_the_demo_harvest(own_data, tmp_path):
     assert report["chosen_plan"] is None
 
 
+def test_profile_takes_the_embedded_model_with_its_questions_or_data_without_answers(own_data, tmp_path):
+    few = ["--limit", 6, "--batch-size", 6, "--json"]
+    done = skip_it("profile", "embedded", *few, "--out", tmp_path / "own")
+    assert done.returncode == 0, done.stderr
+    own = load_report(tmp_path / "own" / "report.json")
+    rows = [json.loads(line) for line in (own_data / "data.jsonl").read_text().splitlines()]
+    for row in rows:
+        del row["answer"]
+    (own_data / "asked.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    done = skip_it("profile", "embedded", "--data", own_data / "asked.jsonl", *few, "--out", tmp_path / "asked")
+    assert done.returncode == 0, done.stderr
+    asked = load_report(tmp_path / "asked" / "report.json")
+    assert own["model"]["name"] == asked["model"]["name"] == "skip-it-default"
+    assert own["model"]["sha256"] == asked["model"]["sha256"] is not None
+    assert own["n_samples"] == asked["n_samples"] == 6
+    distances = [[row["mean_distance"] for row in found["profile"]] for found in (own, asked)]
+    np.testing.assert_allclose(*distances, rtol=1e-6)
+    done = skip_it(
+        "profile", "embedded", "--data", own_data / "asked.jsonl", *few, "--validate", "--out", tmp_path / "v"
+    )
+    assert done.returncode == 2
+    assert "need an answer for every sample" in done.stderr
+    assert not (tmp_path / "v" / "report.json").exists()
+
+
 def _bad_image(folder):
     (folder / "bad.jsonl").write_text('{"image": "missing.png", "question": "what ?", "answer": "red"}\n')
     return ["bad.jsonl"], "missing.png"

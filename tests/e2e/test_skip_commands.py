@@ -98,6 +98,31 @@ def test_a_killed_selection_resumes_to_the_same_choice(tmp_path):
     assert skip_it("recheck", broken / "altered.json").returncode == 1
 
 
+def test_data_without_answers_are_judged_by_agreement(tmp_path):
+    """The field `answer` is absent: validate reports agreement, select tests changed answers, and neither accuracy."""
+    from extraction import default_model
+
+    with (tmp_path / "asked.jsonl").open("w") as file:
+        for sample in default_model.load_samples(12):
+            sample.image.save(tmp_path / f"{sample.sample_id}.png")
+            file.write(json.dumps({"image": f"{sample.sample_id}.png", "question": sample.question}) + "\n")
+    options = ["embedded", "--data", tmp_path / "asked.jsonl"]
+    done = skip_it("validate", *options, "--plan", "vision_exit(11)", "--rounds", 0, "--out", tmp_path / "v")
+    assert done.returncode == 0, done.stderr
+    (row,) = json.loads((tmp_path / "v" / "validation.json").read_text())
+    assert row["accuracy"] is None
+    assert 0.0 <= row["agreement"] <= 1.0
+    few = ["--risk", 0.5, "--min-speedup", 1.2]
+    done = skip_it("select", *options, *few, "--loss", "answer", "--out", tmp_path / "s")
+    assert done.returncode == 0, done.stderr
+    choice = PlanChoice.from_json((tmp_path / "s" / "choice.json").read_text())
+    assert choice.recheck().ok
+    refused = skip_it("select", *options, *few, "--out", tmp_path / "a")
+    assert refused.returncode == 2
+    assert "need an answer for every sample to control accuracy" in refused.stderr
+    assert not (tmp_path / "a").exists()
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

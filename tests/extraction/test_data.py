@@ -69,13 +69,18 @@ def test_jsonl_is_read_with_images_relative_to_it(folder):
     assert first.load_image().mode == "RGB"
 
 
+def test_an_answer_that_is_not_known_is_left_out_empty_or_null(folder):
+    path = write(folder, {"image": "a.png", "question": "q"}, row(answer=""), row(answer=None))
+    assert [sample.answer for sample in read_jsonl(path)] == ["", "", ""]
+
+
 @pytest.mark.parametrize(
     ("lines", "message"),
     [
         ([row(), row(image="none.png")], r"line 2 of .*'none.png', which is missing"),
         ([row(), "", "{broken"], "line 3 of .* unreadable"),
         (["[1]"], "line 1 of .* is a list"),
-        ([{"image": "a.png", "question": "q"}], "'answer'.*line 1.*None"),
+        ([row(answer=7)], "'answer'.*line 1.*7; leave it out"),
         ([row(question=" ")], "'question'.*line 1"),
         ([row(image=3)], "'image'.*line 1.*3"),
         ([row(id="x"), row(id="x")], "'x' in lines 1 and 2"),
