@@ -1,8 +1,8 @@
 """All benchmarks on one machine, one after the other: writes docs/benchmarks/all.json and docs/benchmarks/all.md.
 
 One command: python examples/benchmarks/run_all.py        (about half an hour on two idle cores; --quick: a few minutes)
-The groups of `suite.py` run in processes of their own; `harvest.py`, `skipping.py` and `distributed.py` write pages of
-their own and are run with --also-pages. `--only GROUP ...` measures some and keeps the other records.
+The groups of `suite.py` run in processes of their own; `harvest.py`, `skipping.py`, `distributed.py` and `profiles.py`
+write pages of their own and are run with --also-pages. `--only GROUP ...` measures some and keeps the other records.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[2]
 HERE = Path(__file__).parent
 PAGE = ROOT / "docs" / "benchmarks" / "all.md"
 GROUPS = ("broja", "probes", "codebooks", "certificates", "startup")
-PAGES = ("harvest.py", "skipping.py", "distributed.py")
+PAGES = ("harvest.py", "skipping.py", "distributed.py", "profiles.py")
 LIBRARIES = ("numpy", "scipy", "scikit-learn", "torch", "transformers", "ecos", "clarabel", "scs", "dit", "faiss-cpu")
 
 
@@ -65,7 +65,7 @@ def page(results: dict[str, Any]) -> str:
         "Made by `python examples/benchmarks/run_all.py`. Each row is a race on one machine: the ways of doing a job "
         "take turns within a round, *ratio* is the median over the rounds of the peer's time over ours (above 1 we are "
         "faster), in brackets the smallest and the largest. One thread each. Read ratios, not seconds. The harvest, "
-        "the skipping engine and the distributed run have pages of their own beside this one.",
+        "the skipping engine, the distributed run and the profiles have pages of their own beside this one.",
         "",
         "| job | size | ours | s | peer | s | ratio | asked |",
         "| --- | --- | --- | --: | --- | --: | --: | --: |",

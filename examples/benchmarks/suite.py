@@ -39,7 +39,7 @@ def growth(
     for size in sizes:
         call = make(size)
         call()
-        spent.append(min(race({"ours": call}, rounds=3, warm_up=False)["ours"]))
+        spent.append(min(race({"ours": call}, rounds=repeats, warm_up=False)["ours"]))
     slope = float(np.polyfit(np.log(sizes), np.log(spent), 1)[0])
     yield {"job": job, "grows_with": what, "sizes": sizes, "seconds_at": spent, "exponent": slope}
 
@@ -152,6 +152,14 @@ def probes(quick: bool) -> Records:
 
     yield from growth("Probe, regression", "rows", sizes, fit)
 
+    def fit_wide(width: int) -> Callable[[], Any]:
+        x, z, groups = ridge.sample(width, 2_000 if quick else 10_000, np.float64)
+        folds = image_folds(groups, len(x), folds=ridge.FOLDS).row_fold
+        return lambda: ridge.StreamingRidge(ridge.ALPHAS, cv=ridge.FOLDS).fit(x, z, folds=folds)
+
+    widths = [64, 128] if quick else [144, 288, 576, 1152]
+    yield from growth("Probe, regression", "features, of 10000 rows", widths, fit_wide)
+
 
 def codebooks(quick: bool) -> Records:
     """A codebook of unit rows: ours and scikit-learn's with their defaults, faiss's with its sample and all rows."""
@@ -210,7 +218,6 @@ def certificates(quick: bool) -> Records:
     sys.path.insert(0, str(ROOT / "tests" / "bench"))
     from bench_certificates import stored_statistics
     from redundancy.profile import ProfileCertificate
-    from redundancy.statistics_numpy import statistics_from_states
     from redundancy.streaming import pair_sums
 
     def certify(n_layers: int) -> Callable[[], Any]:
@@ -230,18 +237,40 @@ def certificates(quick: bool) -> Records:
 
     ways = {"pair_sums": lambda: pair_sums(x, y, ids), "numpy's row norms of both": norms}
     yield from rows("Distances of a pair", f"{n} x {d} float32", race(ways, rounds=5))
+    from proofs_check.table import Settings, examine
+    from redundancy.ledger import theorems
+
+    def prove(n_laws: int) -> Callable[[], Any]:
+        return lambda: examine(theorems(), Settings(n_laws=n_laws))
+
+    yield from growth("Proofs, all statements", "random laws", [75, 150, 300, 600][: 2 if quick else None], prove, 1)
     for command in (["prove", "--json"], ["theorems", "--json"]):
         start = time.perf_counter()
         subprocess.run([sys.executable, "-m", "redundancy", *command], check=True, capture_output=True)
         yield {"job": f"skip-it {command[0]}", "seconds_alone": time.perf_counter() - start}
     with tempfile.TemporaryDirectory() as folder:
-        states = np.random.default_rng(0).standard_normal((60, 33, 20, 16))
-        groups = [["vision"] * 15 + ["words"] * 5] * 60
-        statistics_from_states(list(states), groups).save(Path(folder) / "s.safetensors")
-        start = time.perf_counter()
-        command = [sys.executable, "-m", "redundancy", "report", str(Path(folder) / "s.safetensors")]
-        subprocess.run([*command, "--out", str(Path(folder) / "r.html")], check=True, capture_output=True)
-        yield {"job": "skip-it report, statistics of 32 layers", "seconds_alone": time.perf_counter() - start}
+        yield from growth(
+            "skip-it report, from statistics",
+            "layers",
+            [8, 32] if quick else [8, 32, 80],
+            lambda n_layers: _report(n_layers, Path(folder)),
+        )
+
+
+def _report(n_layers: int, folder: Path) -> Callable[[], Any]:
+    """The command on the statistics of 60 images; every call writes a page anew."""
+    from redundancy.statistics_numpy import statistics_from_states
+
+    stored, page = folder / f"{n_layers}.safetensors", folder / f"{n_layers}.html"
+    states = np.random.default_rng(0).standard_normal((60, n_layers + 1, 20, 16))
+    statistics_from_states(list(states), [["vision"] * 15 + ["words"] * 5] * 60).save(stored)
+
+    def call() -> None:
+        page.unlink(missing_ok=True)
+        command = [sys.executable, "-m", "redundancy", "report", str(stored), "--out", str(page)]
+        subprocess.run(command, check=True, capture_output=True)
+
+    return call
 
 
 def startup(quick: bool) -> Records:
