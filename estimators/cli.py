@@ -56,22 +56,26 @@ def scan(
     from redundancy.figures.saving import save_figure
 
     opened = ActivationStore(store, group=group, verify=verify)
-    result = scan_layers(
-        opened,
-        target=target or ("answers" if opened.spec.get("answers") else "answer"),
-        kinds=tuple(filter(None, kinds.split(","))),
-        confidence_level=confidence,
-        n_codes=codes,
-        atom_codes=atom_codes,
-        folds=folds,
-        probe=probe,
-        normalise=not raw,
-        n_bootstrap=bootstrap,
-        jobs=jobs or os.cpu_count() or 1,
-        random_state=seed,
-        device=device,
-        progress=False if as_json else None,
-    )
+    try:
+        result = scan_layers(
+            opened,
+            target=target or ("answers" if opened.spec.get("answers") else "answer"),
+            kinds=tuple(filter(None, kinds.split(","))),
+            confidence_level=confidence,
+            n_codes=codes,
+            atom_codes=atom_codes,
+            folds=folds,
+            probe=probe,
+            normalise=not raw,
+            n_bootstrap=bootstrap,
+            jobs=jobs or os.cpu_count() or 1,
+            random_state=seed,
+            device=device,
+            progress=False if as_json else None,
+        )
+    except KeyboardInterrupt:
+        typer.echo("\nInterrupted. A scan keeps no parts: nothing was written.", err=True)
+        raise typer.Exit(130) from None
     faults = [pair.error for pair in result.pairs if pair.error]
     if len(faults) == len(result.pairs):
         raise InvalidInputError(f"need at least one pair that can be scanned, all {len(faults)} fail: {faults[0]}")

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import warnings
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
@@ -258,15 +260,51 @@ def _run(jobs: list[_Job], store: ActivationStore, n_processes: int) -> Iterator
     os.environ.update(dict.fromkeys(_THREADS, "1"))
     try:
         context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(min(n_processes, len(jobs)), mp_context=context) as pool:
-            for future in as_completed([pool.submit(_scan_pair, job) for job in jobs]):
+        pool = ProcessPoolExecutor(min(n_processes, len(jobs)), mp_context=context, initializer=_leave_interrupts)
+        try:
+            with _interrupts_held():
+                futures = [pool.submit(_scan_pair, job) for job in jobs]
+            for future in as_completed(futures):
                 yield future.result()
+        except BaseException:
+            # Whoever interrupts, or stops reading, waits for no pair that is being worked on.
+            _stop(pool)
+            raise
+        pool.shutdown()
     finally:
         for name, value in before.items():
             if value is None:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
+
+
+@contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Ctrl-C waits while processes start, and they inherit that, so that it finds none of them half imported."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _leave_interrupts() -> None:
+    """Ctrl-C reaches every process of the terminal; the first one alone answers, and ends the others."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _stop(pool: ProcessPoolExecutor) -> None:
+    # The executor can only wait for running work; its processes hold nothing that a kill could spoil.
+    workers = list((pool._processes or {}).values())
+    pool.shutdown(wait=False, cancel_futures=True)
+    for worker in workers:
+        worker.kill()
+    for worker in workers:
+        worker.join()
 
 
 def _scan_pair(job: _Job, store: ActivationStore | None = None) -> PairScan:

@@ -305,8 +305,12 @@ def spec_digest(spec: Mapping[str, Any]) -> str:
 def _read_spec(path: Path) -> dict[str, Any]:
     try:
         spec = json.loads((path / SPEC_FILE).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise StoreError(f"need an activation store, {path} has no readable {SPEC_FILE}: {error}") from None
+    except (OSError, ValueError, RecursionError) as error:
+        why = error.strerror if isinstance(error, OSError) else f"it does not parse, {error}"
+        raise StoreError(
+            f"need the folder of an activation store, {path} has no readable {SPEC_FILE} ({why}); "
+            "make one with: skip-it harvest --store"
+        ) from None
     if not isinstance(spec, dict) or spec.get("schema") != SCHEMA:
         raise StoreError(f"need a store of schema {SCHEMA}, {path} has another")
     return spec

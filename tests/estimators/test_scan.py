@@ -2,6 +2,7 @@
 
 import json
 import math
+import multiprocessing
 import tomllib
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from estimators import scan as scanning
 from estimators.cli import scan as command
 from estimators.scan import UnitView, scan_layers
 from estimators.scan_result import plot_scan
@@ -214,6 +216,40 @@ def test_the_command(store, tmp_path):
     assert "does not exist yet" in str(again.exception)
     assert "ends in .svg" in str(run(*arguments, "--plot", tmp_path / "scan.gif").exception)
     assert "field 'colour'" in str(run(*arguments, "--target", "colour").exception)
+
+
+def test_an_interrupted_pool_is_ended_at_once(store, monkeypatch):
+    """No pair is waited for and no process is left."""
+    begun = []
+
+    def interrupt(futures):
+        begun.extend(futures)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(scanning, "as_completed", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        scan_layers(store, n_codes=8, n_bootstrap=20, jobs=2)
+    assert len(begun) == 6
+    assert not any(future.done() and not future.cancelled() and not future.exception() for future in begun)
+    assert multiprocessing.active_children() == []
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_an_interrupted_scan_says_so(store, monkeypatch, jobs):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(scanning, "_scan_pair" if jobs == 1 else "as_completed", interrupt)
+    result = run(store.path, "--codes", 8, "--bootstrap", 0, "--jobs", jobs)
+    assert result.exit_code == 130
+    assert "Interrupted. A scan keeps no parts: nothing was written." in result.output
+
+
+def test_a_folder_that_is_no_store_gets_one_sentence(tmp_path):
+    assert str(run(tmp_path).exception) == (
+        f"need the folder of an activation store, {tmp_path} has no readable store.json (No such file or directory); "
+        "make one with: skip-it harvest --store"
+    )
 
 
 def test_few_images_get_a_sentence(tmp_path):
