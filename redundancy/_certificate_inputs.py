@@ -11,6 +11,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
+from redundancy._validate import as_floats
 from redundancy.errors import StoreError
 from redundancy.interval import Interval
 
@@ -30,7 +31,7 @@ class ArrayInput:
     values: npt.NDArray[np.float64]
 
     def __post_init__(self) -> None:
-        values = np.array(self.values, dtype="<f8", order="C", copy=True)
+        values = np.array(as_floats(self.values, "an array input"), dtype="<f8", order="C", copy=True)
         values.setflags(write=False)
         object.__setattr__(self, "values", values)
 
@@ -65,9 +66,18 @@ def _number(x: float) -> float | str:
 
 
 def interval_from(ends: list[Any]) -> Interval:
-    """Inverse of `interval_ends`."""
-    lower, upper = ends
-    return Interval(float(lower), float(upper))
+    """Inverse of `interval_ends`.
+
+    Raises
+    ------
+    StoreError
+        If these are not two ends in order.
+    """
+    try:
+        lower, upper = ends
+        return Interval(float(lower), float(upper))
+    except (TypeError, ValueError) as error:  # InvalidInputError of two ends in the wrong order is one, too
+        raise StoreError(f"need an interval as two numbers in order, the certificate has {ends!r}: {error}") from None
 
 
 def encode(value: Any, arrays: dict[str, Any]) -> Any:
@@ -100,7 +110,10 @@ def decode(value: Any, arrays: Mapping[str, Any], certificate: Callable[[Any, Ma
         case {"array": key}:
             if key not in arrays:
                 raise StoreError(f"the certificate refers to an array {key[:12]}... that is not stored with it")
-            stored = ArrayInput(np.array(arrays[key]["values"], dtype=np.float64).reshape(arrays[key]["shape"]))
+            try:
+                stored = ArrayInput(np.reshape(arrays[key]["values"], arrays[key]["shape"]))
+            except (KeyError, TypeError, ValueError) as error:
+                raise StoreError(f"need an array of numbers with its shape, {key[:12]}... gives: {error}") from None
             if stored.sha256 != key:
                 raise StoreError(f"the stored array {key[:12]}... was altered: its hash does not match its values")
             return stored
@@ -111,6 +124,9 @@ def decode(value: Any, arrays: Mapping[str, Any], certificate: Callable[[Any, Ma
         case {"tuple": items}:
             return tuple(decode(v, arrays, certificate) for v in items)
         case {"float": text}:
-            return float(text)
+            try:
+                return float(text)
+            except (TypeError, ValueError):
+                raise StoreError(f"need a number, the certificate has {text!r}") from None
         case _:
             return value

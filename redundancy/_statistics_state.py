@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,7 +18,7 @@ from redundancy.errors import StoreError
 from redundancy.provenance import Provenance
 from redundancy.tensorfile import load_tensors, save_tensors
 
-__all__ = ["bin_of", "broken_rules", "combined", "load_state", "save_state", "state_digest"]
+__all__ = ["bin_of", "broken_rules", "combined", "is_state", "load_state", "save_state", "state_digest"]
 
 _SCHEMA = "skip-it/statistics/1"
 Arrays = Mapping[str, npt.NDArray[Any]]
@@ -86,6 +88,18 @@ def save_state(
     text = np.frombuffer("".join(sample_ids).encode(), dtype=np.uint8)
     metadata = {"schema": _SCHEMA, "spec": spec.to_json(), "provenance": provenance.to_json()}
     return save_tensors(path, {**arrays, "sample_id_lengths": lengths, "sample_id_bytes": text}, metadata)
+
+
+def is_state(path: Path) -> bool:
+    """Whether the header of a file says that it is one of `save_state`; the rest is not read."""
+    try:
+        with path.open("rb") as file:
+            size = int.from_bytes(file.read(8), "little")
+            header = json.loads(file.read(size)) if size < path.stat().st_size else None
+    except (OSError, ValueError, RecursionError):
+        return False
+    metadata = header.get("__metadata__") if isinstance(header, dict) else None
+    return isinstance(metadata, dict) and metadata.get("schema") == _SCHEMA
 
 
 def load_state(

@@ -11,7 +11,7 @@ from __future__ import annotations
 import functools
 import inspect
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, ParamSpec, TypeAlias
 
@@ -20,11 +20,11 @@ import numpy as np
 from redundancy._certificate_inputs import ArrayInput, decode, encode, interval_ends, interval_from
 from redundancy._certificate_parts import Assumption, Bound, RecheckReport
 from redundancy._registry import REGISTRY, bound_function, register_all
-from redundancy.errors import InvalidInputError, SkipItError, StoreError
+from redundancy.errors import InvalidInputError, SkipItError
 from redundancy.interval import Interval
-from redundancy.sealed import content_digest, seal, unseal
+from redundancy.sealed import UNFIT, as_kind, content_digest, reading, seal, unseal
 from redundancy.tabular import Tabular
-from redundancy.units import unit_name
+from redundancy.units import check_base, unit_name
 
 __all__ = [
     "ArrayInput",
@@ -134,7 +134,7 @@ class BoundCertificate(Tabular):
             return RecheckReport(theorem=self.theorem, problems=(f"no bound is registered as {self.theorem!r}",))
         try:
             again = function(**self.inputs)
-        except (SkipItError, TypeError) as error:
+        except (SkipItError, *UNFIT) as error:
             return RecheckReport(theorem=self.theorem, problems=(*problems, f"recomputation refused: {error}"))
         for name in ("quantity", "interval", "trivial", "base", "assumptions", "evidence", "failures"):
             stored, new = getattr(self, name), getattr(again, name)
@@ -178,21 +178,19 @@ class BoundCertificate(Tabular):
     @classmethod
     def from_dict(cls, tree: Mapping[str, Any], arrays: Mapping[str, Any]) -> BoundCertificate:
         """Inverse of `to_dict`."""
-        try:
+        with reading(SCHEMA):
             return cls(
-                theorem=tree["theorem"],
-                quantity=tree["quantity"],
+                theorem=as_kind(tree["theorem"], str),
+                quantity=as_kind(tree["quantity"], str),
                 interval=interval_from(tree["interval"]),
                 trivial=interval_from(tree["trivial"]),
-                base=tree["base"],
-                assumptions=tuple(Assumption(*a) for a in tree["assumptions"]),
-                evidence=tree["evidence"],
-                failures=tuple((key, delta) for key, delta in tree["failures"]),
+                base=tree["base"] if tree["base"] is None or check_base(tree["base"]) else None,
+                assumptions=tuple(Assumption(*(as_kind(text, str) for text in a)) for a in tree["assumptions"]),
+                evidence=_STRENGTH[_STRENGTH.index(tree["evidence"])],
+                failures=tuple((as_kind(key, str), as_kind(delta, float)) for key, delta in tree["failures"]),
                 inputs={k: decode(v, arrays, cls.from_dict) for k, v in tree["inputs"].items()},
                 provenance=dict(tree["provenance"]),
             )
-        except (KeyError, TypeError, AttributeError) as error:
-            raise StoreError(f"need a certificate of schema {SCHEMA}, got one that lacks {error}") from None
 
     def to_json(self) -> str:
         """Exact, self-contained JSON: floats round-trip, arrays and a digest of the whole included."""
@@ -209,7 +207,8 @@ class BoundCertificate(Tabular):
             If the text is not a certificate or was altered after it was written.
         """
         body = unseal(text, SCHEMA)
-        return cls.from_dict(body["certificate"], body["arrays"])
+        with reading(SCHEMA):
+            return cls.from_dict(body["certificate"], body["arrays"])
 
 
 Evidence: TypeAlias = float | Interval | BoundCertificate
@@ -337,12 +336,14 @@ def _freeze(value: Any) -> Any:
         return value.item()
     if isinstance(value, np.floating):
         return float(value)
-    if isinstance(value, (list, tuple)):
-        return tuple(_freeze(v) for v in value)
     if value is None or isinstance(value, (bool, int, float, str, Interval, BoundCertificate, ArrayInput)):
         return value
+    if isinstance(value, Sequence) and not isinstance(value, (bytes, bytearray, memoryview)):
+        return tuple(_freeze(v) for v in value)
     kind = type(value).__name__
-    raise InvalidInputError(f"need numbers, strings, arrays, intervals or certificates as inputs, got {kind}")
+    raise InvalidInputError(
+        f"need numbers, strings, sequences, numpy arrays, intervals or certificates as inputs, got {kind}"
+    )
 
 
 def _thaw(value: Any) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from redundancy._validate import check_rows
+from redundancy._validate import as_floats, check_rows
 from redundancy.errors import InvalidInputError
 from redundancy.info.joint import check_laws
 
@@ -113,7 +113,7 @@ def check_distances(distances: npt.ArrayLike, name: str = "distances") -> Array:
     InvalidInputError
         If it is none; the message says why.
     """
-    table = np.array(distances, dtype=np.float64)
+    table = np.array(as_floats(distances, name))
     if table.ndim != 2 or table.shape[0] != table.shape[1] or table.size == 0:
         raise InvalidInputError(f"need {name} of shape (k, k), got shape {table.shape}")
     if not np.isfinite(table).all() or (table < 0).any():

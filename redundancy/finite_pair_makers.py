@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from redundancy._validate import check_count, check_joint
+from redundancy._validate import as_floats, check_count, check_joint
 from redundancy.bounds import braun_pokutta, fano, laws, lipschitz, mismatch, pinsker, tail
 from redundancy.bounds.task_range import task_range
 from redundancy.certificate import BoundCertificate
@@ -132,7 +132,7 @@ def pair_of_law(
     InvalidInputError
         If the joint is no law over one alphabet, or distances or task values do not fit it.
     """
-    table = np.asarray(joint, dtype=np.float64)
+    table = as_floats(joint, "joint")
     table = check_joint(table, ndim=3 if table.ndim == 3 else 2)
     pair = table.sum(axis=2) if table.ndim == 3 else table
     if pair.shape[0] != pair.shape[1]:

@@ -15,7 +15,7 @@ from redundancy.concentration.betting import rechecking
 from redundancy.errors import StoreError
 from redundancy.finite_pair_makers import pair_of_codes, pair_of_law
 from redundancy.pair_makers import pair_of_arrays, pair_of_statistics
-from redundancy.sealed import seal, unseal
+from redundancy.sealed import as_kind, reading, seal, unseal
 from redundancy.tabular import Tabular
 from redundancy.units import unit_name
 
@@ -273,13 +273,13 @@ class LayerPairCertificate(Tabular):
     def from_dict(cls, tree: Mapping[str, Any], arrays: Mapping[str, Any]) -> LayerPairCertificate:
         """Inverse of `to_dict`."""
         return cls(
-            layer=tree["layer"],
-            group=tree["group"],
-            n_images=tree["n_images"],
-            n_tokens=tree["n_tokens"],
+            layer=as_kind(tree["layer"], int),
+            group=as_kind(tree["group"], str),
+            n_images=as_kind(tree["n_images"], int),
+            n_tokens=as_kind(tree["n_tokens"], int),
             statements=tuple(BoundCertificate.from_dict(s, arrays) for s in tree["statements"]),
-            population=tree["population"],
-            notes=tuple(tree["notes"]),
+            population=as_kind(tree["population"], str),
+            notes=tuple(as_kind(note, str) for note in tree["notes"]),
         )
 
     def to_json(self) -> str:
@@ -298,12 +298,10 @@ class LayerPairCertificate(Tabular):
             If the text is no such certificate or was altered.
         """
         body = unseal(text, SCHEMA)
-        try:
+        with reading(SCHEMA):
             certificate = cls.from_dict(body["pair"], body["arrays"])
-            sentence = body["sentence"]
-        except (KeyError, TypeError) as error:
-            raise StoreError(f"need a certificate of schema {SCHEMA}, got one that lacks {error}") from None
-        if sentence != certificate.sentence():
+            stated, found = body["sentence"], certificate.sentence()
+        if stated != found:
             raise StoreError("the certificate was altered: its sentence is not the one that its statements give")
         return certificate
 

@@ -228,6 +228,8 @@ def pair_of_arrays(
     InvalidInputError
         For arrays, ids or a target that do not fit, or fewer than two images.
     """
+    if target is None and target_range is not None:
+        raise InvalidInputError("need a target with target_range, got the range alone; drop it or give the target")
     declaration = Declaration(**{"order": "first appearance", **declared})
     sums = pair_sums(x_prev, x_next, ids, thresholds=(declaration.t,), progress=progress)
     n_images = len(sums.index.names)

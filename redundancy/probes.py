@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from redundancy._validate import refuse_masked
 from redundancy.bounds.implications import intersection
 from redundancy.bounds.lipschitz import probe_errors_cap
 from redundancy.bounds.plug_in import inverse_bounds
@@ -186,6 +187,7 @@ def probe_statements(probes: ProbeLeaves, leaves: Sequence[BoundCertificate]) ->
 
 
 def _read_task(target: npt.ArrayLike, n_rows: int, target_range: tuple[float, float] | None) -> _Task:
+    refuse_masked(target, "target")
     z = np.asarray(target)
     if z.ndim == 2 and z.shape[1] == 1 and z.dtype.kind in "iub":
         z = z[:, 0]

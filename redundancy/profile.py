@@ -18,7 +18,7 @@ from redundancy.concentration.multiplicity import bonferroni, holm
 from redundancy.errors import InvalidInputError, StoreError
 from redundancy.layer_pair import SILENT, LayerPairCertificate
 from redundancy.profile_makers import GIVEN_LAW, profile_of_arrays, profile_of_laws, profile_of_statistics
-from redundancy.sealed import seal, unseal
+from redundancy.sealed import reading, seal, unseal
 from redundancy.statistics import HarvestStatistics
 from redundancy.tabular import Tabular
 
@@ -370,7 +370,7 @@ class ProfileCertificate(Tabular):
             If the text is no profile certificate or was altered.
         """
         body = unseal(text, SCHEMA)
-        try:
+        with reading(SCHEMA):
             certificate = cls(
                 confidence_level=body["confidence_level"],
                 n_images=body["n_images"],
@@ -379,9 +379,8 @@ class ProfileCertificate(Tabular):
                 estimand=body["estimand"],
                 statistics_digest=body["statistics_digest"],
             )
-            sentence = body["sentence"]
-        except (KeyError, TypeError) as error:
-            raise StoreError(f"need a profile certificate of schema {SCHEMA}, got one that lacks {error}") from None
-        if certificate.estimand not in (*_MEANS, GIVEN_LAW) or sentence != certificate.sentence():
+            is_known = certificate.estimand in (*_MEANS, GIVEN_LAW)
+            stated, found = body["sentence"], certificate.sentence() if is_known else None
+        if stated != found or not is_known:
             raise StoreError("the certificate was altered: its sentence is not the one that its statements give")
         return certificate

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, TypeVar
 
 from redundancy.errors import StoreError
 
-__all__ = ["content_digest", "seal", "unseal"]
+__all__ = ["UNFIT", "as_kind", "content_digest", "reading", "seal", "unseal"]
+
+_T = TypeVar("_T")
+# What Python raises when content that passes its digest has not the form that the reader takes for granted.
+UNFIT = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError)
 
 
 def seal(body: dict[str, Any]) -> str:
@@ -50,14 +55,71 @@ def unseal(text: str, schema: str) -> dict[str, Any]:
     """
     try:
         body = json.loads(text)
-    except json.JSONDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise StoreError(f"need JSON of schema {schema}, got text that does not parse: {error}") from None
     if not isinstance(body, dict) or body.get("schema") != schema:
         got = body.get("schema") if isinstance(body, dict) else type(body).__name__
         raise StoreError(f"need JSON of schema {schema}, got {got!r}")
-    if body.pop("digest", None) != content_digest(body):
+    try:
+        stated, found = body.pop("digest", None), content_digest(body)
+    except ValueError as error:
+        raise StoreError(f"need JSON of schema {schema} without NaN and infinity, got: {error}") from None
+    if stated != found:
         raise StoreError("the certificate was altered after it was written: its digest does not match its content")
     return body
+
+
+@contextmanager
+def reading(schema: str) -> Iterator[None]:
+    """Turn whatever misshapen content raises into one sentence.
+
+    A digest shows only that the content is what was sealed, and anybody can seal.
+
+    Parameters
+    ----------
+    schema : str
+        What is read.
+
+    Yields
+    ------
+    None
+
+    Raises
+    ------
+    StoreError
+        In place of the error that the content gave rise to.
+    """
+    try:
+        yield
+    except KeyError as error:
+        raise StoreError(f"need a record of schema {schema}, got one that lacks {error}") from None
+    except UNFIT as error:
+        raise StoreError(f"need a record of schema {schema}, got one that does not fit it: {error}") from None
+
+
+def as_kind(value: Any, kind: type[_T]) -> _T:
+    """The value, if it is of the kind that its place asks for.
+
+    Parameters
+    ----------
+    value : object
+        A JSON value.
+    kind : type
+        What it must be.
+
+    Returns
+    -------
+    object
+        The value.
+
+    Raises
+    ------
+    TypeError
+        If it is of another kind; `reading` makes a sentence of it.
+    """
+    if not isinstance(value, kind):
+        raise TypeError(f"need {kind.__name__}, got {value!r}")
+    return value
 
 
 def content_digest(body: Mapping[str, Any]) -> str:

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from redundancy._statistics_schema import default_edges
-from redundancy._validate import check_real
+from redundancy._validate import check_real, refuse_masked
 from redundancy.distances import COSINE_RANGE, cosine_distance
 from redundancy.errors import InvalidInputError
 from redundancy.mapped import Pages
@@ -98,6 +98,7 @@ def index_images(ids: npt.ArrayLike, n_rows: int) -> ImageIndex:
     InvalidInputError
         If there is not one id per row, or an id is NaN.
     """
+    refuse_masked(ids, "ids")
     labels = np.asarray(ids)
     if labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]
@@ -186,6 +187,7 @@ def pair_sums(
 
 def _check_pair(x_prev: Any, x_next: Any) -> tuple[int, int]:
     for name, array in (("x_prev", x_prev), ("x_next", x_next)):
+        refuse_masked(array, name)
         if getattr(array, "ndim", None) != 2 or 0 in array.shape:
             shape = getattr(array, "shape", type(array).__name__)
             raise InvalidInputError(f"need {name} of shape (n_rows, n_features), got {shape}")

@@ -27,7 +27,7 @@ from estimators.functional.scores import (
 from estimators.functional.task import Task, read_task
 from estimators.functional.theorems import estimated_constants, theorem_values
 from estimators.probes.lipschitz import spectral_norm
-from redundancy._validate import check_real
+from redundancy._validate import check_real, refuse_masked
 from redundancy.certificate import BoundCertificate
 from redundancy.concentration.sample import ESTIMANDS
 from redundancy.errors import InvalidInputError
@@ -252,6 +252,7 @@ def functional_redundancy(
 
 def _check_layers(x_prev: Any, x_next: Any) -> int:
     for name, array in (("x_prev", x_prev), ("x_next", x_next)):
+        refuse_masked(array, name)
         if getattr(array, "ndim", None) != 2 or 0 in array.shape:
             shape = getattr(array, "shape", type(array).__name__)
             raise InvalidInputError(f"need {name} as an array of shape (n_rows, n_features), got {shape}")

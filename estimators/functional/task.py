@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from redundancy._validate import refuse_masked
 from redundancy.errors import InvalidInputError
 from redundancy.interval import round_up
 
@@ -117,6 +118,7 @@ def read_task(
     InvalidInputError
         For another length, NaN, a single class, a constant, or values outside the declared range.
     """
+    refuse_masked(target, "target")
     z = np.asarray(target)
     if z.ndim == 2 and z.shape[1] == 1:
         z = z[:, 0]
@@ -130,7 +132,7 @@ def read_task(
         raise InvalidInputError(f"need labels, one-hot rows or real values as target, got dtype {z.dtype}")
     names, numbers = np.unique(z, return_inverse=True)
     if len(names) < 2:
-        raise InvalidInputError(f"need at least two classes in target, got only {names[0]!r}; there is nothing to tell")
+        raise InvalidInputError(f"need at least two classes in target, got only {names[0]}; there is nothing to tell")
     if n_classes is not None and n_classes < len(names):
         raise InvalidInputError(f"need n_classes >= the {len(names)} classes in target, got {n_classes}")
     return Task(numbers.ravel().astype(np.intp), "labels", len(names), n_classes=n_classes)

@@ -11,7 +11,7 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from redundancy._validate import check_count, check_joint, check_real
+from redundancy._validate import as_floats, check_count, check_joint, check_real
 from redundancy.bounds._inputs import binary_terms, nats, probability, rounding_slack
 from redundancy.certificate import Assumption, Bound, Evidence, bound
 from redundancy.distances import check_distances
@@ -140,12 +140,10 @@ def sized_lists_upper(
     Theorem 3, lists of several sizes: arXiv:2509.25584 and docs/theorems/theorem-3.md.
     """
     size = check_count(support_size, "support_size", lower=1)
-    counts = np.asarray(sizes)
+    counts = as_floats(sizes, "sizes")
     if counts.ndim != 1 or not np.array_equal(counts, np.round(counts)) or (counts < 0).any() or (counts > size).any():
         raise InvalidInputError(f"need whole list sizes in 0..{size}, got {sizes!r}")
-    law = check_joint(
-        [np.asarray(hit_probs, dtype=np.float64), np.asarray(miss_probs, dtype=np.float64)], "hits and misses"
-    )
+    law = check_joint([as_floats(hit_probs, "hit_probs"), as_floats(miss_probs, "miss_probs")], "hits and misses")
     if law.shape != (2, len(counts)):
         raise InvalidInputError(f"need one hit and one miss probability per size, got {law.shape[1]} for {len(counts)}")
     return _entropy_bound(_lists(law[0], law[1], counts.astype(np.float64), size), size, base, (_FINITE,))
@@ -231,7 +229,7 @@ def shells_upper(*, joint: npt.ArrayLike, distances: npt.ArrayLike, edges: npt.A
     Theorem 3, shells: arXiv:2509.25584 and docs/theorems/theorem-3.md.
     """
     table, rho = _pair(joint, distances)
-    inner = np.asarray(edges, dtype=np.float64)
+    inner = as_floats(edges, "edges")
     if inner.ndim != 1 or not np.isfinite(inner).all() or not (np.diff(inner) > 0).all():
         raise InvalidInputError(f"need finite, strictly increasing edges, got {inner.tolist()}")
     mass, count = _levels(table, rho, np.searchsorted(inner, rho, side="left"), len(inner) + 1)

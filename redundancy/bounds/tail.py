@@ -11,7 +11,7 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from redundancy._validate import check_real
+from redundancy._validate import as_floats, check_real
 from redundancy.bounds._inputs import PROBABILITY, nonnegative, probability, rounding_slack
 from redundancy.certificate import Assumption, Bound, Evidence, as_interval, bound
 from redundancy.errors import InvalidInputError
@@ -188,8 +188,8 @@ def sandwich_grid(
     Sandwich on a grid: arXiv:2509.25584 and docs/theorems/proposition-1.md.
     """
     rho_max, _ = _threshold(0.0, rho_max)
-    grid = np.asarray(thresholds, dtype=np.float64)
-    above, closed = np.asarray(tail_upper, dtype=np.float64), np.asarray(tail_closed_lower, dtype=np.float64)
+    grid = as_floats(thresholds, "thresholds")
+    above, closed = as_floats(tail_upper, "tail_upper"), as_floats(tail_closed_lower, "tail_closed_lower")
     if grid.ndim != 1 or grid.size == 0 or grid.shape != above.shape or grid.shape != closed.shape:
         raise InvalidInputError(
             f"need thresholds and both tails of one shape (m,), got {grid.shape}, {above.shape} and {closed.shape}"

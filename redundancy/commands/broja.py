@@ -5,8 +5,9 @@ from __future__ import annotations
 import csv
 import json
 import math
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, TextIO, TypeAlias
 
 import typer
 
@@ -87,7 +88,8 @@ def read_joint(path: Path) -> Array:
     """
     readers = {".npy": _read_npy, ".csv": _read_csv, ".json": _read_json}
     if path.suffix.lower() not in readers:
-        raise InvalidInputError(f"need a table ending in .npy, .csv or .json, got {path.name}")
+        what = f"the folder {path}" if path.is_dir() else str(path)
+        raise InvalidInputError(f"need a table ending in .npy, .csv or .json, got {what}; name such a file")
     try:
         return readers[path.suffix.lower()](path)
     except OSError as error:
@@ -95,12 +97,9 @@ def read_joint(path: Path) -> Array:
 
 
 def _numeric(values: Any, path: Path) -> Array:
-    import numpy as np
+    from redundancy._validate import as_floats
 
-    try:
-        return np.asarray(values, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise InvalidInputError(f"need numbers in a regular three-way table, {path.name} gives: {error}") from error
+    return as_floats(values, f"the three-way table {path.name}")
 
 
 def _read_npy(path: Path) -> Array:
@@ -117,7 +116,9 @@ def _read_json(path: Path) -> Array:
     try:
         tree = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise InvalidInputError(f"need JSON, {path.name} does not parse: {error}") from error
+        raise InvalidInputError(f"need JSON in UTF-8, {path.name} does not parse: {error}") from error
+    except RecursionError:
+        raise InvalidInputError(f"need a list nested three deep, {path.name} is nested too deep to be read") from None
     if isinstance(tree, dict):
         if "joint" not in tree:
             raise InvalidInputError(f'need a nested list or an object with "joint", {path.name} has {sorted(tree)}')
@@ -125,12 +126,21 @@ def _read_json(path: Path) -> Array:
     return _numeric(tree, path)
 
 
+def _rows(stream: TextIO, path: Path) -> Iterator[list[str]]:
+    try:
+        yield from csv.reader(stream)
+    except UnicodeDecodeError as error:
+        raise InvalidInputError(f"need a CSV in UTF-8, {path.name} is none: {error}; save it as UTF-8") from None
+    except csv.Error as error:
+        raise InvalidInputError(f"need rows t,x,y,p, {path.name} does not parse: {error}") from None
+
+
 def _read_csv(path: Path) -> Array:
     import numpy as np
 
     entries: dict[tuple[str, str, str], float] = {}
     with path.open(encoding="utf-8", newline="") as stream:
-        for number, row in enumerate(csv.reader(stream), start=1):
+        for number, row in enumerate(_rows(stream, path), start=1):
             fields = [field.strip() for field in row]
             if not any(fields):
                 continue

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from redundancy.command_options import refuse_idle
 from redundancy.errors import InvalidInputError, StoreError
 
 # What computes is imported when something is certified, so that a help page need not wait for it.
@@ -24,12 +25,16 @@ __all__ = ["certify"]
 _BAR_FROM = 200_000_000  # numbers to read before a progress bar is worth its line
 _ARRAYS_ONLY = ("ids", "target", "target_range", "layer", "seed", "base")
 _HARVEST_ONLY = ("groups", "below")
+_ARRAY_FILES = (".npy", ".npz", ".txt", ".csv", ".tsv")
+STATISTICS_FILE = "statistics.safetensors"  # in the folder of a finished harvest
 _FIELDS = ("theorem", "quantity", "lower", "upper", "base", "evidence", "assumptions", "vacuous")
 
 
 def certify(
     ctx: typer.Context,
-    previous: Annotated[str, typer.Argument(help="States before the layer (.npy, .npz, .safetensors), or STATISTICS.")],
+    previous: Annotated[
+        str, typer.Argument(help="States before the layer (.npy, .npz, .safetensors), or STATISTICS or its folder.")
+    ],
     following: Annotated[str | None, typer.Argument(metavar="[NEXT]", help="States after the layer.")] = None,
     ids: Annotated[str | None, typer.Option(help="Image of each row (an array, or text with one id a line).")] = None,
     target: Annotated[str | None, typer.Option(help="Task of each row: labels, or real values.")] = None,
@@ -74,15 +79,22 @@ def certify(
     certificate: LayerPairCertificate | ProfileCertificate
     limits: list[str] = []
     if following is None:
-        _refuse(ctx, _ARRAYS_ONLY, "two arrays, PREV and NEXT", "one file")
-        statistics = HarvestStatistics.load(previous)
+        if Path(previous).suffix in _ARRAY_FILES:
+            raise InvalidInputError(
+                "need two arrays, PREV and NEXT, and --ids, or the statistics of a harvest alone, "
+                f"got the array file {previous} alone; give the states after the layer and the ids, too"
+            )
+        refuse_idle(ctx, _ARRAYS_ONLY, wanted="two arrays, PREV and NEXT", got="one file")
+        statistics = HarvestStatistics.load(_statistics_file(Path(previous)))
         if missing := statistics.provenance.sentence(statistics.n_samples):
             limits.append(f"{missing}; nothing here is about inputs that fail alike.")
         certificate = ProfileCertificate.from_statistics(
             statistics, groups=tuple(filter(None, groups.split(","))), **declared
         )
     else:
-        _refuse(ctx, _HARVEST_ONLY, "STATISTICS", "two arrays")
+        _refuse_statistics(previous, following)
+        refuse_idle(ctx, _HARVEST_ONLY, wanted="STATISTICS", got="two arrays")
+        _check_target(target, target_range)
         if ids is None:
             raise InvalidInputError(
                 "need --ids, the image of each row: tokens of one image are dependent, so rows cannot be the units"
@@ -116,12 +128,37 @@ def certify(
             typer.echo(f"\nWrote {out}; check it with: skip-it recheck {out}")
 
 
-def _refuse(ctx: typer.Context, names: tuple[str, ...], wanted: str, got: str) -> None:
-    """Refuse options that would have no effect."""
-    given = [name for name in names if (source := ctx.get_parameter_source(name)) and source.name != "DEFAULT"]
-    if given:
-        flags = ", ".join(f"--{name.replace('_', '-')}" for name in given)
-        raise InvalidInputError(f"need {wanted} with {flags}, got {got}; drop the option or give what it is for")
+def _statistics_file(place: Path) -> Path:
+    """The file itself, or that in the folder of a finished harvest."""
+    file = place / STATISTICS_FILE if place.is_dir() else place
+    if place.is_dir() and not file.is_file():
+        raise StoreError(f"need a finished harvest, {place} has no {STATISTICS_FILE}; run it with --resume")
+    return file
+
+
+def _refuse_statistics(previous: str, following: str) -> None:
+    """Two places are two arrays: statistics hold every layer already."""
+    from redundancy._statistics_state import is_state
+
+    for name, other in ((previous, following), (following, previous)):
+        place = Path(name)
+        if place.is_dir() or is_state(place):
+            what = "a folder" if place.is_dir() else "the statistics of a harvest"
+            raise InvalidInputError(
+                f"need two array files, got {what}, {name}, with {other}; STATISTICS takes no NEXT, give it alone"
+            )
+
+
+def _check_target(target: str | None, target_range: tuple[float, float] | None) -> None:
+    if target_range is None:
+        return
+    if target is None:
+        raise InvalidInputError(
+            "need --target with --target-range, got the range of no target; drop it or give the target"
+        )
+    low, high = target_range
+    if not (math.isfinite(low) and math.isfinite(high) and low < high):
+        raise InvalidInputError(f"need --target-range LOW HIGH, finite and LOW < HIGH, got {low:g} {high:g}")
 
 
 def _tested(certificate: LayerPairCertificate | ProfileCertificate, below: float | None) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from redundancy.errors import InvalidInputError, SkipItError, StoreError
+from redundancy.sealed import reading
 
 __all__ = ["recheck"]
 
@@ -30,9 +31,10 @@ def recheck(
     text, kind = _read(certificate)
     harvest = None if statistics is None else _harvest(statistics, certificate, kind)
     try:
-        loaded = kind.from_json(text)
-        report = loaded.recheck() if harvest is None else loaded.recheck(harvest)
-        problems = list(report.problems)
+        with reading(kind.__name__):
+            loaded = kind.from_json(text)
+            report = loaded.recheck() if harvest is None else loaded.recheck(harvest)
+            problems = list(report.problems)
     except SkipItError as error:
         problems = [str(error)]
     if as_json:
@@ -40,7 +42,10 @@ def recheck(
     else:
         for problem in problems:
             typer.echo(f"problem: {problem}")
-        typer.echo(f"{certificate}: " + (f"{len(problems)} problems" if problems else "every bound was reproduced"))
+        typer.echo(
+            f"{certificate}: "
+            + (f"{len(problems)} problem{'s'[: len(problems) > 1]}" if problems else "every bound was reproduced")
+        )
     if problems:
         raise typer.Exit(1)
 
@@ -49,13 +54,17 @@ def _read(path: Path) -> tuple[str, Any]:
     """Text of a certificate and the class that reads its schema."""
     try:
         text = path.read_text(encoding="utf-8")
-        schema = json.loads(text).get("schema")
+        tree = json.loads(text)
     except OSError as error:
         raise StoreError(f"need a readable certificate, {path} gives: {error.strerror}") from error
-    except (ValueError, AttributeError) as error:
+    except (ValueError, RecursionError) as error:
         raise StoreError(f"need a certificate as a JSON object, {path} does not parse: {error}") from error
+    if not isinstance(tree, dict):
+        kind = "a list" if isinstance(tree, list) else f"the {type(tree).__name__} {tree!r}"
+        raise StoreError(f"need a certificate as a JSON object, {path} holds {kind}; give a file that skip-it wrote")
+    schema = tree.get("schema")
     known = {point.name: point for point in entry_points(group=GROUP)}
-    if schema not in known:
+    if not isinstance(schema, str) or schema not in known:
         raise StoreError(f"need a certificate of schema {sorted(known)}, {path} has {schema!r}")
     return text, known[schema].load()
 

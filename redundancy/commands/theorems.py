@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from redundancy.errors import InvalidInputError
 from redundancy.ledger import STATUSES, TheoremRecord, find
 from redundancy.ledger import theorems as records
 
@@ -27,12 +28,18 @@ def theorems(
     if status is not None and status not in STATUSES:
         raise typer.BadParameter(f"need one of {', '.join(STATUSES)}, got {status!r}", param_hint="--status")
     chosen = [find(theorem)] if theorem is not None else list(records())
+    if theorem is not None and status not in (None, chosen[0].status):
+        raise InvalidInputError(
+            f"need a statement that is {status}, got {theorem}, which is {chosen[0].status}; drop --status or the id"
+        )
     chosen = [record for record in chosen if status in (None, record.status)]
     if as_json:
         typer.echo(json.dumps([record.to_record() for record in chosen], indent=1))
         return
     for record in chosen:
         typer.echo(_text(record) if theorem is not None or status is not None else _line(record))
+    if not chosen:
+        typer.echo(f"No statement is {status}.")
     if theorem is None and status is None:
         typer.echo(f"{len(chosen)} statements; `skip-it theorems ID` shows one, `--status refuted` the false ones.")
 

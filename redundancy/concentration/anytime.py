@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from redundancy._validate import as_floats
 from redundancy.certificate import BoundCertificate
 from redundancy.concentration.betting import betting_sequence_lower, betting_sequence_upper, together
 from redundancy.concentration.multiplicity import bonferroni
@@ -247,7 +248,7 @@ class AnytimeMeans:
         return watch
 
     def _rows(self, rows: npt.ArrayLike, what: str, *, shared: bool = False) -> Array:
-        array = np.asarray(rows, dtype=np.float64)
+        array = as_floats(rows, what)
         width = len(self._names)
         if array.ndim == 1 and (width == 1 or shared or not array.size):
             array = np.repeat(array[:, None], width, axis=1)

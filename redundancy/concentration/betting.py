@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from redundancy._validate import as_floats
 from redundancy.certificate import ArrayInput, Bound, BoundCertificate, bound
 from redundancy.concentration.capital import Problem, solve, solved_together
 from redundancy.concentration.sample import Sample, error_of, read_sample
@@ -266,7 +267,7 @@ def betting_upper_columns(values: npt.ArrayLike, *, confidence_level: float) -> 
     ndarray of shape (columns,)
         In [0, 1]; 1 where nothing was refuted.
     """
-    columns = [read_sample(column) for column in np.asarray(values, dtype=np.float64).T]
+    columns = [read_sample(column) for column in as_floats(values, "values").T]
     problems = [Problem(s.u, s.w, error_of(confidence_level)) for s in columns]
     with solved_together(problems):
         return np.array([solve(p) for p in problems])

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from redundancy._validate import check_count, check_real
+from redundancy._validate import as_floats, check_count, check_real
 from redundancy.concentration.capital import MODES, Problem, capitals
 from redundancy.concentration.sample import error_of, read_sample
 from redundancy.errors import InvalidInputError
@@ -47,7 +47,7 @@ def bonferroni(confidence_level: float, n_statements: int, *, weights: Sequence[
     """
     error = error_of(confidence_level)
     n = check_count(n_statements, "n_statements", lower=1)
-    shares = np.ones(n) if weights is None else np.asarray(weights, dtype=np.float64)
+    shares = np.ones(n) if weights is None else as_floats(weights, "weights")
     if shares.shape != (n,) or not (shares > 0.0).all() or not np.isfinite(shares.sum()):
         raise InvalidInputError(f"need {n} positive weights, got {weights!r}")
     if n == 1:
@@ -208,7 +208,7 @@ def holm(p_values: Sequence[float], *, confidence_level: float = 0.95) -> HolmVe
     (True, False, True)
     """
     error = error_of(confidence_level)
-    p = np.asarray(p_values, dtype=np.float64)
+    p = as_floats(p_values, "p_values")
     if p.ndim != 1 or p.size == 0 or not ((p >= 0.0) & (p <= 1.0)).all():
         raise InvalidInputError(f"need one p-value in [0, 1] per hypothesis, got {p_values!r}")
     order = np.argsort(p, kind="stable")

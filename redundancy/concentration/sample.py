@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from redundancy._validate import check_count, check_real
+from redundancy._validate import as_floats, check_count, check_real
 from redundancy.certificate import Assumption, Bound
 from redundancy.errors import InvalidInputError
 from redundancy.interval import Interval
@@ -133,7 +133,7 @@ def read_sample(
 
 
 def _vector(values: npt.ArrayLike, name: str, what: str) -> Array:
-    array = np.asarray(values, dtype=np.float64)
+    array = as_floats(values, name)
     if array.ndim != 1 or array.size == 0:
         raise InvalidInputError(f"need {name} of shape (n >= 1,), {what}, got shape {array.shape}")
     bad = np.flatnonzero(~np.isfinite(array))

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from redundancy._validate import as_floats
 from redundancy.errors import InvalidInputError
 from redundancy.info.joint import Array, check_laws
 from redundancy.units import check_base
@@ -166,7 +167,7 @@ def binary_entropy(p: npt.ArrayLike, *, base: float = 2.0) -> Any:
     >>> float(binary_entropy(0.5)), float(binary_entropy(1.0))
     (1.0, 0.0)
     """
-    array = np.array(p, dtype=np.float64)
+    array = as_floats(p, "p")
     if not ((array >= 0.0) & (array <= 1.0)).all():
         raise InvalidInputError(f"need probabilities inside [0, 1], got {p!r}")
     with np.errstate(invalid="ignore", divide="ignore"):

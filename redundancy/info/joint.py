@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from redundancy._validate import check_joint
+from redundancy._validate import as_floats, check_joint, refuse_masked
 from redundancy.errors import InvalidInputError
 
 __all__ = [
@@ -51,7 +51,7 @@ def check_laws(laws: npt.ArrayLike, name: str, *, axes: int) -> Array:
     InvalidInputError
         For too few axes, an empty table, NaN, negative mass, or a sum away from 1.
     """
-    table = np.array(laws, dtype=np.float64)
+    table = as_floats(laws, name)
     if table.ndim < axes or 0 in table.shape:
         raise InvalidInputError(f"need a non-empty {name} with at least {axes} axes, got shape {table.shape}")
     if not np.isfinite(table).all():
@@ -71,7 +71,7 @@ def check_laws(laws: npt.ArrayLike, name: str, *, axes: int) -> Array:
 
 def check_values(values: npt.ArrayLike, n_values: int | None = None, name: str = "task_values") -> Array:
     """Task values as a finite (n_values, n_dims) array; a vector of scalars becomes one column."""
-    array = np.array(values, dtype=np.float64)
+    array = np.array(as_floats(values, name))
     if array.ndim == 1:
         array = array[:, None]
     if array.ndim != 2 or 0 in array.shape or (n_values is not None and len(array) != n_values):
@@ -185,6 +185,8 @@ def joint_from_codes(next_codes: npt.ArrayLike, prev_codes: npt.ArrayLike, *, n_
     InvalidInputError
         If the codes are no integers, negative, or of different lengths.
     """
+    for name, given in (("next_codes", next_codes), ("prev_codes", prev_codes)):
+        refuse_masked(given, name)
     first, second = np.asarray(next_codes), np.asarray(prev_codes)
     if first.ndim != 1 or first.shape != second.shape or first.size == 0:
         raise InvalidInputError(f"need two non-empty code vectors of one length, got {first.shape} and {second.shape}")

@@ -11,7 +11,7 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from redundancy._validate import check_count, check_joint, check_real
+from redundancy._validate import as_floats, check_count, check_joint, check_real
 from redundancy.certificate import Evidence, as_interval
 from redundancy.distances import check_distances
 from redundancy.errors import InvalidInputError
@@ -167,7 +167,7 @@ def proximal_verdict(
 
 def _sample(distances: npt.ArrayLike, t: float) -> npt.NDArray[np.float64]:
     check_real(t, "t", lower=0.0)
-    array = np.asarray(distances, dtype=np.float64).ravel()
+    array = as_floats(distances, "distances").ravel()
     if array.size == 0 or not np.isfinite(array).all() or (array < 0).any():
         raise InvalidInputError(f"need a non-empty sample of finite distances >= 0, got {array.size} values")
     return array

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import entr
 
-from redundancy._validate import check_count, check_real
+from redundancy._validate import as_floats, check_count, check_real
 from redundancy.errors import InvalidInputError, NotConvergedError, SkipItError
 from redundancy.pid.dual import dual_bound, primal_bound
 from redundancy.pid.interior_point import FIRST_SLACK
@@ -162,7 +162,7 @@ def broja_batch(
 
 
 def _check_tables(joints: npt.ArrayLike) -> Array:
-    tables = np.asarray(joints, dtype=np.float64)
+    tables = as_floats(joints, "joints")
     if tables.ndim != 4 or tables.size == 0:
         raise InvalidInputError(f"need joints of shape (n, T, X, Y), got shape {tables.shape}")
     totals = np.add.reduce(tables, axis=(1, 2, 3), dtype=np.longdouble).astype(np.float64)

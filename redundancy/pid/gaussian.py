@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from redundancy._validate import check_count, check_real
+from redundancy._validate import as_floats, check_count, check_real
 from redundancy.errors import InvalidInputError, NotConvergedError
 from redundancy.tabular import Tabular
 from redundancy.units import check_base, unit_name
@@ -164,7 +164,7 @@ def gaussian_pid(
 
 
 def _check_covariance(covariance: npt.ArrayLike, n_target: int, n_x: int) -> tuple[Array, int, int]:
-    c = np.asarray(covariance, dtype=np.float64)
+    c = as_floats(covariance, "covariance")
     if c.ndim != 2 or c.shape[0] != c.shape[1] or not np.isfinite(c).all():
         raise InvalidInputError(f"need a finite square covariance, got shape {c.shape} or NaN")
     t = check_count(n_target, "n_target", lower=1)

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import logsumexp
 
+from redundancy._validate import as_floats
 from redundancy.errors import InvalidInputError
 
 __all__ = [
@@ -92,7 +93,7 @@ def marginals_of_joint(joint: npt.ArrayLike) -> tuple[PairMarginals, Array]:
     InvalidInputError
         For another number of axes, an empty table, NaN, negative mass, or a sum away from 1.
     """
-    table = np.asarray(joint, dtype=np.float64)
+    table = as_floats(joint, "joint")
     if table.ndim != 3:
         raise InvalidInputError(f"need joint with 3 axes (t, x, y), got shape {table.shape}; the target is the first")
     total = _check_masses(table, "joint")
@@ -112,7 +113,7 @@ def marginals_of_pairs(p_tx: npt.ArrayLike, p_ty: npt.ArrayLike) -> PairMarginal
     InvalidInputError
         If one is not a law, or they disagree about P(t).
     """
-    a, b = np.asarray(p_tx, dtype=np.float64), np.asarray(p_ty, dtype=np.float64)
+    a, b = as_floats(p_tx, "p_tx"), as_floats(p_ty, "p_ty")
     if a.ndim != 2 or b.ndim != 2 or len(a) != len(b):
         raise InvalidInputError(f"need p_tx (T, X) and p_ty (T, Y) with one T, got shapes {a.shape} and {b.shape}")
     a, b = a / _check_masses(a, "p_tx"), b / _check_masses(b, "p_ty")

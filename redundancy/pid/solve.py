@@ -9,7 +9,7 @@ from functools import partial
 import numpy as np
 import numpy.typing as npt
 
-from redundancy._validate import check_count, check_real
+from redundancy._validate import as_floats, check_count, check_real
 from redundancy.errors import InvalidInputError, NotConvergedError
 from redundancy.pid.augmented import AugmentedKernel
 from redundancy.pid.binary import binary_bounds
@@ -232,7 +232,7 @@ def union_upper_bound(joint: npt.ArrayLike, q: npt.ArrayLike, *, base: float = 2
         If the table does not fit the problem.
     """
     problem, _ = marginals_of_joint(joint)
-    guess = np.asarray(q, dtype=np.float64)
+    guess = as_floats(q, "q")
     if guess.shape != problem.shape or not np.isfinite(guess).all() or (guess < 0.0).any():
         raise InvalidInputError(f"need q >= 0 of shape {problem.shape}, got shape {guess.shape} or a bad entry")
     value, _ = primal_bound(
@@ -246,7 +246,7 @@ def _with_multipliers(
     joint: npt.ArrayLike, lam: npt.ArrayLike, mu: npt.ArrayLike
 ) -> tuple[PairMarginals, Array, Array]:
     problem, _ = marginals_of_joint(joint)
-    left, right = np.asarray(lam, dtype=np.float64), np.asarray(mu, dtype=np.float64)
+    left, right = as_floats(lam, "lam"), as_floats(mu, "mu")
     if left.shape != problem.a.shape or right.shape != problem.b.shape:
         raise InvalidInputError(
             f"need multipliers of shapes {problem.a.shape} and {problem.b.shape}, got {left.shape} and {right.shape}"

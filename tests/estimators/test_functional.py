@@ -342,7 +342,11 @@ def nan_row(x):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda p, n, z, i: (p, n, np.ones(len(z), dtype=int), i), "at least two classes"),
+        (lambda p, n, z, i: (p, n, np.ones(len(z), dtype=int), i), "two classes in target, got only 1; there"),
+        (lambda p, n, z, i: (np.ma.masked_less(p, 0), n, z, i), "without a mask for x_prev"),
+        (lambda p, n, z, i: (p, np.ma.masked_less(n, 0), z, i), "without a mask for x_next"),
+        (lambda p, n, z, i: (p, n, np.ma.masked_less(z, 0), i), "without a mask for target"),
+        (lambda p, n, z, i: (p, n, z, np.ma.array(i, mask=False)), "without a mask for ids"),
         (lambda p, n, z, i: (p, n, np.ones(len(z)), i), "target that varies"),
         (lambda p, n, z, i: (p, n, z, np.zeros(len(z), dtype=int)), "got 1 image "),
         (lambda p, n, z, i: (p[:9], n[:9], z[:9], i[:9]), "at least 2 images in each of 5 folds, got 3"),

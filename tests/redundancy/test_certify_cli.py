@@ -188,11 +188,47 @@ def test_recheck_finds_edits_and_forgeries(skip_it, files):
 
 
 @pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        (("evidence",), "Cx", "does not fit it: tuple.index(x)"),
+        (("interval", 1), "infx", "could not convert string to float: 'infx'"),
+        (("arrays", "shape"), 21, "need an array of numbers with its shape"),
+        (("quantity",), 5, "need str, got 5"),
+        (("failures", 0), ["key", "x"], "need float, got 'x'"),
+    ],
+)
+def test_recheck_of_misshapen_content_under_a_new_digest(skip_it, files, path, value, message):
+    skip_it("certify", "x.npy", "y.npy", "--ids", "ids.npy", "--out", "pair.json")
+    body = json.loads((files / "pair.json").read_text())
+    del body["digest"]
+    place = body["pair"]["statements"][0]
+    if path[0] == "arrays":
+        place, path = next(iter(body["arrays"].values())), path[1:]
+    for key in path[:-1]:
+        place = place[key]
+    place[path[-1]] = value
+    (files / "edited.json").write_text(seal(body))
+    code, out, err = skip_it("recheck", "edited.json")
+    assert (code, err) == (1, "")
+    assert message in out
+    assert out.endswith("edited.json: 1 problem\n")
+
+
+def test_the_folder_of_a_harvest_is_its_statistics(skip_it, files):
+    folder = skip_it("certify", ".", "--groups", "vision", "--json")
+    assert folder == skip_it("certify", "statistics.safetensors", "--groups", "vision", "--json")
+    assert folder[0] == 0
+
+
+@pytest.mark.parametrize(
     ("content", "message"),
     [
         (None, "need a readable certificate"),
         ("{", "does not parse"),
-        ("[]", "does not parse"),
+        ("[]", "holds a list"),
+        ("7", "holds the int 7"),
+        ("[" * 100_000, "does not parse"),
+        ('{"schema": ["x"]}', "has ['x']"),
         ('{"schema": "x/1"}', "has 'x/1'"),
     ],
 )
@@ -221,6 +257,7 @@ def nan(a):
     a[7, 2] = np.nan
 
 
+PAIR = ["x.npy", "y.npy", "--ids", "ids.npy"]
 BAD = {
     "no ids": (["x.npy", "y.npy"], None, "need --ids"),
     "zero vector": (["bad.npy", "y.npy", "--ids", "ids.npy"], lambda: states(zero), "zero vectors in row 7"),
@@ -236,14 +273,22 @@ BAD = {
     "no file": (["x.npy", "missing.npy", "--ids", "ids.npy"], None, "need a readable array file"),
     "kind": (["x.npy", "ids.txt", "--ids", "ids.npy"], None, "need x_next of shape"),
     "name": (["all.npz", "y.npy", "--ids", "ids.npy"], None, "need the name of one array"),
-    "no arrays": (["statistics.safetensors", "--ids", "ids.npy"], None, "need two arrays, PREV and NEXT with --ids"),
-    "no seed": (["statistics.safetensors", "--seed", "1"], None, "need two arrays, PREV and NEXT with --seed"),
+    "no arrays": (["stats.safetensors", "--ids", "ids.npy"], None, "need two arrays, PREV and NEXT with --ids"),
+    "no seed": (["stats.safetensors", "--seed", "1"], None, "need two arrays, PREV and NEXT with --seed"),
     "no groups": (["x.npy", "y.npy", "--ids", "ids.npy", "--groups", "text"], None, "need STATISTICS with --groups"),
     "no below": (["x.npy", "y.npy", "--ids", "ids.npy", "--below", "0.1"], None, "need STATISTICS with --below"),
-    "group": (["statistics.safetensors", "--groups", "audio"], None, "need a group out of"),
-    "threshold": (["statistics.safetensors", "--t", "0.3"], None, "need a threshold that was harvested"),
-    "below": (["statistics.safetensors", "--below", "3"], None, "need threshold inside [0, 2], got 3.0"),
-    "no statistics": (["x.npy"], None, "need"),
+    "group": (["stats.safetensors", "--groups", "audio"], None, "need a group out of"),
+    "threshold": (["stats.safetensors", "--t", "0.3"], None, "need a threshold that was harvested"),
+    "below": (["stats.safetensors", "--below", "3"], None, "need threshold inside [0, 2], got 3.0"),
+    "no next": (["x.npy"], None, "need two arrays, PREV and NEXT, and --ids, or the statistics of a harvest alone"),
+    "no next, ids": (["x.npy", "--ids", "ids.npy"], None, "got the array file x.npy alone"),
+    "no harvest": (["."], None, "need a finished harvest, . has no statistics.safetensors"),
+    "statistics and next": (["stats.safetensors", "y.npy"], None, "STATISTICS takes no NEXT"),
+    "statistics as next": (["x.npy", "stats.safetensors", "--ids", "ids.npy"], None, "STATISTICS takes no NEXT"),
+    "folder and next": ([".", "y.npy"], None, "got a folder, ., with y.npy"),
+    "range of nothing": ([*PAIR, "--target-range", "0", "1"], None, "need --target with --target-range"),
+    "range reversed": ([*PAIR, "--target", "reals.npy", "--target-range", "1", "-1"], None, "LOW < HIGH, got 1 -1"),
+    "range of labels": ([*PAIR, "--target", "labels.npy", "--target-range", "1", "0"], None, "LOW < HIGH, got 1 0"),
     "no layer": (["x.npy", "y.npy", "--ids", "ids.npy", "--layer", "-1"], None, "Invalid value for '--layer'"),
 }
 
@@ -252,6 +297,7 @@ BAD = {
 @pytest.mark.parametrize("as_json", [False, True])
 def test_bad_input_gets_one_sentence_and_exit_code_2(skip_it, files, name, as_json):
     arguments, make, message = BAD[name]
+    (files / "statistics.safetensors").rename(files / "stats.safetensors")
     if make is not None:
         np.save("bad.npy", make())
     code, out, err = skip_it("certify", *arguments, "--out", "never.json", *(["--json"] if as_json else []))

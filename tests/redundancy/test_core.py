@@ -1,7 +1,9 @@
 """The ground that every bound stands on: intervals, units, argument checks, certificates as call records."""
 
+import contextlib
 import json
 import math
+from collections import deque
 from fractions import Fraction
 
 import numpy as np
@@ -15,8 +17,15 @@ from redundancy.bounds.lipschitz import unit_norm_upper
 from redundancy.bounds.tail import sandwich_upper
 from redundancy.certificate import BoundCertificate, as_interval, bound, registered
 from redundancy.concentration.betting import betting_upper
+from redundancy.concentration.clopper_pearson import clopper_pearson_upper
+from redundancy.concentration.empirical_bernstein import empirical_bernstein_upper
+from redundancy.concentration.hoeffding import hoeffding_upper
+from redundancy.concentration.multiplicity import bonferroni, holm
+from redundancy.distances import cosine_distance, pairwise_cosine_distance, squared_distance
 from redundancy.errors import InvalidInputError, SkipItError, StoreError
+from redundancy.info import entropy, kl_divergence, total_variation
 from redundancy.interval import Interval, outward, round_down, round_up
+from redundancy.pid import broja, broja_from_pairs
 from redundancy.sealed import seal, unseal
 from redundancy.units import from_nats, to_nats, unit_name
 
@@ -109,6 +118,62 @@ def test_rows_and_numbers_are_checked():
         check_count(1.5, "k")
 
 
+COMPLEX = np.array([[0.5 + 1j, 0.5]])
+NOT_NUMBERS = {
+    "complex": (COMPLEX, "got complex numbers"),
+    "complex list": ([[0.5 + 1j, 0.5]], "got complex"),
+    "complex objects": (COMPLEX.astype(object), "need real numbers"),
+    "times": (np.array([[1, 0]], dtype="m8[s]"), "got time differences"),
+    "dates": (np.array([["2020-01-01"]], dtype="M8[D]"), "got dates"),
+    "masked": (np.ma.array([[0.5, 0.5]], mask=[[False, True]]), "without a mask"),
+    "masked rows": ([np.ma.array([0.5, 0.5], mask=[False, True])], "without a mask"),
+    "text": ([["a", "b"]], "got text"),
+    "numbers in text": ([["0.5", "0.5"]], "got text"),
+    "text objects": (np.array([["0.5", 0.5]], dtype=object), "got text"),
+    "ragged": ([[0.5, 0.5], [1.0]], "parts of different length"),
+    "nothing": ([[0.5, {}]], "need (real )?numbers"),
+}
+
+
+@pytest.mark.parametrize("kind", NOT_NUMBERS)
+@pytest.mark.parametrize(
+    "function",
+    [
+        check_joint,
+        lambda x: check_rows(x, "x"),
+        lambda x: cosine_distance(x, [[1.0, 2.0]]),
+        lambda x: squared_distance([[1.0, 2.0]], x),
+        pairwise_cosine_distance,
+        entropy,
+        lambda x: kl_divergence(x, [[0.5, 0.5]]),
+        lambda x: total_variation([[0.5, 0.5]], x),
+        broja,
+        lambda x: broja_from_pairs(x, x),
+        lambda x: betting_upper(values=x),
+        lambda x: betting_upper(values=[0.5], counts=x),
+        lambda x: hoeffding_upper(values=x),
+        lambda x: empirical_bernstein_upper(values=x),
+        lambda x: clopper_pearson_upper(values=x),
+        lambda x: bonferroni(0.95, 2, weights=x),
+        holm,
+    ],
+)
+def test_what_is_no_array_of_real_numbers_is_refused(function, kind):
+    """Nothing is read out of text, and no imaginary part, unit or mask is dropped."""
+    value, message = NOT_NUMBERS[kind]
+    with pytest.raises(InvalidInputError, match=message):
+        function(value)
+
+
+def test_numbers_of_any_kind_are_read_as_before():
+    for given_as in ([True, False], np.float16([1, 0]), (1, 0), [Fraction(1), Fraction(0)], np.array([1, 0], "u1")):
+        assert check_joint(given_as).tolist() == [1.0, 0.0]
+    wanted = betting_upper(values=[0, 1]).interval
+    assert betting_upper(values=range(2)).interval == betting_upper(values=deque([0, 1])).interval == wanted
+    with pytest.raises(InvalidInputError, match=r"sequences, numpy arrays, .* got set"):
+        betting_upper(values={0, 1})
+
+
 def leaf(values=VALUES, level=0.95):
     return betting_upper(values=values, quantity="mean_distance", scale=2.0, confidence_level=level)
 
@@ -185,10 +250,43 @@ def test_every_altered_number_is_found_even_under_a_new_digest():
         assert found, path
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"schema": "skip-it/other/1"}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        "{}",
+        "[" * 100_000,
+        '{"schema": "skip-it/bound-certificate/1", "x": NaN}',
+        '{"schema": "skip-it/other/1"}',
+    ],
+)
 def test_other_texts_are_refused(text):
     with pytest.raises(StoreError, match="need JSON of schema"):
         unseal(text, "skip-it/bound-certificate/1")
+
+
+@pytest.mark.parametrize("value", ["x", None, -1, 21, [], {}, [1, "a"], {"float": "q"}, {"interval": [1]}])
+def test_misshapen_content_under_a_new_digest_is_a_sentence(value):
+    """Each part of the JSON in turn is something else: a StoreError or a finding, and nothing raw."""
+    sealed = json.loads(unit_norm_upper(mean_distance=leaf(VALUES[:8]), alpha=0.2, beta=0.3).to_json())
+    del sealed["digest"], sealed["schema"]
+    for path in parts(sealed):
+        body = json.loads(json.dumps(sealed)) | {"schema": "skip-it/bound-certificate/1"}
+        place = body
+        for key in path[:-1]:
+            place = place[key]
+        place[path[-1]] = value
+        with contextlib.suppress(StoreError):
+            BoundCertificate.from_json(seal(body)).recheck()
+
+
+def parts(tree, path=()):
+    """Paths of everything inside a JSON tree."""
+    items = tree.items() if isinstance(tree, dict) else enumerate(tree) if isinstance(tree, list) else ()
+    for key, value in items:
+        yield (*path, key)
+        yield from parts(value, (*path, key))
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=20))

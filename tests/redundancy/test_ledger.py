@@ -112,6 +112,14 @@ def test_command_prints_all_one_and_json():
     assert run("--status", "wrong").exit_code == 2
 
 
+def test_an_id_of_another_status_is_refused():
+    refused = run("thm1.minkowski", "--status", "refuted")
+    assert isinstance(refused.exception, InvalidInputError)
+    assert "need a statement that is refuted, got thm1.minkowski, which is" in str(refused.exception)
+    same = run("thm1.minkowski", "--status", ledger.find("thm1.minkowski").status)
+    assert same.output == run("thm1.minkowski").output
+
+
 def test_an_unknown_id_is_one_sentence_and_exit_code_2():
     command_line = [sys.executable, "-m", "redundancy", "theorems"]
     refused = subprocess.run([*command_line, "thm9"], capture_output=True, text=True)
