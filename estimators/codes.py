@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from estimators.folds import image_folds
-from redundancy._validate import check_count
+from redundancy._validate import as_floats, check_count, refuse_masked
 from redundancy.distances import check_distances
 from redundancy.errors import InvalidInputError
 from redundancy.streaming import ImageIndex, index_images
@@ -81,6 +81,7 @@ class CodedPair:
         size = check_count(n_codes, "n_codes", lower=2)
         columns = []
         for name, given in (("prev", prev), ("next", next)):
+            refuse_masked(given, name)
             codes = np.asarray(given)
             if codes.ndim != 1 or codes.size == 0 or codes.dtype.kind not in "iu":
                 raise InvalidInputError(
@@ -125,7 +126,7 @@ class CodedPair:
 
     def image_sums(self, values: npt.ArrayLike) -> Array:
         """Sum of a value per token over the tokens of each image, shape (n_images,)."""
-        weights = np.asarray(values, dtype=np.float64)
+        weights = as_floats(values, "values")
         return np.bincount(self.index.rows, weights=weights, minlength=self.n_images).astype(np.float64)
 
     def of_images(self, keep: npt.NDArray[np.bool_]) -> CodedPair:

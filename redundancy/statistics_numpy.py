@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from redundancy._validate import as_floats
 from redundancy.errors import InvalidInputError
 from redundancy.statistics import RATIO_EDGES, HarvestStatistics, StatisticsSpec, default_edges
 
@@ -86,13 +87,13 @@ def statistics_from_states(
     >>> statistics.mean_distance("vision").shape
     (2,)
     """
-    arrays = [np.asarray(s, dtype=np.float64) for s in states]
+    arrays = [as_floats(s, "states") for s in states]
     if not arrays or any(a.ndim != 3 for a in arrays) or len({(a.shape[0], a.shape[2]) for a in arrays}) != 1:
         raise InvalidInputError("need arrays (L+1, tokens, features) with equal L and features, got other shapes")
     if len(groups) != len(arrays) or any(len(g) != a.shape[1] for g, a in zip(groups, arrays, strict=False)):
         raise InvalidInputError("need one group per token of every sample, got other lengths")
     n_layers = arrays[0].shape[0] - 1
-    masses = None if answer_var is None else np.asarray(answer_var, dtype=np.float64)
+    masses = None if answer_var is None else as_floats(answer_var, "answer_var")
     spec = StatisticsSpec(
         model=model,
         model_type="arrays",

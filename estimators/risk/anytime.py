@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from estimators.risk.control import RiskControl, control_risk
 from estimators.risk.graph import ErrorGraph
-from redundancy._validate import check_real
+from redundancy._validate import as_floats, check_real
 from redundancy.errors import InvalidInputError
 
 __all__ = ["AnytimeControl"]
@@ -87,7 +87,7 @@ class AnytimeControl:
         losses : array_like of shape (n_new, n_plans)
             A row per sample.
         """
-        rows = np.asarray(losses, dtype=np.float64)
+        rows = as_floats(losses, "losses")
         if rows.ndim != 2 or rows.shape[1] != len(self._names):
             raise InvalidInputError(f"need losses of shape (n_new, {len(self._names)} plans), got shape {rows.shape}")
         if not np.isfinite(rows).all():

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from estimators.risk.graph import ErrorGraph, sequentially_reject
 from estimators.risk.p_values import check_losses, p_value, resolve_kind
-from redundancy._validate import check_real
+from redundancy._validate import as_floats, check_real
 from redundancy.certificate import ArrayInput, RecheckReport
 from redundancy.errors import InvalidInputError, StoreError
 from redundancy.sealed import seal, unseal
@@ -270,6 +270,7 @@ def control_risk(
     >>> control_risk([mild, harsh], names=["mild", "harsh"], costs=[2.0, 1.0], risk=0.05).chosen
     'mild'
     """
+    as_floats(losses, "losses")  # for what it refuses; the data type is needed below, to tell binary losses
     given = np.asarray(losses)
     names = [str(name) for name in names]
     if given.ndim != 2 or len(given) != len(names) or not names:

@@ -9,7 +9,7 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
-from redundancy._validate import check_count, check_real
+from redundancy._validate import as_floats, check_count, check_real
 from redundancy.errors import InvalidInputError
 
 __all__ = ["Decision", "ErrorGraph", "sequentially_reject"]
@@ -51,8 +51,8 @@ class ErrorGraph:
     transitions: tuple[tuple[float, ...], ...]
 
     def __post_init__(self) -> None:
-        weights = np.asarray(self.weights, dtype=np.float64)
-        table = np.asarray(self.transitions, dtype=np.float64)
+        weights = as_floats(self.weights, "weights")
+        table = as_floats(self.transitions, "transitions")
         n = len(self.weights)
         if weights.shape != (n,) or n == 0 or table.shape != (n, n):
             raise InvalidInputError(
@@ -125,7 +125,7 @@ class ErrorGraph:
 
         Unlike a fixed sequence it goes on behind a failure.
         """
-        shares = np.asarray(weights, dtype=np.float64)
+        shares = as_floats(weights, "weights")
         return _graph(shares, np.eye(len(shares), k=1))
 
 
@@ -182,7 +182,7 @@ def sequentially_reject(
     >>> [d.is_rejected for d in sequentially_reject([0.01, 0.2, 0.001], ErrorGraph.chain(3))]
     [True, False, False]
     """
-    p = np.asarray(p_values, dtype=np.float64)
+    p = as_floats(p_values, "p_values")
     if p.shape != (len(graph),) or not ((p >= 0.0) & (p <= 1.0)).all():
         raise InvalidInputError(f"need {len(graph)} p-values in [0, 1], got an array of shape {p.shape}: {p_values!r}")
     delta = 1.0 - check_real(confidence_level, "confidence_level", lower=0.0, upper=1.0, open_ends=True)

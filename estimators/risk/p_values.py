@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import binom
 
-from redundancy._validate import check_real
+from redundancy._validate import as_floats, check_real
 from redundancy.concentration.multiplicity import mean_capital
 from redundancy.errors import InvalidInputError
 
@@ -91,7 +91,7 @@ def check_losses(losses: Any, loss_range: tuple[float, float], *, name: str = "l
     high = check_real(loss_range[1], "upper end of loss_range")
     if not low < high:
         raise InvalidInputError(f"need loss_range with lower < upper, got {loss_range}")
-    values = np.asarray(losses, dtype=np.float64)
+    values = as_floats(losses, name)
     if values.ndim != 1 or values.size == 0:
         raise InvalidInputError(f"need {name} of shape (n >= 1,), one per sample, got shape {values.shape}")
     outside = np.flatnonzero(~((values >= low) & (values <= high)))

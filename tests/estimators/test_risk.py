@@ -98,6 +98,7 @@ def test_a_chain_that_ends_well_helps_the_others():
         ((-0.1, 0.6), ((0, 1), (1, 0)), "weights >= 0"),
         ((0.5, 0.5), ((1, 0), (1, 0)), "zero diagonal"),
         ((0.5, 0.5), ((0, 1.5), (1, 0)), "row 0 sums to 1.5"),
+        ((0.5, 0.5), ((0, 1), (1,)), "parts of different length"),
         ((0.5, 0.5), ((0, 1),), "shapes"),
         ((float("nan"), 0.5), ((0, 1), (1, 0)), "finite weights"),
     ],
@@ -271,6 +272,7 @@ def test_altered_json_is_refused():
         ({"procedure": "chains", "chains": ["x"]}, "a chain for each"),
         ({"loss_range": (1.0, 0.0)}, "lower < upper"),
         ({"kind": "magic"}, "'magic'"),
+        ({"losses": np.ma.zeros((4, 300))}, "without a mask for losses"),
     ],
 )
 def test_bad_arguments_are_refused(change, words):
@@ -395,3 +397,5 @@ def test_a_stream_says_at_once_what_is_wrong():
         watch.update([[0.0]])
     with pytest.raises(InvalidInputError, match="finite losses"):
         watch.update([[np.nan] * 4])
+    with pytest.raises(InvalidInputError, match="without a mask"):
+        watch.update(np.ma.zeros((1, 4)))

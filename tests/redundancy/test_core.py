@@ -27,6 +27,7 @@ from redundancy.info import entropy, kl_divergence, total_variation
 from redundancy.interval import Interval, outward, round_down, round_up
 from redundancy.pid import broja, broja_from_pairs
 from redundancy.sealed import seal, unseal
+from redundancy.statistics_numpy import statistics_from_states
 from redundancy.units import from_nats, to_nats, unit_name
 
 VALUES = np.array([0.1, 0.02, 0.0, 0.3, 0.05] * 20)
@@ -156,6 +157,7 @@ NOT_NUMBERS = {
         lambda x: clopper_pearson_upper(values=x),
         lambda x: bonferroni(0.95, 2, weights=x),
         holm,
+        lambda x: statistics_from_states([x], [["vision"]]),
     ],
 )
 def test_what_is_no_array_of_real_numbers_is_refused(function, kind):
