@@ -22,6 +22,7 @@ __all__ = [
     "Data",
     "Out",
     "Risk",
+    "counted",
     "hush_libraries",
     "need_extras",
     "new_folder",
@@ -59,6 +60,11 @@ def need_extras(*modules: str) -> None:
     # 1.6 times as long on an idle machine; a short spin has neither fault. OpenMP reads this once, at import.
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", "20000")
+
+
+def counted(n: int, noun: str) -> str:
+    """A number of things in words: "1 sample", "2 samples"."""
+    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
 
 
 def say(text: str) -> None:

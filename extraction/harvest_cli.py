@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from extraction.cli_support import EMBEDDED, Batch, Data, need_extras, note, read_input, say
+from extraction.cli_support import EMBEDDED, Batch, Data, counted, need_extras, note, read_input, say
 from extraction.distributed.ranks import default_shard, local_device, rank_and_world
 from redundancy.command_options import refuse_idle
 from redundancy.errors import InvalidInputError, StoreError
@@ -22,6 +22,7 @@ __all__ = ["harvest", "merge"]
 
 _LOG = logging.getLogger("skip_it.harvest")
 _FEW = 5
+_ARRAY_MARKS = {"a NumPy array": b"\x93NUMPY", "an archive of arrays": b"PK\x03\x04"}
 _THRESHOLDS = [0.05]
 _STORE_ONLY = ("store_tokens", "store_groups", "store_depths", "store_dtype")
 
@@ -156,17 +157,40 @@ def merge(
     """
     if out.exists():
         raise InvalidInputError(f"need an output file that does not exist yet, {out} does; choose another --out")
-    files = []
-    for source in sources:
-        files.append(source / "statistics.safetensors" if source.is_dir() else source)
-        if source.is_dir() and not files[-1].is_file():
-            raise StoreError(f"need a finished harvest, {source} has no statistics.safetensors; run it with --resume")
+    files = [_statistics_file(source) for source in sources]
     # Here, not above: it brings numpy, which a help page need not wait for.
     from redundancy.statistics_files import merge_files
 
     merged = merge_files(files)
     merged.save(out)
-    say(f"Wrote {out}: {merged.n_samples} samples of {len(files)} files, {merged.spec.n_layers} layers.")
+    samples, layers = counted(merged.n_samples, "sample"), counted(merged.spec.n_layers, "layer")
+    say(f"Wrote {out}: {samples} of {counted(len(files), 'file')}, {layers}.")
+
+
+def _statistics_file(source: Path) -> Path:
+    """The statistics that a source of a merge stands for; `StoreError` that says what it is instead."""
+    is_folder = source.is_dir()
+    store = source if is_folder else source.parent
+    if (is_folder or source.name.startswith("shard-")) and any(store.glob("manifest-*.jsonl")):
+        raise StoreError(
+            f"need statistics to merge, {source} is of an activation store, whose shards need no merge; give the "
+            "folders of the harvests, or read the store with skip-it scan"
+        )
+    file = source / "statistics.safetensors" if is_folder else source
+    if is_folder and not file.is_file():
+        begun = (source / "run.json").is_file()
+        hint = "finish it with skip-it harvest --resume" if begun else "give the --out of a skip-it harvest"
+        raise StoreError(f"need a finished harvest, {source} has no statistics.safetensors; {hint}")
+    if file.is_file():
+        with file.open("rb") as opened:
+            start = opened.read(6)
+        for kind, mark in _ARRAY_MARKS.items():
+            if start.startswith(mark):
+                raise StoreError(
+                    f"need statistics to merge, {source} is {kind}; give statistics.safetensors of a harvest, or "
+                    "certify two arrays with skip-it certify"
+                )
+    return file
 
 
 def _read_here(model: str, data: str | None, *, device: str, **options: Any) -> tuple[Any, ...]:
@@ -231,15 +255,15 @@ def _say_run(run: HarvestRun, out: Path, name: str, confidence: float) -> None:
     left = f", {run.n_left} not needed" if run.n_left else ""
     causes = ", ".join(f"{cause} {n}" for cause, n in run.statistics.provenance.causes().items())
     why = f" with a reason ({causes})" if causes else ""
-    say(f"{name}: {run.statistics.n_samples} samples harvested, {len(run.faults)} left out{why}{left}.")
+    say(f"{name}: {counted(run.statistics.n_samples, 'sample')} harvested, {len(run.faults)} left out{why}{left}.")
     for fault in run.faults[:_FEW]:
         say(f"  {fault.sample_id}: {fault.reason}")
     if len(run.faults) > _FEW:
         say(f"  and {len(run.faults) - _FEW} more in {out / 'faults.jsonl'}")
     if (odd := run.non_finite()) is not None:
         say(
-            f"{odd['tokens']} tokens of {odd['samples']} samples have NaN or infinite states, from layer "
-            f"{odd['first_layer']} on: they are counted and have no distance; try bfloat16 or float32."
+            f"NaN or infinite states in {counted(odd['tokens'], 'token')} of {counted(odd['samples'], 'sample')}, from "
+            f"layer {odd['first_layer']} on: they are counted and have no distance; try bfloat16 or float32."
         )
     if not run.statistics.token_counts("vision").any():
         say("No vision tokens are in the stream: everything about vision is undefined (NaN), text is not.")
@@ -257,11 +281,11 @@ def _say_run(run: HarvestRun, out: Path, name: str, confidence: float) -> None:
 
 def _verdict(decision: dict[str, Any], confidence: float) -> str:
     span = f"[{decision['lower']:.4g}, {decision['upper']:.4g}]"
-    n = decision["n_images"]
+    n = counted(decision["n_images"], "image")
     if decision["answer"] is None:
-        return f"Not decided after {n} images: {decision['question']} is open, the mean is in {span}."
+        return f"Not decided after {n}: {decision['question']} is open, the mean is in {span}."
     word = "true" if decision["answer"] else "false"
     return (
-        f"Decided after {n} images: {decision['question']} is {word}; the mean over the population is in {span}, "
+        f"Decided after {n}: {decision['question']} is {word}; the mean over the population is in {span}, "
         f"with confidence {confidence:g} at whatever moment one stops."
     )

@@ -93,6 +93,7 @@ def test_broken_samples_are_counted_by_cause_and_certify_says_so(skip_it, tmp_pa
     assert "nowhere.png" in done.out
     summary = json.loads((tmp_path / "run" / "summary.json").read_text())
     assert summary["n_samples"] == 3
+    assert summary["n_faults"] == 5, "what a script reads in place of the exit code"
     assert summary["faults_by_cause"] == {"image": 3, "length": 1, "question": 1}
     state = HarvestStatistics.load(tmp_path / "run" / "statistics.safetensors")
     assert state.provenance.failed == {"s0": "image", "s1": "image", "s2": "question", "s3": "length", "s4": "image"}
@@ -204,6 +205,34 @@ def test_cut_files_and_other_states_are_a_sentence(skip_it, tmp_path):
     assert not (tmp_path / "all.safetensors").exists()
 
 
+def test_what_is_no_harvest_does_not_merge_and_is_called_what_it_is(skip_it, tmp_path):
+    one = ["harvest", "embedded", "--limit", "8", "--shard", "0/4", "--store", "acts", "--store-tokens", "2", *FEW]
+    done = skip_it(*one, "--out", "run")
+    assert done.code == 0, done.err
+    assert "embedded: 1 sample harvested, 0 left out" in done.out
+    np.save(tmp_path / "states.npy", np.zeros((3, 3)))
+    np.savez(tmp_path / "states.npz", x=np.zeros((3, 3)))
+    (tmp_path / "begun").mkdir()
+    shutil.copy(tmp_path / "run" / "run.json", tmp_path / "begun")
+    (tmp_path / "empty").mkdir()
+    shard = next((tmp_path / "acts").glob("shard-*")).relative_to(tmp_path)
+    for source, words in {
+        "states.npy": "states.npy is a NumPy array; give statistics.safetensors",
+        "states.npz": "states.npz is an archive of arrays",
+        "acts": "acts is of an activation store, whose shards need no merge",
+        str(shard): "is of an activation store",
+        "begun": "finish it with skip-it harvest --resume",
+        "empty": "empty has no statistics.safetensors; give the --out of a skip-it harvest",
+    }.items():
+        refused = skip_it("merge", "run", source, "--out", "all.safetensors")
+        assert refused.code == 2
+        assert words in refused.err
+        assert "torn" not in refused.err
+    assert not (tmp_path / "all.safetensors").exists()
+    merged = skip_it("merge", "run", "--out", "all.safetensors")
+    assert "1 sample of 1 file, 12 layers" in merged.out
+
+
 def test_resuming_with_other_weights_of_the_same_name_is_refused(tmp_path):
     from extraction.data import as_sample
     from extraction.run import harvest_to
@@ -240,7 +269,7 @@ def test_states_that_overflow_are_counted_and_said(skip_it, tmp_path, monkeypatc
     state = HarvestStatistics.load(tmp_path / "run" / "statistics.safetensors")
     hit = state.token_counts("all")[(state.pair_counts("all") < state.token_counts("all")[:, None]).any(axis=1)]
     assert len(hit) == 1
-    assert f"{hit[0]} tokens of 1 samples have NaN or infinite states, from layer 9 on" in done.out
+    assert f"NaN or infinite states in {hit[0]} tokens of 1 sample, from layer 9 on" in done.out
     assert (state.anomalies()["nonfinite_states"] == [0] * 9 + [hit[0]] * 4).all()
     assert np.isfinite(state.mean_distance("vision")).all()  # of the other three
     summary = json.loads((tmp_path / "run" / "summary.json").read_text())

@@ -71,5 +71,13 @@ def test_every_option_of_the_command_is_on_the_page():
     assert on_page <= flags | {"--group", "--kinds", "--codes", "--bootstrap", "--jobs"}
 
 
+def test_the_readme_and_the_page_on_commands_name_the_same_exit_codes():
+    page = (PAGE.parent / "command_line.md").read_text(encoding="utf-8")
+    readme = (PAGE.parents[1] / "README.md").read_text(encoding="utf-8")
+    sentence = re.search(r"Exit codes: (.*?\.)\n\n", readme, re.DOTALL)[1]
+    codes = re.findall(r"^\| (\d+) \|", page, re.MULTILINE)
+    assert re.findall(r"(?:^|; )(\d+) ", sentence) == codes == ["0", "1", "2", "130"]
+
+
 def section(title):
     return TEXT[TEXT.index(f"## {title}") :].split("\n## ", 2)[0]

@@ -218,6 +218,25 @@ def test_the_command(store, tmp_path):
     assert "field 'colour'" in str(run(*arguments, "--target", "colour").exception)
 
 
+def test_a_scan_that_leaves_out_a_pair_is_complete_and_names_it(store, monkeypatch):
+    """Exit code 0, the reason in the JSON: what docs/command_line.md promises to scripts."""
+    import estimators.scan as module
+
+    original, calls = module.conditional_entropy_estimate, []
+
+    def fail_once(pair, **options):
+        calls.append(pair)
+        if len(calls) == 1:
+            raise InvalidInputError("need better luck, got none")
+        return original(pair, **options)
+
+    monkeypatch.setattr(module, "conditional_entropy_estimate", fail_once)
+    result = run(store.path, "--kinds", "adjacent", "--codes", 8, "--bootstrap", 0, "--jobs", 1, "--json")
+    assert result.exit_code == 0, result.output
+    errors = [pair["error"] for pair in json.loads(result.stdout)["pairs"]]
+    assert errors == ["need better luck, got none", "", ""]
+
+
 def test_an_interrupted_pool_is_ended_at_once(store, monkeypatch):
     """No pair is waited for and no process is left."""
     begun = []
