@@ -142,7 +142,14 @@ def read_input(
     if is_embedded:
         from extraction import default_model
 
-        loaded, processor = default_model.load_model(), default_model.load_processor()
+        if (dtype, device) == ("auto", "cpu"):
+            loaded, processor = default_model.load_model(), default_model.load_processor()
+        else:  # its weights are stored as float16, which "auto" would take
+            from extraction.loading import load_model_and_processor
+
+            loaded, processor = load_model_and_processor(
+                str(default_model.PATH), dtype="float32" if dtype == "auto" else dtype, device=device
+            )
     if data is not None:
         samples, name = read_samples(data, allow_download=allow_download, strict=strict)[:limit], Path(data).name
     else:

@@ -1,5 +1,6 @@
 """Options that cannot take effect are refused in a sentence, before anything is loaded or made."""
 
+import json
 import sys
 
 import pytest
@@ -92,3 +93,17 @@ def test_thresholds_reach_the_statistics_and_messages_name_the_option(skip_it, t
     code, err = skip_it("merge", "run0", "other", "--out", "mixed.safetensors")
     assert code == 2
     assert "thresholds" in err
+
+
+def test_the_embedded_model_takes_a_data_type_and_a_device(skip_it, tmp_path):
+    few = ["--limit", 4, "--no-matrix", "--no-attention", "--quiet"]
+    for dtype, found in {"auto": "float32", "bfloat16": "bfloat16"}.items():
+        assert skip_it("harvest", EMBEDDED, *few, "--dtype", dtype, "--out", dtype)[0] == 0
+        assert json.loads((tmp_path / dtype / "run.json").read_text())["dtype"] == found
+    code, err = skip_it("harvest", EMBEDDED, *few, "--device", "abacus", "--out", "none")
+    assert code == 2
+    assert "need a device that torch can use, got 'abacus'" in err
+    code, err = skip_it("select", EMBEDDED, "--limit", 4, "--dtype", "float7", "--out", "none")
+    assert code == 2
+    assert "got 'float7'" in err
+    assert not (tmp_path / "none").exists()
