@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from redundancy._validate import as_floats, check_count, check_joint
+from redundancy._validate import as_floats, check_count, check_joint, refuse_masked
 from redundancy.bounds import braun_pokutta, fano, laws, lipschitz, mismatch, pinsker, tail
 from redundancy.bounds.task_range import task_range
 from redundancy.certificate import BoundCertificate
@@ -60,6 +60,8 @@ def pair_of_codes(
     """
     declaration = Declaration(**{"order": "first appearance", **declared})
     size = check_count(n_codes, "n_codes", lower=2)
+    for name, given in (("prev_codes", prev_codes), ("next_codes", next_codes)):
+        refuse_masked(given, name)
     first, second = np.asarray(next_codes), np.asarray(prev_codes)
     if first.ndim != 1 or first.shape != second.shape or first.size == 0:
         raise InvalidInputError(f"need two code vectors of one length, got shapes {second.shape} and {first.shape}")

@@ -194,6 +194,11 @@ def _read_task(target: npt.ArrayLike, n_rows: int, target_range: tuple[float, fl
     if z.ndim not in (1, 2) or len(z) != n_rows:
         raise InvalidInputError(f"need one target per row, got shape {z.shape} for {n_rows} rows; repeat image targets")
     if z.dtype.kind in "iub":
+        if target_range is not None:
+            raise InvalidInputError(
+                f"need real values as target with a target_range, got labels of dtype {z.dtype}; drop the range, or "
+                "give the values as floats"
+            )
         if z.ndim != 1 or z.min() < 0:
             raise InvalidInputError(f"need labels 0..K-1 of shape ({n_rows},), got shape {z.shape}, minimum {z.min()}")
         n_classes = int(z.max()) + 1

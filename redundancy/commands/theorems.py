@@ -38,8 +38,6 @@ def theorems(
         return
     for record in chosen:
         typer.echo(_text(record) if theorem is not None or status is not None else _line(record))
-    if not chosen:
-        typer.echo(f"No statement is {status}.")
     if theorem is None and status is None:
         typer.echo(f"{len(chosen)} statements; `skip-it theorems ID` shows one, `--status refuted` the false ones.")
 

@@ -41,6 +41,13 @@ BAD_ARRAYS = {
     "count": ((X, X, IDS), {"estimand": "token_pooled", "count_max": 1}, "need counts of at most count_max=1, got 2"),
     "target": ((X, X, IDS), {"target": np.zeros(7, int)}, r"need one target per row, got shape \(7,\) for 8 rows"),
     "one class": ((X, X, IDS), {"target": np.zeros(8, int)}, "need at least two classes"),
+    "masked": ((np.ma.masked_less(X, 0), X, IDS), {}, "need an array without a mask for x_prev"),
+    "masked ids": ((X, X, np.ma.masked_equal(IDS, 0)), {}, "need an array without a mask for ids"),
+    "masked target": ((X, X, IDS), {"target": np.ma.masked_equal(IDS, 0)}, "need an array without a mask for target"),
+    "complex": ((X.astype(complex), X, IDS), {}, "need floating-point states in x_prev, got dtype complex128"),
+    "range alone": ((X, X, IDS), {"target_range": (0.0, 1.0)}, "need a target with target_range"),
+    "range of labels": ((X, X, IDS), {"target": IDS, "target_range": (0.0, 3.0)}, "need real values as target with"),
+    "range reversed": ((X, X, IDS), {"target": X[:, 0], "target_range": (3.0, -3.0)}, "need target_range=.low, high."),
     "range": ((X, X, IDS), {"target": np.zeros(8)}, "need target_range"),
 }
 BAD_LAWS = {
@@ -69,6 +76,11 @@ def test_bad_laws_get_one_sentence(name):
     with pytest.raises(InvalidInputError, match=message) as error:
         LayerPairCertificate.from_law(joint, **options)
     assert "\n" not in str(error.value)
+
+
+def test_masked_codes_get_one_sentence():
+    with pytest.raises(InvalidInputError, match="need an array without a mask for prev_codes"):
+        LayerPairCertificate.from_codes(np.ma.masked_equal([0, 1, 2, 0], 0), [0, 1, 2, 0], [0, 0, 1, 1], n_codes=3)
 
 
 @pytest.mark.parametrize("codes", [[0, 1, 2, 3], [0, -1, 0, 0], [0.0, 1.0, 0.0, 1.0]])
