@@ -16,6 +16,7 @@ from extraction.cli_support import (
     Confidence,
     Data,
     Risk,
+    counted,
     need_extras,
     new_folder,
     note,
@@ -228,7 +229,7 @@ def select(
         say(choice.to_json())
         return
     tested = [test for test in choice.tests if test.is_tested]
-    say(f"\n{name}: {len(choice.tests)} plans in order of cost, {len(tested)} tested.\n")
+    say(f"\n{name}: {counted(len(choice.tests), 'plan')} in order of cost, {len(tested)} tested.\n")
     say(_choice_table(tested))
     say(f"\nChosen plan: {choice.chosen}\n{choice.guarantee}\nWrote {out / 'choice.json'}.")
 
