@@ -174,7 +174,7 @@ def _harvest_part(path: Path) -> Part:
         "profile": profile_records(statistics),
         "distance_matrix": matrices(statistics),
         "digest": statistics.digest(),
-        "sources": [f"{path.name}: a harvest of {statistics.n_samples} samples, digest {statistics.digest()[:16]}"],
+        "sources": [f"{path.name}: a harvest, samples: {statistics.n_samples}, digest {statistics.digest()[:16]}"],
     }
 
 
