@@ -222,7 +222,8 @@ def main():
     options = parser.parse_args()
     warnings.filterwarnings("ignore", module="dit|cvxpy")
     versions = {p: importlib.metadata.version(p) for p in ("numpy", "scipy", "ecos", "clarabel", "dit")}
-    report = {"date": datetime.date.today().isoformat(), "machine": "2-core machine, shared", "threads": 1}
+    machine = f"{os.cpu_count()}-core machine, load {os.getloadavg()[0]:.1f} at the start"
+    report = {"date": datetime.date.today().isoformat(), "machine": machine, "threads": 1}
     report["versions"] = versions
     report["peers"] = [compare(s, 3 if np.prod(s) > 5000 else 15, PEER_GAP, dit=np.prod(s) <= 48) for s in SMALL]
     if not options.quick:

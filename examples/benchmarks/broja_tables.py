@@ -17,7 +17,7 @@ def render(report):
     versions = ", ".join(f"{name} {version}" for name, version in report["versions"].items())
     lines = [
         f"{report['date']}, {report['machine']}, one thread; {versions}.",
-        "CPU seconds, medians of interleaved repeats; the machine had other work, so ratios mean more than times.",
+        "CPU seconds, medians of interleaved repeats.",
         "Rerun: `python examples/benchmarks/broja.py`, then `python examples/benchmarks/broja_tables.py`.",
         "",
         "Peer time divided by ours, on the same random table; ours was asked for a certified gap of 1e-8 bits, and in",
