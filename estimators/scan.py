@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import signal
 import warnings
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
@@ -32,6 +30,7 @@ from estimators.store import ActivationStore, LayerView
 from estimators.unique import unique_information_estimate
 from redundancy._validate import check_count, check_real
 from redundancy.errors import InvalidInputError, SkipItError
+from redundancy.interrupts import interrupts_held, leave_interrupts
 from redundancy.interval import Interval
 
 __all__ = ["KINDS", "UnitView", "scan_layers"]
@@ -260,9 +259,9 @@ def _run(jobs: list[_Job], store: ActivationStore, n_processes: int) -> Iterator
     os.environ.update(dict.fromkeys(_THREADS, "1"))
     try:
         context = multiprocessing.get_context("spawn")
-        pool = ProcessPoolExecutor(min(n_processes, len(jobs)), mp_context=context, initializer=_leave_interrupts)
+        pool = ProcessPoolExecutor(min(n_processes, len(jobs)), mp_context=context, initializer=leave_interrupts)
         try:
-            with _interrupts_held():
+            with interrupts_held():
                 futures = [pool.submit(_scan_pair, job) for job in jobs]
             for future in as_completed(futures):
                 yield future.result()
@@ -277,24 +276,6 @@ def _run(jobs: list[_Job], store: ActivationStore, n_processes: int) -> Iterator
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
-
-
-@contextmanager
-def _interrupts_held() -> Iterator[None]:
-    """Ctrl-C waits while processes start, and they inherit that, so that it finds none of them half imported."""
-    if not hasattr(signal, "pthread_sigmask"):  # Windows
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _leave_interrupts() -> None:
-    """Ctrl-C reaches every process of the terminal; the first one alone answers, and ends the others."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _stop(pool: ProcessPoolExecutor) -> None:

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 import traceback
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from typing import Any
 
 from extraction.distributed.backlog import Backlog, Shift, same_shift
@@ -22,6 +22,7 @@ from extraction.run.job import Plan
 from extraction.run.loop import Finished
 from redundancy import errors
 from redundancy.errors import SkipItError, StoreError
+from redundancy.interrupts import interrupts_held, leave_interrupts
 
 __all__ = ["ProcessPool", "serve"]
 
@@ -140,7 +141,7 @@ class _Worker:
             "LOCAL_RANK": str(slot),
             "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path),
         }
-        with _interrupts_held():
+        with interrupts_held():
             self.process = subprocess.Popen(
                 [sys.executable, "-c", _START], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment
             )
@@ -190,27 +191,11 @@ class _Worker:
         events.put((self, None))
 
 
-@contextlib.contextmanager
-def _interrupts_held() -> Iterator[None]:
-    """Processes that start in here are never interrupted, not even while they import; for this one Ctrl-C waits.
-
-    A terminal sends Ctrl-C to all processes: the parent takes it and ends its workers, which have nothing to say.
-    """
-    if not hasattr(signal, "pthread_sigmask"):  # not on this system; `serve` ignores it once it runs
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
 def serve() -> None:
     """Body of a worker process: messages on standard input and output, what libraries print on standard error."""
     requests, replies = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent is interrupted too, and ends its workers
+    leave_interrupts()
 
     def reply(kind: str, value: Any) -> None:
         pickle.dump((kind, value), replies)
