@@ -10,8 +10,9 @@ from typing import Any, TypeVar
 
 from redundancy.errors import StoreError
 
-__all__ = ["UNFIT", "as_kind", "content_digest", "reading", "seal", "unseal"]
+__all__ = ["READERS", "UNFIT", "as_kind", "check_sentence", "content_digest", "reading", "seal", "unseal"]
 
+READERS = "skip_it.certificates"  # entry points: a schema and the class with from_json and recheck that reads it
 _T = TypeVar("_T")
 # What Python raises when content that passes its digest has not the form that the reader takes for granted.
 UNFIT = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError)
@@ -120,6 +121,25 @@ def as_kind(value: Any, kind: type[_T]) -> _T:
     if not isinstance(value, kind):
         raise TypeError(f"need {kind.__name__}, got {value!r}")
     return value
+
+
+def check_sentence(stated: Any, follows: str) -> None:
+    """Refuse a stored sentence that the stored numbers do not give.
+
+    Parameters
+    ----------
+    stated : object
+        What the file says.
+    follows : str
+        What its numbers say.
+
+    Raises
+    ------
+    StoreError
+        If the two differ.
+    """
+    if stated != follows:
+        raise StoreError(f"need the sentence that follows from the stored tests, got {stated!r}; it is: {follows}")
 
 
 def content_digest(body: Mapping[str, Any]) -> str:

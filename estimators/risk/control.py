@@ -13,8 +13,8 @@ from estimators.risk.graph import ErrorGraph, sequentially_reject
 from estimators.risk.p_values import check_losses, p_value, resolve_kind
 from redundancy._validate import as_floats, check_real
 from redundancy.certificate import ArrayInput, RecheckReport
-from redundancy.errors import InvalidInputError, StoreError
-from redundancy.sealed import seal, unseal
+from redundancy.errors import InvalidInputError
+from redundancy.sealed import check_sentence, reading, seal, unseal
 from redundancy.tabular import Tabular
 
 __all__ = ["PROCEDURES", "RiskControl", "RiskTest", "control_risk"]
@@ -193,7 +193,7 @@ class RiskControl(Tabular):
             If the text is no such record or was altered.
         """
         body = unseal(text, SCHEMA)
-        try:
+        with reading(SCHEMA):
             low, high = body["loss_range"]
             control = cls(
                 tests=tuple(RiskTest(**test) for test in body["tests"]),
@@ -203,10 +203,7 @@ class RiskControl(Tabular):
                 **{name: body[name] for name in ("loss", "risk", "confidence_level", "procedure", "kind")},
             )
             stated, follows = body["guarantee"], control.guarantee
-        except (KeyError, TypeError, ValueError) as error:
-            raise StoreError(f"need a risk control of schema {SCHEMA}, got one that lacks {error}") from None
-        if stated != follows:
-            raise StoreError(f"need the sentence that follows from the stored tests, got {stated!r}; it is: {follows}")
+        check_sentence(stated, follows)
         return control
 
 

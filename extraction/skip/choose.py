@@ -14,8 +14,8 @@ from extraction.skip.evaluation import PlanEvaluation
 from extraction.skip.plan import Plan
 from redundancy._validate import check_real
 from redundancy.certificate import RecheckReport
-from redundancy.errors import InvalidInputError, StoreError
-from redundancy.sealed import seal, unseal
+from redundancy.errors import InvalidInputError
+from redundancy.sealed import check_sentence, reading, seal, unseal
 
 __all__ = ["PlanChoice", "PlanTest", "check_settings", "choose_plan", "select_plan"]
 
@@ -194,7 +194,7 @@ class PlanChoice:
             If the text is not a plan choice, was altered, or states another sentence than its tests give.
         """
         body = unseal(text, SCHEMA)
-        try:
+        with reading(SCHEMA):
             tests = tuple(PlanTest(**{**test, "plan": Plan.from_dict(test["plan"])}) for test in body["tests"])
             names = ("risk", "confidence_level", "loss", "method")
             choice = cls(
@@ -204,10 +204,7 @@ class PlanChoice:
                 **{name: body[name] for name in names},
             )
             stated, follows = body["guarantee"], choice.guarantee
-        except (KeyError, TypeError, ValueError) as error:
-            raise StoreError(f"need a plan choice of schema {SCHEMA}, got one that lacks {error}") from None
-        if stated != follows:
-            raise StoreError(f"need the sentence that follows from the stored tests, got {stated!r}; it is: {follows}")
+        check_sentence(stated, follows)
         return choice
 
 

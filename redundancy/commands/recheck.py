@@ -10,11 +10,9 @@ from typing import Annotated, Any
 import typer
 
 from redundancy.errors import InvalidInputError, SkipItError, StoreError
-from redundancy.sealed import reading
+from redundancy.sealed import READERS, reading
 
 __all__ = ["recheck"]
-
-GROUP = "skip_it.certificates"  # entry points: a schema and the class with from_json and recheck that reads it
 
 
 def recheck(
@@ -63,7 +61,7 @@ def _read(path: Path) -> tuple[str, Any]:
         kind = "a list" if isinstance(tree, list) else f"the {type(tree).__name__} {tree!r}"
         raise StoreError(f"need a certificate as a JSON object, {path} holds {kind}; give a file that skip-it wrote")
     schema = tree.get("schema")
-    known = {point.name: point for point in entry_points(group=GROUP)}
+    known = {point.name: point for point in entry_points(group=READERS)}
     if not isinstance(schema, str) or schema not in known:
         raise StoreError(f"need a certificate of schema {sorted(known)}, {path} has {schema!r}")
     return text, known[schema].load()

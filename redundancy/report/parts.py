@@ -14,7 +14,7 @@ from redundancy.errors import StoreError
 from redundancy.figures.sources import plan_sections
 from redundancy.layer_pair import LayerPairCertificate
 from redundancy.profile import ProfileCertificate
-from redundancy.sealed import unseal
+from redundancy.sealed import READERS, unseal
 
 __all__ = ["SingleCertificate", "choice_part", "load_certificate", "validation_part"]
 
@@ -167,7 +167,7 @@ def choice_part(path: Path, settings: Mapping[str, Any], *, recheck: bool = True
 
 def _rechecked(path: Path, text: str) -> str:
     """How far a choice was checked; refuses one that does not come out the same."""
-    (point,) = entry_points(group="skip_it.certificates", name=_CHOICE)
+    (point,) = entry_points(group=READERS, name=_CHOICE)
     try:
         kind = point.load()
     except ImportError as error:
