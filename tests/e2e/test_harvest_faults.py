@@ -3,8 +3,6 @@
 import json
 import os
 import shutil
-import sys
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,7 +11,6 @@ import torch
 from estimators.store import ActivationStore
 from extraction import default_model
 from extraction.tiny import tiny_llava
-from redundancy.cli import main
 from redundancy.statistics import HarvestStatistics
 
 FEW = ["--batch-size", "4", "--no-matrix", "--no-attention", "--quiet"]
@@ -25,25 +22,6 @@ def one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
-
-
-@pytest.fixture
-def skip_it(monkeypatch, capsys, tmp_path):
-    """Run the console script in this process; exit code, output and error stream."""
-    monkeypatch.chdir(tmp_path)
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["skip-it", *map(str, arguments)])
-        code = 0
-        try:
-            main()
-        except SystemExit as end:
-            code = end.code or 0
-        out, err = capsys.readouterr()
-        assert "Traceback" not in out + err
-        return SimpleNamespace(code=code, out=out, err=err)
-
-    return run
 
 
 @pytest.fixture(scope="module")

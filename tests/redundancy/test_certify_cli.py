@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-import sys
 
 import numpy as np
 import pytest
 
-from redundancy.cli import main
 from redundancy.layer_pair import LayerPairCertificate
 from redundancy.profile import ProfileCertificate
 from redundancy.sealed import seal
@@ -17,24 +15,6 @@ from redundancy.statistics_numpy import statistics_from_states
 from redundancy.tensorfile import save_tensors
 
 FIELDS = {"theorem", "quantity", "lower", "upper", "base", "evidence", "assumptions", "vacuous"}
-
-
-@pytest.fixture
-def skip_it(monkeypatch, capsys, tmp_path):
-    """Run the console script in a folder of its own; return exit code, output and error stream."""
-    monkeypatch.chdir(tmp_path)
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["skip-it", *map(str, arguments)])
-        code = 0
-        try:
-            main()
-        except SystemExit as end:
-            code = end.code or 0
-        out, err = capsys.readouterr()
-        return code, out, err
-
-    return run
 
 
 @pytest.fixture
