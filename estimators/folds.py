@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from redundancy._validate import check_count
+from redundancy.checks import check_count
 from redundancy.errors import InvalidInputError
-from redundancy.streaming import ImageIndex, index_images
+from redundancy.statistics.streaming import ImageIndex, index_images
 
 __all__ = ["ImageFolds", "image_folds", "streamed_folds"]
 

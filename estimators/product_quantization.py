@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from estimators.codebook import RowSource, choose_fit_images
-from estimators.kmeans import engine_for, kmeans, unit_rows
-from redundancy._validate import check_count
+from estimators.codes.codebook import RowSource, choose_fit_images
+from estimators.codes.kmeans import engine_for, kmeans, unit_rows
+from redundancy.checks import check_count
 from redundancy.errors import InvalidInputError
-from redundancy.streaming import index_images
+from redundancy.statistics.streaming import index_images
 from redundancy.units import from_nats
 
 __all__ = ["ProductQuantizer", "fit_product_quantizer"]
@@ -99,7 +99,7 @@ def fit_product_quantizer(
     Parameters
     ----------
     layers, image_ids, fit_images, share, random_state, device, rows_per_code
-        As `estimators.codebook.fit_codebook`.
+        As `estimators.codes.codebook.fit_codebook`.
     n_blocks : int, default=8
         M, at most d.
     n_codes : int, default=256

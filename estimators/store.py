@@ -20,8 +20,8 @@ import numpy as np
 import numpy.typing as npt
 
 from redundancy.errors import InvalidInputError, StoreError
-from redundancy.statistics import BASE_GROUPS
-from redundancy.tensorfile import load_tensors
+from redundancy.files.tensors import load_tensors
+from redundancy.statistics.harvest_statistics import BASE_GROUPS
 
 __all__ = ["MANIFESTS", "SCHEMA", "SPEC_FILE", "ActivationStore", "LayerView", "read_manifest", "spec_digest"]
 

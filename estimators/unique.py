@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from estimators.codes import CodedPair
-from redundancy._validate import check_count, check_real, refuse_masked
+from estimators.codes.pairs import CodedPair
+from redundancy.checks import check_count, check_real, refuse_masked
 from redundancy.errors import InvalidInputError
+from redundancy.files.tabular import Tabular
 from redundancy.interval import Interval
 from redundancy.pid import broja
-from redundancy.tabular import Tabular
 from redundancy.units import check_base, unit_name
 
 __all__ = ["ATOMS", "UniqueInformationEstimate", "unique_information_estimate"]

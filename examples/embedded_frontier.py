@@ -28,7 +28,6 @@ from extraction import default_model
 from extraction.data import Sample, as_sample
 from extraction.skip import (
     Plan,
-    PlanEvaluation,
     downsample_image,
     fastv,
     flop_speedup,
@@ -40,8 +39,9 @@ from extraction.skip import (
     text_exit,
     vision_exit,
 )
-from extraction.skip.timing import device_name
-from extraction.validating import run, time_plans
+from extraction.skip.cost.timing import device_name
+from extraction.study import PlanEvaluation
+from extraction.study.validating import run, time_plans
 from redundancy.concentration import betting_upper, bonferroni, clopper_pearson_upper
 from redundancy.errors import InvalidInputError
 

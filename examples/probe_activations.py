@@ -5,7 +5,7 @@ Usage: python examples/probe_activations.py [FOLDER] [N_SAMPLES]
 
 import sys
 
-from estimators.scan import scan_layers
+from estimators.scan.layers import scan_layers
 from extraction.default_model import NAME, load_model, load_processor, load_samples
 from extraction.store import harvest_activations
 

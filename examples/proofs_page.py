@@ -12,8 +12,8 @@ from proofs_check.pool import random_laws
 from proofs_check.show import markdown_table
 from proofs_check.statements import STATEMENTS
 from proofs_check.table import Settings, examine
+from redundancy.bounds.ledger import theorems
 from redundancy.figures import save_figure
-from redundancy.ledger import theorems
 
 PLACE = re.compile(r"(<!-- tables -->\n).*(<!-- end of tables -->)", re.DOTALL)
 

@@ -9,8 +9,8 @@ import math
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
-from redundancy._statistics_schema import ARRAYS
-from redundancy.statistics import StatisticsSpec
+from redundancy.statistics.harvest_statistics import StatisticsSpec
+from redundancy.statistics.schema import ARRAYS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

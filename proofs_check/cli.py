@@ -9,8 +9,8 @@ from typing import Annotated
 
 import typer
 
+from redundancy.bounds.ledger import find, theorems
 from redundancy.errors import InvalidInputError, MissingExtraError
-from redundancy.ledger import find, theorems
 
 __all__ = ["prove"]
 

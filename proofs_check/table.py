@@ -15,7 +15,7 @@ from proofs_check.pool import random_laws
 from proofs_check.refute import candidates, refute
 from proofs_check.shannon_claims import ShannonResult, check_claims
 from proofs_check.statements import Statement, statements_of
-from redundancy.ledger import TheoremRecord
+from redundancy.bounds.ledger import TheoremRecord
 
 __all__ = ["METHODS", "RESULTS", "Cell", "Row", "Settings", "examine"]
 

@@ -10,11 +10,11 @@ __version__ = "0.1.0"
 
 # Public names load on first use: `import redundancy` stays quick and imports no numpy.
 _HOMES = {
-    "BoundCertificate": "redundancy.certificate",
-    "HarvestStatistics": "redundancy.statistics",
+    "BoundCertificate": "redundancy.certificates.certificate",
+    "HarvestStatistics": "redundancy.statistics.harvest_statistics",
     "Interval": "redundancy.interval",
-    "LayerPairCertificate": "redundancy.layer_pair",
-    "ProfileCertificate": "redundancy.profile",
+    "LayerPairCertificate": "redundancy.certificates.pair",
+    "ProfileCertificate": "redundancy.certificates.profile",
     "RedundancyVerdict": "redundancy.notions.verdict",
     "SkipItError": "redundancy.errors",
     "binary_entropy": "redundancy.info",
@@ -26,7 +26,7 @@ _HOMES = {
     "is_markov": "redundancy.info",
     "kl_divergence": "redundancy.info",
     "mutual_information": "redundancy.info",
-    "theorems": "redundancy.ledger",
+    "theorems": "redundancy.bounds.ledger",
     "total_variation": "redundancy.info",
 }
 

@@ -1,5 +1,5 @@
 """`python -m redundancy` is `skip-it`."""
 
-from redundancy.cli import main
+from redundancy.commands.cli import main
 
 main()

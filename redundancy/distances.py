@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from redundancy._validate import as_floats, check_rows
+from redundancy.checks import as_floats, check_rows
 from redundancy.errors import InvalidInputError
 from redundancy.info.joint import check_laws
 

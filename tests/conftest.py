@@ -24,7 +24,7 @@ class Done(NamedTuple):
 @pytest.fixture
 def skip_it(monkeypatch, capsys, tmp_path):
     """Run the console script in this process, in a folder of its own; exit code, output and error stream."""
-    from redundancy.cli import main
+    from redundancy.commands.cli import main
 
     monkeypatch.chdir(tmp_path)
 

@@ -12,7 +12,7 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
-from redundancy.cli import build_app
+from redundancy.commands.cli import build_app
 
 COMMON = ("config", "print_config", "quiet")
 

@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from estimators.codes import CodedPair
+from estimators.codes.pairs import CodedPair
 from estimators.entropy.predictor import fit_predictor
-from redundancy._validate import check_count, check_real
 from redundancy.bounds.braun_pokutta import binary_lower
 from redundancy.bounds.fano import list_upper, predictor_upper
 from redundancy.bounds.implications import intersection
-from redundancy.certificate import BoundCertificate
-from redundancy.certifying import Leaf
+from redundancy.certificates.certificate import BoundCertificate
+from redundancy.certificates.certifying import Leaf
+from redundancy.checks import check_count, check_real
 from redundancy.concentration.betting import betting_upper, together
 from redundancy.errors import InvalidInputError
 from redundancy.units import check_base, from_nats

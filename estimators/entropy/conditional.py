@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 from scipy.stats import t as student
 
-from estimators.codes import CodedPair
+from estimators.codes.pairs import CodedPair
 from estimators.entropy.point import METHODS
-from redundancy._validate import check_count, check_real
+from redundancy.checks import check_count, check_real
 from redundancy.errors import InvalidInputError
+from redundancy.files.tabular import Tabular
 from redundancy.interval import Interval
-from redundancy.tabular import Tabular
 from redundancy.units import check_base, from_nats, unit_name
 
 __all__ = ["EntropyEstimate", "conditional_entropy_estimate", "mutual_information_estimate"]

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import gammaln, polygamma, psi
 
-from redundancy._validate import check_count
+from redundancy.checks import check_count
 from redundancy.errors import InvalidInputError
 
 __all__ = ["METHODS", "chao_shen", "grassberger", "jackknife", "james_stein", "miller_madow", "nsb", "plug_in"]

@@ -9,8 +9,8 @@ from itertools import product
 import numpy as np
 import numpy.typing as npt
 
-from estimators.codes import CodedPair, Whole
-from redundancy._validate import check_real
+from estimators.codes.pairs import CodedPair, Whole
+from redundancy.checks import check_real
 
 __all__ = ["CodePredictor", "fit_predictor"]
 

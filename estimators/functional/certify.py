@@ -15,8 +15,8 @@ from redundancy.bounds.implications import intersection
 from redundancy.bounds.lipschitz import probe_errors_cap
 from redundancy.bounds.mismatch import mismatch_upper_of_diameter
 from redundancy.bounds.plug_in import inverse_bounds
-from redundancy.certificate import BoundCertificate
-from redundancy.certifying import Leaf
+from redundancy.certificates.certificate import BoundCertificate
+from redundancy.certificates.certifying import Leaf
 from redundancy.concentration.betting import betting_lower, betting_upper, together
 from redundancy.distances import cosine_distance
 from redundancy.errors import InvalidInputError

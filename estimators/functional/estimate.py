@@ -27,8 +27,8 @@ from estimators.functional.scores import (
 from estimators.functional.task import Task, read_task
 from estimators.functional.theorems import estimated_constants, theorem_values
 from estimators.probes.lipschitz import spectral_norm
-from redundancy._validate import check_real, refuse_masked
-from redundancy.certificate import BoundCertificate
+from redundancy.certificates.certificate import BoundCertificate
+from redundancy.checks import check_real, refuse_masked
 from redundancy.concentration.sample import ESTIMANDS
 from redundancy.errors import InvalidInputError
 from redundancy.interval import Interval

@@ -12,7 +12,7 @@ from scipy.spatial.distance import pdist
 
 from estimators.probes.lipschitz import spectral_norm
 from estimators.probes.moments import Moments
-from redundancy._validate import check_count
+from redundancy.checks import check_count
 from redundancy.errors import InvalidInputError
 
 __all__ = ["FourierStates", "PooledStates", "fourier_states", "pooled_states"]

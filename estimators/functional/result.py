@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from redundancy.certificate import BoundCertificate
+from redundancy.certificates.certificate import BoundCertificate
+from redundancy.files.tabular import Tabular
 from redundancy.interval import Interval
-from redundancy.tabular import Tabular
 
 __all__ = ["SCHEMA", "EstimateWarning", "FunctionalRedundancy"]
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from redundancy._validate import refuse_masked
+from redundancy.checks import refuse_masked
 from redundancy.errors import InvalidInputError
 from redundancy.interval import round_up
 

@@ -11,7 +11,7 @@ from estimators.functional.linear import LinearEngine
 from estimators.probes.lipschitz import spectral_norm
 from redundancy.bounds import lipschitz, plug_in
 from redundancy.bounds.implications import given
-from redundancy.certificate import BoundCertificate
+from redundancy.certificates.certificate import BoundCertificate
 from redundancy.interval import Interval
 
 __all__ = ["Constants", "estimated_constants", "theorem_values"]

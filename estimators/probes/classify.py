@@ -15,7 +15,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from estimators.folds import image_folds
 from estimators.probes.lipschitz import softmax_upper
-from redundancy._validate import check_count
+from redundancy.checks import check_count
 from redundancy.errors import InvalidInputError
 
 __all__ = ["CalibratedProbe"]

@@ -16,7 +16,7 @@ from estimators.probes.lipschitz import gaussian_kernel_upper, random_features_u
 from estimators.probes.moments import Moments
 from estimators.probes.ridge import StreamingRidge
 from estimators.probes.ridge_path import degrees_of_freedom
-from redundancy._validate import check_count, check_real
+from redundancy.checks import check_count, check_real
 from redundancy.errors import InvalidInputError
 
 __all__ = ["KernelProbe"]

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.linalg import svdvals
 
-from redundancy._validate import check_real, check_rows
+from redundancy.checks import check_real, check_rows
 from redundancy.errors import InvalidInputError
 from redundancy.interval import round_up
 

@@ -12,7 +12,7 @@ from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from estimators.probes.lipschitz import product_upper
-from redundancy._validate import check_count, check_real
+from redundancy.checks import check_count, check_real
 from redundancy.errors import InvalidInputError, MissingExtraError
 
 __all__ = ["MLPProbe"]

@@ -13,7 +13,7 @@ from estimators.folds import image_folds, streamed_folds
 from estimators.probes.lipschitz import spectral_norm
 from estimators.probes.moments import Array, Moments
 from estimators.probes.ridge_path import held_out_error, intercept_of, ridge_path
-from redundancy._validate import check_count
+from redundancy.checks import check_count
 from redundancy.errors import InvalidInputError
 
 __all__ = ["ALPHAS", "StreamingRidge"]

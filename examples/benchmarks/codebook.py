@@ -26,8 +26,8 @@ import numpy as np
 import sklearn
 from sklearn.cluster import MiniBatchKMeans
 
-from estimators.codebook import Codebook, fit_codebook
-from estimators.kmeans import engine_for, kmeans
+from estimators.codes.codebook import Codebook, fit_codebook
+from estimators.codes.kmeans import engine_for, kmeans
 
 TOKENS = 576  # of one image
 

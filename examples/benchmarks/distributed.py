@@ -21,14 +21,14 @@ import numpy as np
 import torch
 import transformers
 
-from extraction.cli_support import read_input
-from extraction.distributed.processes import ProcessPool
-from extraction.distributed.work import WorkerSetup
-from extraction.harvesting import harvest
+from extraction.commands.support import read_input
+from extraction.harvesting.stream import harvest
 from extraction.run import HarvestFolder
+from extraction.run.distributed.processes import ProcessPool
+from extraction.run.distributed.work import WorkerSetup
 from extraction.run.job import HarvestJob
 from extraction.tiny import tiny_batch, tiny_llava
-from redundancy.statistics_files import merge_files
+from redundancy.statistics.merging import merge_files
 
 BATCH = 8
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from scipy.stats import entropy
 
-from estimators.codes import CodedPair
+from estimators.codes.pairs import CodedPair
 from estimators.entropy import (
     METHODS,
     conditional_entropy_estimate,

@@ -23,10 +23,10 @@ from harvest_page import page
 from harvest_ways import Ways, peers
 from torch.profiler import ProfilerActivity, profile
 
-from extraction.adapters import adapt
-from extraction.harvesting import make_harvester
-from extraction.kernels import kernels_for
-from extraction.skip.timing import device_name
+from extraction.harvesting.kernels import kernels_for
+from extraction.harvesting.stream import make_harvester
+from extraction.models.adapters import adapt
+from extraction.skip.cost.timing import device_name
 from extraction.tiny import tiny_batch, tiny_llava
 
 PAGE = Path(__file__).parents[2] / "docs" / "benchmarks" / "harvest.md"

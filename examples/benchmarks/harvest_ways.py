@@ -20,7 +20,7 @@ from typing import Any
 import torch
 from torch.nn.functional import cosine_similarity
 
-from redundancy.statistics import default_edges
+from redundancy.statistics.harvest_statistics import default_edges
 
 Way = Callable[[], Any]
 

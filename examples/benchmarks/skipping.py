@@ -36,8 +36,8 @@ from extraction.skip import (
     skip_layers,
     vision_exit,
 )
-from extraction.skip.timing import device_name, median_interval
-from extraction.skip.validate import last_logits, model_inputs
+from extraction.skip.cost.timing import device_name, median_interval
+from extraction.study.validate import last_logits, model_inputs
 from extraction.tiny import tiny_batch, tiny_llava
 
 PAGE = Path(__file__).parents[2] / "docs" / "benchmarks" / "skipping.md"

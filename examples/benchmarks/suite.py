@@ -165,7 +165,7 @@ def codebooks(quick: bool) -> Records:
     """A codebook of unit rows: ours and scikit-learn's with their defaults, faiss's with its sample and all rows."""
     from sklearn.cluster import MiniBatchKMeans
 
-    from estimators.codebook import fit_codebook
+    from estimators.codes.codebook import fit_codebook
 
     n, d, k = (20_000, 128, 64) if quick else (200_000, 256, 256)
     rng = np.random.default_rng(0)
@@ -217,8 +217,8 @@ def certificates(quick: bool) -> Records:
     """Profile certificates, one pass over a pair of arrays, the proofs and a page, and how they grow with layers."""
     sys.path.insert(0, str(ROOT / "tests" / "bench"))
     from bench_certificates import stored_statistics
-    from redundancy.profile import ProfileCertificate
-    from redundancy.streaming import pair_sums
+    from redundancy.certificates.profile import ProfileCertificate
+    from redundancy.statistics.streaming import pair_sums
 
     def certify(n_layers: int) -> Callable[[], Any]:
         stored = stored_statistics(n_layers)
@@ -238,7 +238,7 @@ def certificates(quick: bool) -> Records:
     ways = {"pair_sums": lambda: pair_sums(x, y, ids), "numpy's row norms of both": norms}
     yield from rows("Distances of a pair", f"{n} x {d} float32", race(ways, rounds=5))
     from proofs_check.table import Settings, examine
-    from redundancy.ledger import theorems
+    from redundancy.bounds.ledger import theorems
 
     def prove(n_laws: int) -> Callable[[], Any]:
         return lambda: examine(theorems(), Settings(n_laws=n_laws))
@@ -259,7 +259,7 @@ def certificates(quick: bool) -> Records:
 
 def _report(n_layers: int, folder: Path) -> Callable[[], Any]:
     """The command on the statistics of 60 images; every call writes a page anew."""
-    from redundancy.statistics_numpy import statistics_from_states
+    from redundancy.statistics.from_states import statistics_from_states
 
     stored, page = folder / f"{n_layers}.safetensors", folder / f"{n_layers}.html"
     states = np.random.default_rng(0).standard_normal((60, n_layers + 1, 20, 16))

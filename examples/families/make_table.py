@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 import transformers
 
-from extraction.adapters import adapt
+from extraction.models.adapters import adapt
 from extraction.skip import Plan
 from extraction.tiny import TINY_FAMILIES, TinyFamily, tiny_family
 from extraction.tiny.invariants import INVARIANTS, Invariant

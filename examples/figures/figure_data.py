@@ -11,7 +11,7 @@ import numpy as np
 
 from extraction.data import as_sample
 from extraction.default_model import load_model, load_processor, load_samples
-from extraction.harvesting import harvest
+from extraction.harvesting.stream import harvest
 from redundancy.bounds.fano import ball_upper, best_shells_upper
 from redundancy.info import conditional_entropy
 from redundancy.pid.solve import broja

@@ -8,7 +8,7 @@ return the Figure.
 
 ```python
 from redundancy import figures
-from redundancy.statistics import HarvestStatistics
+from redundancy.statistics.harvest_statistics import HarvestStatistics
 
 statistics = HarvestStatistics.load("report/statistics.safetensors")
 ax = figures.distance_per_layer(statistics)

@@ -18,8 +18,8 @@ import figure_data as data
 from figure_text import HEAD, TEXTS
 
 from redundancy import figures
-from redundancy.profile import ProfileCertificate
-from redundancy.statistics import HarvestStatistics
+from redundancy.certificates.profile import ProfileCertificate
+from redundancy.statistics.harvest_statistics import HarvestStatistics
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 PAGE = "figures.md"

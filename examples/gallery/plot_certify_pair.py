@@ -20,7 +20,7 @@ import numpy as np
 import torch
 
 from extraction.default_model import load_model, load_processor, load_samples
-from extraction.validating import labelled_batch
+from extraction.study.validating import labelled_batch
 from redundancy import LayerPairCertificate, SkipItError
 from redundancy.figures.style import OKABE_ITO
 

@@ -24,7 +24,8 @@ from sklearn.datasets import load_digits
 from transformers import LlavaForConditionalGeneration
 
 from extraction import harvest
-from extraction.skip import late_entry, sweep, vision_exit
+from extraction.skip import late_entry, vision_exit
+from extraction.study import sweep
 from extraction.tiny import tiny_llava
 from redundancy.figures import distance_per_layer
 from redundancy.figures.style import run_series

@@ -19,8 +19,9 @@ from scipy.stats import spearmanr
 
 from extraction import harvest
 from extraction.default_model import load_model, load_processor, load_samples
-from extraction.skip import flop_speedup, late_entry, sweep, vision_exit
-from extraction.validating import labelled_batch, prompt_counts
+from extraction.skip import flop_speedup, late_entry, vision_exit
+from extraction.study import sweep
+from extraction.study.validating import labelled_batch, prompt_counts
 from redundancy.figures.style import OKABE_ITO
 
 model, processor, samples = load_model(), load_processor(), load_samples(49)

@@ -19,7 +19,7 @@ import torch
 
 from estimators import fit_codebook, unique_information_estimate
 from extraction.default_model import load_model, load_processor, load_samples
-from extraction.validating import labelled_batch
+from extraction.study.validating import labelled_batch
 from redundancy.figures import pid_bars
 from redundancy.pid import layer_pair_pid
 

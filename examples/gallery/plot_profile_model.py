@@ -19,7 +19,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 
 from extraction import default_model, harvest
-from extraction.loading import load_model_and_processor
+from extraction.models.loading import load_model_and_processor
 from redundancy import HarvestStatistics, ProfileCertificate
 from redundancy.figures.profile import attention_per_layer, depth_distances, distance_per_layer, proximity_per_layer
 

@@ -18,8 +18,9 @@ import numpy as np
 
 from estimators import control_risk
 from extraction.default_model import load_model, load_processor, load_samples
-from extraction.skip import PlanChoice, evaluate, flop_speedup, select_plan, sweep, vision_exit
-from extraction.validating import labelled_batch, prompt_counts
+from extraction.skip import flop_speedup, vision_exit
+from extraction.study import PlanChoice, evaluate, select_plan, sweep
+from extraction.study.validating import labelled_batch, prompt_counts
 from redundancy import SkipItError
 from redundancy.figures.style import OKABE_ITO
 

@@ -62,8 +62,8 @@ def harness(model: Any, processor: Any, plan: Any, folder: Path) -> dict[str, bo
 def own(model: Any, processor: Any, plan: Any, folder: Path) -> dict[str, bool]:
     """Right or wrong of each sample in our own sweep."""
     from extraction.data import read_jsonl
-    from extraction.skip import evaluate
-    from extraction.validating import labelled_batch
+    from extraction.study import evaluate
+    from extraction.study.validating import labelled_batch
 
     samples = read_jsonl(folder / "questions.jsonl")
     batches = (labelled_batch(model, processor, samples[i : i + 8]) for i in range(0, len(samples), 8))

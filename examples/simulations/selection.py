@@ -23,8 +23,9 @@ import torch
 
 from extraction import default_model
 from extraction.data import as_sample
-from extraction.skip import Plan, PlanEvaluation, choose_plan, flop_speedup, late_entry, vision_exit
-from extraction.validating import run
+from extraction.skip import Plan, flop_speedup, late_entry, vision_exit
+from extraction.study import PlanEvaluation, choose_plan
+from extraction.study.validating import run
 from redundancy.report.tables import DASH
 
 PAGE = Path(__file__).parents[2] / "docs" / "selection.md"

@@ -15,10 +15,11 @@ from extraction import default_model, harvest
 from extraction.data import Sample
 from extraction.default_model.questions import ask
 from extraction.default_model.scenes import sample_scene
-from extraction.skip import Plan, PlanEvaluation, flop_speedup, hide_vision, late_entry, sweep, vision_exit
-from extraction.validating import labelled_batch, prompt_counts
+from extraction.skip import Plan, flop_speedup, hide_vision, late_entry, vision_exit
+from extraction.study import PlanEvaluation, sweep
+from extraction.study.validating import labelled_batch, prompt_counts
 from redundancy.concentration.betting import betting_upper_columns
-from redundancy.statistics import HarvestStatistics
+from redundancy.statistics.harvest_statistics import HarvestStatistics
 
 __all__ = ["DEFAULT", "draw_samples", "load_trained", "measure"]
 

@@ -221,7 +221,7 @@ operations; the cheapest other one, *{other["order"]}* in {other["chains"]}
 chain{"" if other["chains"] == "one" else "s"},
 of {100 * other["relative_cost"]:.1f} %: {gain:.1f} points of difference. It is cheaper by more than a
 point in {better} of {len(present["by_model"])} models and dearer by more than a point in {worse}. **Predicted cost
-in two chains stays the default order** of `extraction.skip.choose`: it needs no statistics and no samples. The other
+in two chains stays the default order** of `extraction.study.choose`: it needs no statistics and no samples. The other
 order takes a second set of samples, which the comparison does not charge it for, and this is a gain on few small
 models. Within one family, a sum over skipped layers grows with their number and so gives the very order of cost.
 

@@ -17,8 +17,8 @@ import theorem_text as text
 from theorem_clouds import Panel
 from theorem_plots import digest, draw
 
-from redundancy.certificate import registered
-from redundancy.ledger import theorems
+from redundancy.bounds.ledger import theorems
+from redundancy.certificates.certificate import registered
 
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "theorems"
 POINTS: dict[str, Callable[[], list[Panel]]] = {

@@ -9,7 +9,7 @@ from decimal import Decimal
 from fractions import Fraction
 from statistics import median
 
-from redundancy.certificate import BoundCertificate
+from redundancy.certificates.certificate import BoundCertificate
 
 __all__ = ["Cloud", "Panel", "down", "up"]
 

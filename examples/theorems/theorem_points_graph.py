@@ -25,7 +25,7 @@ from theorem_truth import (
 
 from redundancy.bounds.implications import derive, given, intersection
 from redundancy.bounds.task_range import task_range
-from redundancy.certificate import BoundCertificate
+from redundancy.certificates.certificate import BoundCertificate
 from redundancy.concentration import (
     betting,
     clopper_pearson,

@@ -14,7 +14,7 @@ from theorem_laws import Law, even_errors, normalised, pair_table, random_distan
 from theorem_truth import conditional_entropy, decimal, independent, information, log, marginal, tail
 
 from redundancy.bounds import braun_pokutta, fano
-from redundancy.certificate import BoundCertificate
+from redundancy.certificates.certificate import BoundCertificate
 from redundancy.interval import Interval
 
 F = Fraction

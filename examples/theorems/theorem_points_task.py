@@ -34,7 +34,7 @@ from theorem_truth import (
 
 from redundancy.bounds import mismatch, pinsker
 from redundancy.bounds.task_range import task_range
-from redundancy.certificate import BoundCertificate
+from redundancy.certificates.certificate import BoundCertificate
 from redundancy.pid import layer_pair_pid
 
 F = Fraction

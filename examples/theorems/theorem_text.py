@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from theorem_clouds import Panel
 
 from redundancy.bounds.implications import ARROWS, QUANTITIES
-from redundancy.ledger import STATUSES, TheoremRecord, find, theorems
+from redundancy.bounds.ledger import STATUSES, TheoremRecord, find, theorems
 
 __all__ = ["TITLES", "arrows", "index", "statements", "table", "winners"]
 

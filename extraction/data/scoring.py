@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from extraction.tokens import last_valid
+from extraction.harvesting.tokens import last_valid
 from redundancy.errors import InvalidInputError
 
 __all__ = ["answer_token_ids", "exact_match", "last_prompt_logits", "normalise_answer", "predict_answers"]

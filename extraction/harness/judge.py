@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from extraction.harness.judge_log import RESOLVED, STATUSES, JudgeItem, JudgeLog, Verdict
-from extraction.skip.evaluation import proportion_interval
-from redundancy._validate import check_count, check_real
+from extraction.study.evaluation import proportion_interval
+from redundancy.checks import check_count, check_real
 from redundancy.errors import InvalidInputError, MissingExtraError, SkipItError
 
 __all__ = ["INSTRUCTIONS", "Judge", "JudgeDownError", "JudgeItem", "JudgeReport", "parse_verdict"]

@@ -15,7 +15,7 @@ from tqdm.auto import tqdm
 
 from extraction.data.prompts import render_prompt
 from extraction.harness.lm_eval_harness import check_plan
-from extraction.loading import load_model_and_processor
+from extraction.models.loading import load_model_and_processor
 from extraction.skip import apply, parse_plan
 from redundancy.errors import InvalidInputError, MissingExtraError, UnsupportedModelError
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from extraction.adapters import Adapter
 from extraction.data import Sample, make_batch
+from extraction.models.adapters import Adapter
 from extraction.run.folder import Fault
 from redundancy.errors import InvalidInputError
 

@@ -15,9 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from redundancy.errors import InvalidInputError, StoreError
-from redundancy.files import write_text
-from redundancy.provenance import Provenance
-from redundancy.statistics import HarvestStatistics
+from redundancy.files.writing import write_text
+from redundancy.statistics.harvest_statistics import HarvestStatistics
+from redundancy.statistics.provenance import Provenance
 
 __all__ = ["Fault", "HarvestFolder"]
 

@@ -12,20 +12,20 @@ from typing import Any
 
 from torch import nn
 
-from extraction.adapters import adapt
-from extraction.adapters.base import text_config
 from extraction.data import Sample, as_sample, batches_by_length
-from extraction.device import dtype_name, fingerprint
-from extraction.harvester import Harvester, Shift
-from extraction.harvesting import make_harvester
+from extraction.harvesting.harvester import Harvester, Shift
+from extraction.harvesting.stream import make_harvester
+from extraction.models.adapters import adapt
+from extraction.models.adapters.base import text_config
+from extraction.models.device import dtype_name, fingerprint
 from extraction.run.batches import BatchMaker
 from extraction.run.folder import Fault
 from extraction.run.shelf import Piece, StoreOptions, StorePlan
 from extraction.store.choice import in_part
 from extraction.store.pick import choose_rows, watch_states
-from redundancy._validate import check_count
+from redundancy.checks import check_count
 from redundancy.errors import InvalidInputError
-from redundancy.statistics import HarvestStatistics
+from redundancy.statistics.harvest_statistics import HarvestStatistics
 
 __all__ = ["HarvestJob", "Plan"]
 

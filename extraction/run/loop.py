@@ -19,10 +19,10 @@ from extraction.run.folder import Fault, HarvestFolder
 from extraction.run.job import HarvestJob, Plan
 from extraction.run.question import Question, Watch
 from extraction.run.shelf import Shelf, StoreOptions
-from redundancy._validate import check_real
+from redundancy.checks import check_real
 from redundancy.errors import InvalidInputError
-from redundancy.files import write_text
-from redundancy.statistics import HarvestStatistics
+from redundancy.files.writing import write_text
+from redundancy.statistics.harvest_statistics import HarvestStatistics
 
 __all__ = ["Finished", "HarvestRun", "Source", "collect", "harvest_to"]
 

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from redundancy.concentration.anytime import AnytimeMeans
 from redundancy.errors import InvalidInputError
-from redundancy.statistics import HarvestStatistics
+from redundancy.statistics.harvest_statistics import HarvestStatistics
 
 __all__ = ["Question", "Watch"]
 

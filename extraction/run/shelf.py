@@ -14,14 +14,14 @@ import numpy as np
 import numpy.typing as npt
 from torch import nn
 
-from extraction.adapters import Adapter
-from extraction.adapters.base import text_config
+from extraction.models.adapters import Adapter
+from extraction.models.adapters.base import text_config
 from extraction.run.folder import Fault
 from extraction.store.pick import Picks
 from extraction.store.writer import ActivationWriter, check_disk, disk_need, make_spec
-from redundancy._validate import check_count
+from redundancy.checks import check_count
 from redundancy.errors import StoreError
-from redundancy.tensorfile import load_tensors, save_tensors
+from redundancy.files.tensors import load_tensors, save_tensors
 
 __all__ = ["Piece", "Shelf", "StoreOptions", "StorePlan"]
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import nn
 
-from extraction.adapters.registry import adapt
+from extraction.models.adapters.registry import adapt
 from extraction.skip.plan import Plan
 from redundancy.errors import InvalidInputError, UnsupportedModelError
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from typing import Any
 
-from redundancy._validate import check_count, check_real
+from redundancy.checks import check_count, check_real
 from redundancy.errors import InvalidInputError, StoreError
 
 __all__ = ["Plan", "Presence"]

@@ -7,7 +7,7 @@ from typing import Protocol
 
 import torch
 
-from redundancy._validate import check_count, check_real
+from redundancy.checks import check_count, check_real
 
 __all__ = ["LayerInput", "Router", "StillVisionExit"]
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 
 from extraction.skip.plan import IDENTITY, LAYER_SETS, Plan
-from redundancy._validate import check_count
+from redundancy.checks import check_count
 from redundancy.errors import InvalidInputError
 
 __all__ = [

@@ -14,19 +14,19 @@ import torch
 from torch import nn
 
 from estimators.store import MANIFESTS, ActivationStore, read_manifest
-from extraction.adapters import adapt
-from extraction.adapters.base import text_config
 from extraction.data.items import as_sample
 from extraction.data.prompts import make_batch
 from extraction.data.scoring import answer_token_ids
-from extraction.device import dtype_name
-from extraction.harvester import Harvester
+from extraction.harvesting.harvester import Harvester
+from extraction.models.adapters import adapt
+from extraction.models.adapters.base import text_config
+from extraction.models.device import dtype_name
 from extraction.store.choice import in_part
 from extraction.store.pick import choose_rows, watch_states
 from extraction.store.writer import ActivationWriter, check_disk, disk_need, make_spec
-from redundancy._validate import check_count
+from redundancy.checks import check_count
 from redundancy.errors import InvalidInputError, StoreError
-from redundancy.statistics import StatisticsSpec, default_edges
+from redundancy.statistics.harvest_statistics import StatisticsSpec, default_edges
 
 __all__ = ["harvest_activations"]
 
@@ -63,7 +63,7 @@ def harvest_activations(
         In eval mode.
     data : iterable
         Samples with image, question and answer, which need `processor`; or model inputs with "input_ids" and
-        "sample_ids" (see `extraction.harvesting.harvest`).
+        "sample_ids" (see `extraction.harvesting.stream.harvest`).
     out : path-like
         Folder of the store.
     processor : ProcessorMixin, optional

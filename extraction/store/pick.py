@@ -10,13 +10,13 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from extraction.adapters import Adapter
-from extraction.harvester import Harvester
+from extraction.harvesting.harvester import Harvester
+from extraction.harvesting.tokens import TokenGroups
+from extraction.harvesting.watch import watch_layers
+from extraction.models.adapters import Adapter
 from extraction.store.choice import choose_tokens
-from extraction.tokens import TokenGroups
-from extraction.watch import watch_layers
 from redundancy.errors import InvalidInputError
-from redundancy.statistics import BASE_GROUPS
+from redundancy.statistics.harvest_statistics import BASE_GROUPS
 
 __all__ = ["Picks", "choose_rows", "watch_states"]
 

@@ -13,10 +13,10 @@ import numpy as np
 import numpy.typing as npt
 
 from estimators.store import MANIFESTS, SCHEMA, SPEC_FILE, read_manifest, spec_digest
-from redundancy._validate import check_count
+from redundancy.checks import check_count
 from redundancy.errors import InvalidInputError, StoreError
-from redundancy.statistics import BASE_GROUPS
-from redundancy.tensorfile import save_tensors
+from redundancy.files.tensors import save_tensors
+from redundancy.statistics.harvest_statistics import BASE_GROUPS
 
 __all__ = ["ActivationWriter", "check_disk", "disk_need", "make_spec"]
 

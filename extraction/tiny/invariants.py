@@ -11,10 +11,10 @@ import numpy.typing as npt
 import torch
 from transformers import AttentionInterface
 
-from extraction.adapters import adapt
-from extraction.harvesting import harvest
+from extraction.harvesting.stream import harvest
+from extraction.models.adapters import adapt
 from extraction.tiny.parts import TinyFamily
-from redundancy.statistics import HarvestStatistics
+from redundancy.statistics.harvest_statistics import HarvestStatistics
 
 __all__ = ["INVARIANTS", "Invariant", "decoder_layers"]
 

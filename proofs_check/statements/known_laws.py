@@ -17,7 +17,7 @@ from proofs_check.law import Law
 from proofs_check.statements.base import Statement
 from redundancy.bounds import laws
 from redundancy.bounds.implications import given
-from redundancy.certificate import BoundCertificate
+from redundancy.certificates.certificate import BoundCertificate
 
 __all__ = ["KNOWN_LAWS"]
 

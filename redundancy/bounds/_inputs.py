@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import sys
 
-from redundancy.certificate import Assumption, Bound, BoundCertificate, Evidence, as_interval
+from redundancy.certificates.certificate import Assumption, Bound, BoundCertificate, Evidence, as_interval
 from redundancy.errors import InvalidInputError
 from redundancy.interval import Interval, round_up
 from redundancy.units import to_nats

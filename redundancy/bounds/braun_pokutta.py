@@ -13,9 +13,9 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from redundancy._validate import check_count, check_joint
 from redundancy.bounds._inputs import binary_terms, probability, rounding_slack
-from redundancy.certificate import Assumption, Bound, Evidence, as_interval, bound
+from redundancy.certificates.certificate import Assumption, Bound, Evidence, as_interval, bound
+from redundancy.checks import check_count, check_joint
 from redundancy.distances import check_distances
 from redundancy.errors import InvalidInputError
 from redundancy.info.joint import Array

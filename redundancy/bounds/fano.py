@@ -11,9 +11,9 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from redundancy._validate import as_floats, check_count, check_joint, check_real
 from redundancy.bounds._inputs import binary_terms, nats, probability, rounding_slack
-from redundancy.certificate import Assumption, Bound, Evidence, bound
+from redundancy.certificates.certificate import Assumption, Bound, Evidence, bound
+from redundancy.checks import as_floats, check_count, check_joint, check_real
 from redundancy.distances import check_distances
 from redundancy.errors import InvalidInputError
 from redundancy.info.joint import Array

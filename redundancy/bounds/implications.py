@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from redundancy.bounds import braun_pokutta, fano, lemmas, lipschitz, mismatch, pinsker, plug_in, tail
-from redundancy.certificate import Assumption, Bound, BoundCertificate, Evidence, bound
+from redundancy.certificates.certificate import Assumption, Bound, BoundCertificate, Evidence, bound
 from redundancy.errors import InvalidInputError
+from redundancy.files.tabular import Tabular
 from redundancy.interval import Interval
-from redundancy.tabular import Tabular
 
 __all__ = ["ARROWS", "QUANTITIES", "Arrow", "Derivation", "derive", "given", "intersection"]
 

@@ -7,9 +7,9 @@ from collections.abc import Callable
 
 import numpy.typing as npt
 
-from redundancy._validate import check_joint
 from redundancy.bounds._inputs import PROBABILITY, rounding_slack
-from redundancy.certificate import Assumption, Bound, bound
+from redundancy.certificates.certificate import Assumption, Bound, bound
+from redundancy.checks import check_joint
 from redundancy.distances import check_distances
 from redundancy.errors import InvalidInputError
 from redundancy.info.entropy import conditional_entropy, conditional_mutual_information

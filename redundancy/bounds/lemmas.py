@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from redundancy._validate import check_joint, check_real
 from redundancy.bounds._inputs import NONNEGATIVE, nonnegative, product, rounding_slack, upper_of
-from redundancy.certificate import Assumption, Bound, Evidence, as_interval, bound
+from redundancy.certificates.certificate import Assumption, Bound, Evidence, as_interval, bound
+from redundancy.checks import check_joint, check_real
 from redundancy.errors import AssumptionError
 from redundancy.info.divergence import kl_divergence
 from redundancy.info.entropy import conditional_entropy, entropy

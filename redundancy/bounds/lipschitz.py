@@ -11,10 +11,10 @@ import math
 
 import numpy as np
 
-from redundancy._validate import check_real
 from redundancy.bounds._inputs import gap_bound, probability, product, upper_of
 from redundancy.bounds.lemmas import UNIT_NORM
-from redundancy.certificate import Assumption, Bound, Evidence, as_interval, bound
+from redundancy.certificates.certificate import Assumption, Bound, Evidence, as_interval, bound
+from redundancy.checks import check_real
 from redundancy.errors import InvalidInputError
 from redundancy.interval import Interval
 

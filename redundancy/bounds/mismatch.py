@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy.typing as npt
 
-from redundancy._validate import check_real
 from redundancy.bounds._inputs import gap_bound, probability
 from redundancy.bounds.lipschitz import CHAINS
 from redundancy.bounds.task_range import kappa, task_range
-from redundancy.certificate import Assumption, Bound, Evidence, bound
+from redundancy.certificates.certificate import Assumption, Bound, Evidence, bound
+from redundancy.checks import check_real
 from redundancy.errors import InvalidInputError
 from redundancy.interval import round_up
 

@@ -12,10 +12,10 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from redundancy._validate import check_joint, check_real
 from redundancy.bounds._inputs import gap_bound, nats, product, upper_of
 from redundancy.bounds.lipschitz import CHAINS
-from redundancy.certificate import Assumption, Bound, Evidence, bound
+from redundancy.certificates.certificate import Assumption, Bound, Evidence, bound
+from redundancy.checks import check_joint, check_real
 from redundancy.errors import InvalidInputError
 from redundancy.interval import Interval, round_up
 

@@ -10,7 +10,7 @@ import math
 
 from redundancy.bounds._inputs import gap_bound, nonnegative, product, rounding_slack, upper_of
 from redundancy.bounds.lemmas import UNIT_NORM
-from redundancy.certificate import Assumption, Bound, Evidence, as_interval, bound
+from redundancy.certificates.certificate import Assumption, Bound, Evidence, as_interval, bound
 from redundancy.interval import Interval, round_down
 
 __all__ = ["function_upper", "inverse_bounds", "minkowski_bounds", "printed_upper", "probe_lipschitz_upper"]

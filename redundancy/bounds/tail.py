@@ -11,9 +11,9 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from redundancy._validate import as_floats, check_real
 from redundancy.bounds._inputs import PROBABILITY, nonnegative, probability, rounding_slack
-from redundancy.certificate import Assumption, Bound, Evidence, as_interval, bound
+from redundancy.certificates.certificate import Assumption, Bound, Evidence, as_interval, bound
+from redundancy.checks import as_floats, check_real
 from redundancy.errors import InvalidInputError
 from redundancy.interval import Interval, outward, round_down, round_up
 

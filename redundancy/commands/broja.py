@@ -97,7 +97,7 @@ def read_joint(path: Path) -> Array:
 
 
 def _numeric(values: Any, path: Path) -> Array:
-    from redundancy._validate import as_floats
+    from redundancy.checks import as_floats
 
     return as_floats(values, f"the three-way table {path.name}")
 

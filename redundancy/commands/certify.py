@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from redundancy.command_options import refuse_idle
+from redundancy.commands.options import refuse_idle
 from redundancy.errors import InvalidInputError, StoreError
 
 # What computes is imported when something is certified, so that a help page need not wait for it.
 if TYPE_CHECKING:
-    from redundancy.layer_pair import LayerPairCertificate
-    from redundancy.profile import ProfileCertificate
+    from redundancy.certificates.pair import LayerPairCertificate
+    from redundancy.certificates.profile import ProfileCertificate
 
 __all__ = ["certify"]
 
@@ -64,10 +64,10 @@ def certify(
     Examples: skip-it certify before.npy after.npy --ids ids.npy --out pair.json,
     skip-it certify report/statistics.safetensors --groups vision
     """
-    from redundancy.arrays import open_array
-    from redundancy.layer_pair import LayerPairCertificate
-    from redundancy.profile import ProfileCertificate
-    from redundancy.statistics import HarvestStatistics
+    from redundancy.certificates.pair import LayerPairCertificate
+    from redundancy.certificates.profile import ProfileCertificate
+    from redundancy.files.arrays import open_array
+    from redundancy.statistics.harvest_statistics import HarvestStatistics
 
     if out is not None and out.exists():
         raise _file_exists(out)
@@ -138,7 +138,7 @@ def _statistics_file(place: Path) -> Path:
 
 def _refuse_statistics(previous: str, following: str) -> None:
     """Two places are two arrays: statistics hold every layer already."""
-    from redundancy._statistics_state import is_state
+    from redundancy.statistics.state import is_state
 
     for name, other in ((previous, following), (following, previous)):
         place = Path(name)
@@ -162,7 +162,7 @@ def _check_target(target: str | None, target_range: tuple[float, float] | None) 
 
 
 def _tested(certificate: LayerPairCertificate | ProfileCertificate, below: float | None) -> dict[str, Any]:
-    from redundancy.profile import ProfileCertificate
+    from redundancy.certificates.profile import ProfileCertificate
 
     if below is None or not isinstance(certificate, ProfileCertificate):
         return {}
@@ -179,14 +179,14 @@ def _in_words(certificate: LayerPairCertificate | ProfileCertificate, tested: di
 
 
 def _pairs(certificate: LayerPairCertificate | ProfileCertificate) -> tuple[LayerPairCertificate, ...]:
-    from redundancy.profile import ProfileCertificate
+    from redundancy.certificates.profile import ProfileCertificate
 
     return certificate.pairs if isinstance(certificate, ProfileCertificate) else (certificate,)
 
 
 def _record(certificate: LayerPairCertificate | ProfileCertificate) -> dict[str, Any]:
     pairs = _pairs(certificate)
-    from redundancy.profile import ProfileCertificate
+    from redundancy.certificates.profile import ProfileCertificate
 
     profile = isinstance(certificate, ProfileCertificate)
     rows = []
@@ -222,7 +222,7 @@ def _show(certificate: LayerPairCertificate | ProfileCertificate) -> None:
     for row in table:
         typer.echo("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())
     typer.echo("")
-    from redundancy.profile import ProfileCertificate
+    from redundancy.certificates.profile import ProfileCertificate
 
     typer.echo(certificate.summary() if isinstance(certificate, ProfileCertificate) else certificate.sentence())
 

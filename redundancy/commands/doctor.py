@@ -59,7 +59,7 @@ def doctor(
 
 def examine() -> dict[str, Any]:
     """Versions, homes of the four packages, missing extras, and problems in one sentence each."""
-    from redundancy.cli import broken_commands
+    from redundancy.commands.cli import broken_commands
 
     problems = [sentence for _, sentence in broken_commands()]
     claimed = packages_distributions()

@@ -9,8 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
+from redundancy.certificates.digested import READERS, reading
 from redundancy.errors import InvalidInputError, SkipItError, StoreError
-from redundancy.sealed import READERS, reading
 
 __all__ = ["recheck"]
 
@@ -68,8 +68,8 @@ def _read(path: Path) -> tuple[str, Any]:
 
 
 def _harvest(statistics: Path, certificate: Path, kind: Any) -> Any:
-    from redundancy.profile import ProfileCertificate
-    from redundancy.statistics import HarvestStatistics
+    from redundancy.certificates.profile import ProfileCertificate
+    from redundancy.statistics.harvest_statistics import HarvestStatistics
 
     if kind is not ProfileCertificate:
         raise InvalidInputError(

@@ -41,7 +41,7 @@ def report(
 
     Example: skip-it report report/report.json --out page.html
     """
-    from redundancy.files import write_text
+    from redundancy.files.writing import write_text
     from redundancy.report import gather_report, render_html, save_figures
 
     for path in (out, figures, data):

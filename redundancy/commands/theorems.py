@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
+from redundancy.bounds.ledger import STATUSES, TheoremRecord, find
+from redundancy.bounds.ledger import theorems as records
 from redundancy.errors import InvalidInputError
-from redundancy.ledger import STATUSES, TheoremRecord, find
-from redundancy.ledger import theorems as records
 
 __all__ = ["theorems"]
 

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from redundancy._validate import as_floats
-from redundancy.certificate import ArrayInput, Bound, BoundCertificate, bound
+from redundancy.certificates.certificate import ArrayInput, Bound, BoundCertificate, bound
+from redundancy.checks import as_floats
 from redundancy.concentration.capital import Problem, solve, solved_together
 from redundancy.concentration.sample import Sample, error_of, read_sample
 from redundancy.errors import SkipItError

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import betainc, betaincinv
 
-from redundancy.certificate import Bound, bound
+from redundancy.certificates.certificate import Bound, bound
 from redundancy.concentration.sample import Sample, error_of, read_sample
 from redundancy.errors import InvalidInputError
 from redundancy.interval import Interval

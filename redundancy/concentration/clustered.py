@@ -15,8 +15,8 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from redundancy._validate import check_count
-from redundancy.certificate import Assumption, Bound, BoundCertificate, Evidence, as_interval, bound
+from redundancy.certificates.certificate import Assumption, Bound, BoundCertificate, Evidence, as_interval, bound
+from redundancy.checks import check_count
 from redundancy.concentration.sample import error_of, read_sample
 from redundancy.errors import InvalidInputError
 from redundancy.interval import Interval, round_down, round_up

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from redundancy.certificate import Bound, bound
+from redundancy.certificates.certificate import Bound, bound
 from redundancy.concentration.sample import Sample, error_of, read_sample
 from redundancy.errors import InvalidInputError
 from redundancy.interval import Interval, round_down, round_up

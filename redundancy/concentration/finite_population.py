@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy.typing as npt
 
-from redundancy._validate import check_count
-from redundancy.certificate import Assumption, Bound, bound
+from redundancy.certificates.certificate import Assumption, Bound, bound
+from redundancy.checks import check_count
 from redundancy.concentration.capital import Problem, solve
 from redundancy.concentration.sample import Sample, error_of, read_sample
 from redundancy.errors import InvalidInputError

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from redundancy._validate import check_count, check_real
+from redundancy.checks import check_count, check_real
 from redundancy.concentration.sample import error_of
 from redundancy.errors import InvalidInputError
 from redundancy.interval import round_down

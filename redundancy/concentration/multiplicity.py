@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from redundancy._validate import as_floats, check_count, check_real
+from redundancy.checks import as_floats, check_count, check_real
 from redundancy.concentration.capital import MODES, Problem, capitals
 from redundancy.concentration.sample import error_of, read_sample
 from redundancy.errors import InvalidInputError

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from redundancy._validate import as_floats, check_count, check_real
-from redundancy.certificate import Assumption, Bound
+from redundancy.certificates.certificate import Assumption, Bound
+from redundancy.checks import as_floats, check_count, check_real
 from redundancy.errors import InvalidInputError
 from redundancy.interval import Interval
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from redundancy._validate import check_real
+from redundancy.checks import check_real
 from redundancy.errors import InvalidInputError
 from redundancy.figures import style
 from redundancy.figures.sources import as_report

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from redundancy.errors import InvalidInputError
 from redundancy.figures import style
-from redundancy.files import write_whole
+from redundancy.files.writing import write_whole
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from redundancy.certificates.profile import ProfileCertificate
 from redundancy.errors import InvalidInputError
-from redundancy.profile import ProfileCertificate
-from redundancy.statistics import HarvestStatistics
+from redundancy.statistics.harvest_statistics import HarvestStatistics
 
 __all__ = [
     "PLAN_SECTIONS",

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from redundancy._validate import as_floats
+from redundancy.checks import as_floats
 from redundancy.errors import InvalidInputError
 from redundancy.info.joint import Array, check_laws
 from redundancy.units import check_base

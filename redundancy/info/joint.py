@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from redundancy._validate import as_floats, check_joint, refuse_masked
+from redundancy.checks import as_floats, check_joint, refuse_masked
 from redundancy.errors import InvalidInputError
 
 __all__ = [

@@ -10,8 +10,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from redundancy._validate import check_joint, check_rows
-from redundancy.certificate import Evidence
+from redundancy.certificates.certificate import Evidence
+from redundancy.checks import check_joint, check_rows
 from redundancy.errors import InvalidInputError
 from redundancy.info.joint import check_values, conditional_means
 from redundancy.notions.verdict import RedundancyVerdict, decide

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from redundancy._validate import check_joint, check_real
-from redundancy.certificate import Evidence
+from redundancy.certificates.certificate import Evidence
+from redundancy.checks import check_joint, check_real
 from redundancy.distances import check_distances, cosine_distance
 from redundancy.errors import InvalidInputError
 from redundancy.notions.verdict import RedundancyVerdict, decide

@@ -11,8 +11,8 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from redundancy._validate import as_floats, check_count, check_joint, check_real
-from redundancy.certificate import Evidence, as_interval
+from redundancy.certificates.certificate import Evidence, as_interval
+from redundancy.checks import as_floats, check_count, check_joint, check_real
 from redundancy.distances import check_distances
 from redundancy.errors import InvalidInputError
 from redundancy.interval import Interval

@@ -6,10 +6,10 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from redundancy._validate import check_real
-from redundancy.certificate import BoundCertificate, Evidence, as_interval
+from redundancy.certificates.certificate import BoundCertificate, Evidence, as_interval
+from redundancy.checks import check_real
+from redundancy.files.tabular import Tabular
 from redundancy.interval import Interval
-from redundancy.tabular import Tabular
 
 __all__ = ["RedundancyVerdict", "decide"]
 

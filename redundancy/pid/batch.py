@@ -11,13 +11,13 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import entr
 
-from redundancy._validate import as_floats, check_count, check_real
+from redundancy.checks import as_floats, check_count, check_real
 from redundancy.errors import InvalidInputError, NotConvergedError, SkipItError
+from redundancy.files.tabular import Tabular
 from redundancy.pid.dual import dual_bound, primal_bound
 from redundancy.pid.interior_point import FIRST_SLACK
 from redundancy.pid.problem import EXTENDED_EPS, MASS_TOLERANCE, UNIT_ROUNDOFF
 from redundancy.pid.solve import broja
-from redundancy.tabular import Tabular
 from redundancy.units import check_base
 
 __all__ = ["BrojaBatch", "broja_batch"]

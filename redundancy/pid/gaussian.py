@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from redundancy._validate import as_floats, check_count, check_real
+from redundancy.checks import as_floats, check_count, check_real
 from redundancy.errors import InvalidInputError, NotConvergedError
-from redundancy.tabular import Tabular
+from redundancy.files.tabular import Tabular
 from redundancy.units import check_base, unit_name
 
 __all__ = ["GaussianPidEstimate", "gaussian_pid"]

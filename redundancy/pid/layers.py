@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from redundancy._validate import check_joint
+from redundancy.checks import check_joint
 from redundancy.interval import Interval, outward
 from redundancy.pid.problem import EXTENDED_EPS, UNIT_ROUNDOFF
 from redundancy.pid.result import BrojaResult, measured_entropy

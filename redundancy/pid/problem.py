@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import logsumexp
 
-from redundancy._validate import as_floats
+from redundancy.checks import as_floats
 from redundancy.errors import InvalidInputError
 
 __all__ = [

@@ -12,13 +12,13 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import entr
 
-from redundancy.certificate import RecheckReport
+from redundancy.certificates.certificate import RecheckReport
 from redundancy.errors import InvalidInputError
+from redundancy.files.tabular import Tabular
 from redundancy.interval import Interval, round_down, round_up
 from redundancy.pid.binary import binary_bounds
 from redundancy.pid.dual import certify, coupling, round_to_marginals
 from redundancy.pid.problem import UNIT_ROUNDOFF, PairMarginals
-from redundancy.tabular import Tabular
 from redundancy.units import unit_name
 
 __all__ = ["STATUS_TEXT", "BrojaResult", "Measured", "atoms_from_union", "measured_entropy"]

@@ -9,7 +9,7 @@ from functools import partial
 import numpy as np
 import numpy.typing as npt
 
-from redundancy._validate import as_floats, check_count, check_real
+from redundancy.checks import as_floats, check_count, check_real
 from redundancy.errors import InvalidInputError, NotConvergedError
 from redundancy.pid.augmented import AugmentedKernel
 from redundancy.pid.binary import binary_bounds

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from redundancy._validate import check_real
+from redundancy.checks import check_real
 from redundancy.figures.sources import layer_values, plan_rows, profile_rows
 
 __all__ = ["Findings", "distance_findings"]

@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from redundancy import __version__
+from redundancy.certificates.profile import ProfileCertificate
 from redundancy.errors import InvalidInputError, StoreError
 from redundancy.figures.sources import PLAN_SECTIONS, certificate_rows, matrices, profile_records
-from redundancy.profile import ProfileCertificate
 from redundancy.report.parts import choice_part, load_certificate, validation_part
 from redundancy.report.schema import SCHEMA, load_report, validate_report
-from redundancy.statistics import HarvestStatistics
+from redundancy.statistics.harvest_statistics import HarvestStatistics
 
 __all__ = ["NOT_CLAIMED", "gather_report"]
 

@@ -9,12 +9,12 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
-from redundancy.certificate import BoundCertificate, RecheckReport
+from redundancy.certificates.certificate import BoundCertificate, RecheckReport
+from redundancy.certificates.digested import READERS, unseal
+from redundancy.certificates.pair import LayerPairCertificate
+from redundancy.certificates.profile import ProfileCertificate
 from redundancy.errors import StoreError
 from redundancy.figures.sources import plan_sections
-from redundancy.layer_pair import LayerPairCertificate
-from redundancy.profile import ProfileCertificate
-from redundancy.sealed import READERS, unseal
 
 __all__ = ["SingleCertificate", "choice_part", "load_certificate", "validation_part"]
 

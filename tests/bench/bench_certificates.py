@@ -23,10 +23,10 @@ from pathlib import Path
 
 import numpy as np
 
-from redundancy.layer_pair import LayerPairCertificate
-from redundancy.profile import ProfileCertificate
-from redundancy.statistics import HarvestStatistics, StatisticsSpec, default_edges
-from redundancy.streaming import pair_sums
+from redundancy.certificates.pair import LayerPairCertificate
+from redundancy.certificates.profile import ProfileCertificate
+from redundancy.statistics.harvest_statistics import HarvestStatistics, StatisticsSpec, default_edges
+from redundancy.statistics.streaming import pair_sums
 
 ROWS, WIDTH, PER_IMAGE = 100_000, 4096, 100
 LAYERS, IMAGES, GROUPS = (8, 16, 32, 64, 128), 500, ("vision", "words", "text")

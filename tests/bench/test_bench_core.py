@@ -39,7 +39,7 @@ def test_broja_batch(benchmark):
 
 
 def test_pair_sums(benchmark):
-    from redundancy.streaming import pair_sums
+    from redundancy.statistics.streaming import pair_sums
 
     x = np.random.default_rng(0).standard_normal((20_000, 512), dtype=np.float32)
     y = x + np.float32(0.1)
@@ -49,7 +49,7 @@ def test_pair_sums(benchmark):
 @pytest.mark.parametrize("layers", [8, 32, 128])
 def test_profile_certificate(benchmark, layers):
     from bench_certificates import stored_statistics
-    from redundancy.profile import ProfileCertificate
+    from redundancy.certificates.profile import ProfileCertificate
 
     stored = stored_statistics(layers)
     certificate = benchmark(ProfileCertificate.from_statistics, stored, groups=("vision", "text"))
@@ -98,7 +98,7 @@ def test_prefill(benchmark, embedded, text):
     import torch
 
     from extraction.skip import Plan, apply, parse_plan
-    from extraction.validating import labelled_batch
+    from extraction.study.validating import labelled_batch
 
     model, processor, samples = embedded
     batch = labelled_batch(model, processor, samples)

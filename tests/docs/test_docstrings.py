@@ -16,24 +16,26 @@ sys.path.insert(0, str(DOCS / "_ext"))
 
 from public_names import public_names  # noqa: E402
 
-from redundancy.certificate import registered  # noqa: E402
-from redundancy.ledger import theorems  # noqa: E402
+from redundancy.bounds.ledger import theorems  # noqa: E402
+from redundancy.certificates.certificate import registered  # noqa: E402
 
 DESCRIBED = [entry for entry in public_names() if entry.kind != "data"]
 # Where every section is demanded. Elsewhere a first line may still have to do.
 SETTLED = (
-    "redundancy", "redundancy.bounds", "redundancy.certificate", "redundancy.certifying", "redundancy.concentration",
-    "redundancy.distances", "redundancy.figures", "redundancy.files", "redundancy.finite_pair_makers",
-    "redundancy.info", "redundancy.interval", "redundancy.ledger", "redundancy.notions", "redundancy.pair_makers",
-    "redundancy.pid", "redundancy.probes", "redundancy.profile", "redundancy.profile_makers", "redundancy.report",
-    "redundancy.sealed", "redundancy.statistics", "redundancy.statistics_numpy", "redundancy.streaming",
-    "redundancy.tabular", "redundancy.units", "estimators", "estimators.codebook", "estimators.entropy",
-    "estimators.folds", "estimators.functional", "estimators.kmeans", "estimators.probes", "estimators.risk",
-    "estimators.store", "extraction.adapters", "extraction.data", "extraction.default_model",
-    "extraction.distributed", "extraction.encoders", "extraction.harness", "extraction.loading", "extraction.run",
-    "extraction.skip", "extraction.store", "extraction.sweeping", "extraction.tiny", "extraction.tokens",
-    "proofs_check.adversary", "proofs_check.mutations", "proofs_check.shannon", "proofs_check.strategies",
-    "proofs_check.symbolic", "proofs_check.table", "proofs_check.testing",
+    "redundancy", "redundancy.bounds", "redundancy.certificates.certificate", "redundancy.certificates.certifying",
+    "redundancy.concentration", "redundancy.distances", "redundancy.figures", "redundancy.files.writing",
+    "redundancy.certificates.finite_builders", "redundancy.info", "redundancy.interval", "redundancy.bounds.ledger",
+    "redundancy.notions", "redundancy.certificates.pair_builders", "redundancy.pid", "redundancy.certificates.probes",
+    "redundancy.certificates.profile", "redundancy.certificates.profile_builders", "redundancy.report",
+    "redundancy.certificates.digested", "redundancy.statistics.harvest_statistics",
+    "redundancy.statistics.from_states", "redundancy.statistics.streaming", "redundancy.files.tabular",
+    "redundancy.units", "estimators", "estimators.codes.codebook", "estimators.entropy", "estimators.folds",
+    "estimators.functional", "estimators.codes.kmeans", "estimators.probes", "redundancy.risk", "estimators.store",
+    "extraction.models.adapters", "extraction.data", "extraction.default_model", "extraction.run.distributed",
+    "extraction.models.encoders", "extraction.harness", "extraction.models.loading", "extraction.run",
+    "extraction.skip", "extraction.store", "extraction.study.sweeping", "extraction.tiny",
+    "extraction.harvesting.tokens", "proofs_check.adversary", "proofs_check.mutations", "proofs_check.shannon",
+    "proofs_check.strategies", "proofs_check.symbolic", "proofs_check.table", "proofs_check.testing",
 )  # fmt: skip
 # Returned by functions that fill them in; their fields of state are no one's to give.
 NOT_MADE_BY_HAND = {"redundancy.pid.BrojaResult"}

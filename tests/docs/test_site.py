@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import typer
 
-from redundancy.cli import GROUP, build_app
+from redundancy.commands.cli import GROUP, build_app
 
 pytest.importorskip("sphinx", reason="the site is built with the extra docs")
 pytest.importorskip("latex2mathml", reason="the site is built with the extra docs")
@@ -62,7 +62,7 @@ def test_every_command_and_option_stands_in_the_reference(tmp_path):
 
 
 def test_a_command_that_cannot_be_loaded_fails_the_build(tmp_path, monkeypatch):
-    import redundancy.cli as cli
+    import redundancy.commands.cli as cli
 
     monkeypatch.setattr(cli, "_commands", lambda: iter([("gone", None, "the command 'gone' cannot be loaded: no")]))
     _, warnings = build(tmp_path, "# Commands\n\n```{command-line}\n```\n", extensions=["command_line"])

@@ -10,11 +10,11 @@ import tomllib
 import numpy as np
 import pytest
 
-from extraction.skip import PlanChoice
-from redundancy.profile import ProfileCertificate
+from extraction.study import PlanChoice
+from redundancy.certificates.digested import seal
+from redundancy.certificates.profile import ProfileCertificate
 from redundancy.report import load_report
-from redundancy.sealed import seal
-from redundancy.statistics import HarvestStatistics
+from redundancy.statistics.harvest_statistics import HarvestStatistics
 
 QUESTIONS = 84
 
@@ -193,7 +193,7 @@ def own_data(tmp_path_factory):
 def test_profile_of_an_own_model_equals_the_demo_harvest(own_data, tmp_path):
     from extraction.data import as_sample
     from extraction.default_model import PATH, load_model, load_processor, load_samples
-    from extraction.harvesting import harvest
+    from extraction.harvesting.stream import harvest
 
     out = tmp_path / "profile"
     done = skip_it(

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from estimators.store import ActivationStore
-from redundancy.statistics import HarvestStatistics
+from redundancy.statistics.harvest_statistics import HarvestStatistics
 
 RUN = [sys.executable, "-m", "redundancy"]
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}

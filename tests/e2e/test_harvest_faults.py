@@ -11,7 +11,7 @@ import torch
 from estimators.store import ActivationStore
 from extraction import default_model
 from extraction.tiny import tiny_llava
-from redundancy.statistics import HarvestStatistics
+from redundancy.statistics.harvest_statistics import HarvestStatistics
 
 FEW = ["--batch-size", "4", "--no-matrix", "--no-attention", "--quiet"]
 
@@ -118,7 +118,7 @@ def test_a_run_that_was_stopped_by_looking_cannot_be_certified_until_it_is_finis
 
 
 def test_an_interrupt_says_what_there_is_to_go_on_with(skip_it, tmp_path, monkeypatch):
-    import extraction.harvest_cli as cli
+    import extraction.commands.harvest as cli
     import extraction.run.loop as loop
 
     def stop(*_, **__):

@@ -9,7 +9,7 @@ import pytest
 import torch
 import typer
 
-from redundancy.cli import build_app, main
+from redundancy.commands.cli import build_app, main
 
 PAGE = Path(__file__).parents[2] / "docs" / "harvest.md"
 if not PAGE.is_file():

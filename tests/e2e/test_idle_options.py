@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from extraction.cli_support import EMBEDDED
+from extraction.commands.support import EMBEDDED
 
 DROP = "drop the option or give what it is for"
 

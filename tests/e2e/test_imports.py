@@ -24,11 +24,11 @@ def loaded_after(code):
         "redundancy.bounds",
         "redundancy.notions",
         "redundancy.concentration.betting",
-        "redundancy.profile",
-        "redundancy.statistics",
+        "redundancy.certificates.profile",
+        "redundancy.statistics.harvest_statistics",
         "redundancy.pid",
         "redundancy.report",
-        "redundancy.cli",
+        "redundancy.commands.cli",
     ],
 )
 def test_redundancy_loads_numpy_and_scipy_only(module):
@@ -36,7 +36,7 @@ def test_redundancy_loads_numpy_and_scipy_only(module):
 
 
 def test_the_library_itself_does_without_the_command_line_library():
-    code = "import sys; sys.modules['typer'] = None; sys.modules['rich'] = None; import redundancy.profile"
+    code = "import sys; sys.modules['typer'] = None; sys.modules['rich'] = None; import redundancy.certificates.profile"
     assert not loaded_after(code) & HEAVY
 
 
@@ -50,7 +50,7 @@ def test_help_loads_no_torch_and_no_numpy(arguments):
     """Every command is loaded for it, and none may bring more than the command line library."""
     code = (
         f"import sys; sys.argv = ['skip-it', *{arguments}]\n"
-        "from redundancy.cli import main\n"
+        "from redundancy.commands.cli import main\n"
         "try:\n    main()\nexcept SystemExit as done:\n    assert not done.code"
     )
     assert not loaded_after(code) & (HEAVY | {"numpy", "scipy"})

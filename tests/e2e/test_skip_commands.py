@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from extraction.skip import PlanChoice
+from extraction.study import PlanChoice
 
 RUN = [sys.executable, "-m", "redundancy"]
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}

@@ -7,8 +7,8 @@ import pytest
 from scipy.spatial.distance import cdist
 from sklearn.cluster import KMeans
 
-from estimators.codebook import Codebook, choose_fit_images, fit_codebook
-from estimators.kmeans import engine_for, greedy_seeds, kmeans, unit_rows
+from estimators.codes.codebook import Codebook, choose_fit_images, fit_codebook
+from estimators.codes.kmeans import engine_for, greedy_seeds, kmeans, unit_rows
 from estimators.product_quantization import fit_product_quantizer
 from redundancy.bounds.fano import printed_upper
 from redundancy.distances import cosine_distance, pairwise_cosine_distance
@@ -240,7 +240,7 @@ def test_product_quantiser_checks_its_input():
 
 
 def test_metadata_is_plain_json(tmp_path):
-    from redundancy.tensorfile import load_tensors
+    from redundancy.files.tensors import load_tensors
 
     fit_codebook([clustered(60)], np.arange(60), n_codes=4).save(tmp_path / "b.safetensors")
     meta = load_tensors(tmp_path / "b.safetensors")[1]

@@ -10,7 +10,7 @@ from scipy.integrate import dblquad
 from scipy.special import betaln, polygamma
 from scipy.stats import binomtest, entropy
 
-from estimators.codes import CodedPair
+from estimators.codes.pairs import CodedPair
 from estimators.entropy import (
     METHODS,
     EntropyEstimate,
@@ -21,7 +21,7 @@ from estimators.entropy import (
     point,
 )
 from estimators.entropy.predictor import fit_predictor
-from redundancy.certificate import BoundCertificate
+from redundancy.certificates.certificate import BoundCertificate
 from redundancy.errors import InvalidInputError
 
 counts_lists = st.lists(st.integers(0, 12), min_size=1, max_size=8).filter(any)

@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
-from estimators.risk import AnytimeControl, ErrorGraph, RiskControl, control_risk, p_value, sequentially_reject
-from redundancy.certificate import ArrayInput
+from redundancy.certificates.certificate import ArrayInput
 from redundancy.concentration.multiplicity import holm
 from redundancy.errors import InvalidInputError, StoreError
+from redundancy.risk import AnytimeControl, ErrorGraph, RiskControl, control_risk, p_value, sequentially_reject
 
 # ---------------------------------------------------------------- graphs
 

@@ -12,9 +12,9 @@ import typer
 from typer.testing import CliRunner
 
 from estimators import scan as scanning
-from estimators.cli import scan as command
-from estimators.scan import UnitView, scan_layers
-from estimators.scan_result import plot_scan
+from estimators.commands.scan import scan as command
+from estimators.scan.layers import UnitView, scan_layers
+from estimators.scan.result import plot_scan
 from estimators.store import ActivationStore
 from extraction.store.writer import ActivationWriter, make_spec
 from redundancy.errors import InvalidInputError
@@ -162,7 +162,7 @@ def test_directions_are_what_is_probed(store):
 
 
 def test_a_pair_that_fails_stops_no_other(store, monkeypatch):
-    import estimators.scan as module
+    import estimators.scan.layers as module
 
     def fail(pair, **options):
         raise InvalidInputError("need better luck, got none")
@@ -220,7 +220,7 @@ def test_the_command(store, tmp_path):
 
 def test_a_scan_that_leaves_out_a_pair_is_complete_and_names_it(store, monkeypatch):
     """Exit code 0, the reason in the JSON: what docs/command_line.md promises to scripts."""
-    import estimators.scan as module
+    import estimators.scan.layers as module
 
     original, calls = module.conditional_entropy_estimate, []
 
@@ -281,4 +281,4 @@ def test_few_images_get_a_sentence(tmp_path):
 def test_the_command_is_registered():
     root = next(parent for parent in Path(__file__).parents if (parent / "pyproject.toml").is_file())
     table = tomllib.loads((root / "pyproject.toml").read_text())
-    assert table["project"]["entry-points"]["skip_it.commands"]["scan"] == "estimators.cli:scan"
+    assert table["project"]["entry-points"]["skip_it.commands"]["scan"] == "estimators.commands.scan:scan"

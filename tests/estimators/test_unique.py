@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from estimators.codes import CodedPair
+from estimators.codes.pairs import CodedPair
 from estimators.unique import ATOMS, unique_information_estimate
 from redundancy.errors import InvalidInputError
 from redundancy.pid import layer_pair_pid

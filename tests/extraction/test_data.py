@@ -12,7 +12,7 @@ from transformers import CLIPImageProcessorPil, LlavaProcessor, PreTrainedTokeni
 from extraction.data.items import Sample, as_sample, read_jsonl
 from extraction.data.prompts import DEFAULT_PROMPT, make_batch, render_prompt
 from extraction.data.scoring import answer_token_ids, exact_match, last_prompt_logits, predict_answers
-from extraction.harvesting import harvest
+from extraction.harvesting.stream import harvest
 from extraction.tiny import BOS_ID, EOS_ID, FIRST_WORD_ID, IMAGE_ID, PAD_ID, tiny_batch, tiny_llava
 from redundancy.errors import InvalidInputError
 

@@ -11,17 +11,17 @@ import numpy as np
 import pytest
 import torch
 
-from extraction.cli_support import read_input
-from extraction.distributed import default_shard, harvest_with_workers, local_device, rank_and_world
-from extraction.distributed.backlog import Ahead, Backlog
-from extraction.distributed.processes import ProcessPool
-from extraction.distributed.work import BatchWorker, WorkerSetup
+from extraction.commands.support import read_input
 from extraction.run import HarvestFolder, harvest_to
+from extraction.run.distributed import default_shard, harvest_with_workers, local_device, rank_and_world
+from extraction.run.distributed.backlog import Ahead, Backlog
+from extraction.run.distributed.processes import ProcessPool
+from extraction.run.distributed.work import BatchWorker, WorkerSetup
 from extraction.run.folder import Fault
 from extraction.run.job import HarvestJob
 from redundancy.errors import InvalidInputError, SkipItError
-from redundancy.statistics import HarvestStatistics
-from redundancy.statistics_files import merge_files
+from redundancy.statistics.harvest_statistics import HarvestStatistics
+from redundancy.statistics.merging import merge_files
 
 N_SAMPLES, OPTIONS = 44, {"batch_size": 4, "name": "m"}
 LOAD = functools.partial(
@@ -201,7 +201,7 @@ def test_files_merge_to_the_same_bits_in_any_order(whole, tmp_path):
 
 
 def test_large_files_are_read_side_by_side_to_the_same_bits(whole, monkeypatch):
-    import redundancy.statistics_files as module
+    import redundancy.statistics.merging as module
 
     names = sorted(whole[1].glob("part-*"))
     plain = merge_files(names).digest()

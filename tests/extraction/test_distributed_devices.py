@@ -8,7 +8,7 @@ import torch
 
 from extraction import default_model, harvest
 from extraction.data import as_sample
-from extraction.loading import load_model_and_processor
+from extraction.models.loading import load_model_and_processor
 from redundancy.errors import InvalidInputError, MissingExtraError
 
 PATH = str(default_model.PATH)
@@ -47,7 +47,7 @@ def test_a_model_that_waits_on_disk_is_harvested_to_the_same_bits(tmp_path, offl
 
 
 def test_spreading_without_accelerate_names_the_extra(monkeypatch):
-    import extraction.loading as module
+    import extraction.models.loading as module
 
     monkeypatch.setattr(module, "find_spec", lambda name: None)
     with pytest.raises(MissingExtraError, match=r"skip-it\[eval\]"):
@@ -56,7 +56,7 @@ def test_spreading_without_accelerate_names_the_extra(monkeypatch):
 
 @pytest.mark.parametrize("text", ["[]", "{", '{"lm_head": [0]}'])
 def test_a_device_map_that_is_none_is_refused(tmp_path, text, monkeypatch):
-    import extraction.loading as module
+    import extraction.models.loading as module
 
     monkeypatch.setattr(module, "find_spec", lambda name: name)
     path = tmp_path / "map.json"

@@ -12,7 +12,7 @@ from extraction import default_model
 from extraction.data import as_sample
 from extraction.run import harvest_to
 from redundancy.errors import StoreError
-from redundancy.statistics import HarvestStatistics
+from redundancy.statistics.harvest_statistics import HarvestStatistics
 
 SIZE = 3 << 20
 OPTIONS = {"batch_size": 2, "name": "m", "progress": False}

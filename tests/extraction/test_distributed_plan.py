@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from redundancy.statistics import HarvestStatistics, StatisticsSpec
+from redundancy.statistics.harvest_statistics import HarvestStatistics, StatisticsSpec
 
 ROOT = Path(__file__).parents[2]
 

@@ -7,10 +7,10 @@ import signal
 import pytest
 import torch
 
-from extraction.cli_support import read_input
-from extraction.distributed import harvest_with_workers
-from extraction.distributed.ray_actors import RayPool
+from extraction.commands.support import read_input
 from extraction.run import harvest_to
+from extraction.run.distributed import harvest_with_workers
+from extraction.run.distributed.ray_actors import RayPool
 
 ray = pytest.importorskip("ray", reason="the extra ray (a wheel of 75 MB) is not installed; no part of the test extra")
 

@@ -12,7 +12,7 @@ from transformers import (
     SiglipVisionModel,
 )
 
-from extraction.encoders import encoder_adapter, harvest_encoder
+from extraction.models.encoders import encoder_adapter, harvest_encoder
 from extraction.tiny import randomise, tiny_llava
 from redundancy.errors import InvalidInputError, UnsupportedModelError
 

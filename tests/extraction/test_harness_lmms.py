@@ -15,8 +15,9 @@ import torch
 from extraction.data import as_sample
 from extraction.default_model import PATH, load_model, load_processor, load_samples
 from extraction.harness import lmms
-from extraction.skip import evaluate, parse_plan
-from extraction.validating import labelled_batch
+from extraction.skip import parse_plan
+from extraction.study import evaluate
+from extraction.study.validating import labelled_batch
 from redundancy.errors import InvalidInputError, MissingExtraError, UnsupportedModelError
 
 SAMPLES = load_samples(14)

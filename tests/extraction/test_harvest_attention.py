@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from extraction import attention
-from extraction.attention import attention_mass
+from extraction.harvesting.attention import attention_mass
 
 B, H, KV, S, D = 2, 4, 2, 11, 8
 

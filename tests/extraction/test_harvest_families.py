@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from extraction.adapters import adapt
-from extraction.harvesting import harvest, make_harvester
+from extraction.harvesting.stream import harvest, make_harvester
+from extraction.models.adapters import adapt
 from extraction.tiny import TINY_FAMILIES, tiny_family
 from extraction.tiny.invariants import INVARIANTS, decoder_layers
 from redundancy.errors import InvalidInputError, UnsupportedModelError

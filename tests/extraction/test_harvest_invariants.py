@@ -5,15 +5,15 @@ import pytest
 import torch
 from transformers import AttentionInterface
 
-from extraction.accumulate import BatchAccumulator
-from extraction.adapters import adapt, generic_adapter
-from extraction.attention import attention_mass
-from extraction.harvester import Harvester
-from extraction.harvesting import harvest
+from extraction.harvesting.accumulate import BatchAccumulator
+from extraction.harvesting.attention import attention_mass
+from extraction.harvesting.harvester import Harvester
+from extraction.harvesting.stream import harvest
+from extraction.harvesting.tokens import token_groups
+from extraction.models.adapters import adapt, generic_adapter
 from extraction.tiny import IMAGE_ID, tiny_batch, tiny_llava
-from extraction.tokens import token_groups
 from redundancy.errors import InvalidInputError, UnsupportedModelError
-from redundancy.statistics import StatisticsSpec
+from redundancy.statistics.harvest_statistics import StatisticsSpec
 
 INVARIANT = 1e-6  # fp32: other shapes of a batch order the sums of the matrix products differently
 METHODS = ["distance_sums", "entry_sums", "exit_sums"]

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from extraction.accumulate import pair_distances
-from extraction.harvesting import harvest
+from extraction.harvesting.accumulate import pair_distances
+from extraction.harvesting.stream import harvest
 from extraction.tiny import BOS_ID, IMAGE_ID, tiny_batch, tiny_llava
 
 RELATIVE = 5e-6  # fp32 distances against fp64 ones on the same states

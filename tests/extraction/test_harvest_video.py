@@ -7,7 +7,7 @@ from PIL import Image
 
 from extraction.data import Sample, as_sample, read_jsonl
 from extraction.data.video import load_frames
-from extraction.harvesting import harvest
+from extraction.harvesting.stream import harvest
 from extraction.tiny.invariants import INVARIANTS
 from extraction.tiny.video import VIDEO_FAMILIES, tiny_video_family
 from redundancy.errors import InvalidInputError

@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 import torch
 
-from extraction.harvesting import harvest
-from extraction.kernels import kernels_for
-from extraction.kernels.layout import COLUMNS, CONSTANT, Layout
-from extraction.kernels.plain import settle
+from extraction.harvesting.kernels import kernels_for
+from extraction.harvesting.kernels.layout import COLUMNS, CONSTANT, Layout
+from extraction.harvesting.kernels.plain import settle
+from extraction.harvesting.stream import harvest
 from extraction.tiny import tiny_batch, tiny_llava
 from redundancy.errors import InvalidInputError, MissingExtraError
-from redundancy.statistics import RATIO_EDGES, default_edges
+from redundancy.statistics.harvest_statistics import RATIO_EDGES, default_edges
 
 N_ROWS, N_TOKENS, N_GROUPS, THRESHOLDS = 2, 21, 4, (0.05, 0.2)
 RTOL_DISTANCE = 5e-6  # of the float32 formula, measured at 2e-6
@@ -219,7 +219,7 @@ def test_harvest_with_each(name, monkeypatch):
 @pytest.mark.skipif(not INTERPRETED, reason="runs in test_triton_in_its_interpreter")
 def test_triton_rows_wider_than_the_registers(monkeypatch):
     """Rows read in blocks, the last of them partly filled."""
-    from extraction.kernels import triton_rows
+    from extraction.harvesting.kernels import triton_rows
 
     monkeypatch.setattr(triton_rows, "_WIDEST", 32)
     check(triton_rows, 100, torch.float32)
@@ -271,10 +271,10 @@ def test_choice(monkeypatch):
     """Plain torch on a CPU; the environment and the argument go before."""
     cpu = torch.device("cpu")
     monkeypatch.delenv("SKIP_IT_KERNEL", raising=False)
-    assert kernels_for(cpu).__name__ == "extraction.kernels.plain"
+    assert kernels_for(cpu).__name__ == "extraction.harvesting.kernels.plain"
     monkeypatch.setenv("SKIP_IT_KERNEL", "compile")
-    assert kernels_for(cpu).__name__ == "extraction.kernels.compiled"
-    assert kernels_for(cpu, "plain").__name__ == "extraction.kernels.plain"
+    assert kernels_for(cpu).__name__ == "extraction.harvesting.kernels.compiled"
+    assert kernels_for(cpu, "plain").__name__ == "extraction.harvesting.kernels.plain"
     monkeypatch.setenv("SKIP_IT_KERNEL", "fastest")
     with pytest.raises(InvalidInputError, match=r"need a kernel out of .* got 'fastest'"):
         kernels_for(cpu)
@@ -283,6 +283,6 @@ def test_choice(monkeypatch):
 def test_triton_asked_for_but_missing(monkeypatch):
     """A sentence that says what to install."""
     monkeypatch.setitem(sys.modules, "triton", None)
-    monkeypatch.delitem(sys.modules, "extraction.kernels.triton_rows", raising=False)
+    monkeypatch.delitem(sys.modules, "extraction.harvesting.kernels.triton_rows", raising=False)
     with pytest.raises(MissingExtraError, match="pip install triton"):
         kernels_for(torch.device("cpu"), "triton")

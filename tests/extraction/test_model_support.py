@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from extraction.skip import late_entry
-from extraction.skip.support import SUPPORTED
+from extraction.skip.engine.support import SUPPORTED
 from extraction.tiny import TINY_FAMILIES, plans, tiny_family
 from extraction.tiny.invariants import INVARIANTS
 from extraction.tiny.plans import PLANS, check_plan

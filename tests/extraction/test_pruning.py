@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from extraction import harvest
-from extraction.pruning import prune
 from extraction.skip import fastv, late_entry, skip_layers, vision_exit
+from extraction.study.pruning import prune
 from extraction.tiny import tiny_batch, tiny_llava
 from redundancy.concentration import betting_lower, bonferroni
 from redundancy.errors import InvalidInputError

@@ -11,7 +11,7 @@ from extraction import default_model, harvest
 from extraction.data import as_sample
 from extraction.run import HarvestFolder, Question, harvest_to
 from redundancy.errors import InvalidInputError, StoreError
-from redundancy.statistics import HarvestStatistics
+from redundancy.statistics.harvest_statistics import HarvestStatistics
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +58,7 @@ class Stop(Exception):
 @pytest.mark.parametrize("moment", [0, 1, 4, 8, 9, 11])
 def test_a_run_stopped_before_any_write_resumes_to_the_same_bits(parts, whole, tmp_path, monkeypatch, moment):
     """The n-th file that is written never comes into being; what the folder then holds is all a resumed run has."""
-    import redundancy._statistics_state as module
+    import redundancy.statistics.state as module
 
     original, count = module.save_tensors, [0]
 

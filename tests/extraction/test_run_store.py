@@ -11,12 +11,12 @@ import torch
 from estimators.store import ActivationStore
 from extraction import default_model
 from extraction.data import as_sample
-from extraction.distributed import harvest_with_workers
 from extraction.run import StoreOptions, harvest_to
+from extraction.run.distributed import harvest_with_workers
 from extraction.store import harvest_activations
 from extraction.store.writer import disk_need
 from redundancy.errors import InvalidInputError, StoreError
-from redundancy.statistics import HarvestStatistics
+from redundancy.statistics.harvest_statistics import HarvestStatistics
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +97,7 @@ def test_stopped_before_any_write_it_resumes_to_the_same_store(
     """The n-th file never comes into being, be it a part of the statistics, a piece or a shard."""
     import extraction.run.shelf as shelf
     import extraction.store.writer as writer
-    import redundancy._statistics_state as state
+    import redundancy.statistics.state as state
 
     count = [0]
     monkeypatch.setattr(shelf.Shelf.__init__, "__kwdefaults__", {"shard_bytes": shard_bytes})
@@ -177,7 +177,7 @@ def test_too_little_disk_is_said_before_anything_is_made(parts, tmp_path, monkey
 def test_workers_fill_the_same_store(whole, tmp_path):
     from functools import partial
 
-    from extraction.cli_support import read_input
+    from extraction.commands.support import read_input
 
     read = partial(
         read_input, "embedded", None, limit=12, dtype="auto", device="cpu", allow_download=False,

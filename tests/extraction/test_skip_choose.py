@@ -10,11 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
-from extraction.skip import Plan, PlanChoice, choose_plan, late_entry, select_plan, vision_exit
-from extraction.skip.choose import _fewest_samples
-from extraction.skip.evaluation import PlanEvaluation
+from extraction.skip import Plan, late_entry, vision_exit
+from extraction.study import PlanChoice, choose_plan, select_plan
+from extraction.study.choose import _fewest_samples
+from extraction.study.evaluation import PlanEvaluation
+from redundancy.certificates.digested import seal
 from redundancy.errors import InvalidInputError, StoreError
-from redundancy.sealed import seal
 
 FAMILY = [late_entry(d) for d in range(1, 6)]
 COSTS = [0.9, 0.8, 0.7, 0.6, 0.5]

@@ -16,8 +16,8 @@ from extraction.skip import (
     measure_prefill,
     plan_batch,
     random_keep,
-    sweep,
 )
+from extraction.study import sweep
 from redundancy.errors import InvalidInputError, UnsupportedModelError
 
 

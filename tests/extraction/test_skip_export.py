@@ -8,7 +8,15 @@ from transformers import AutoModelForImageTextToText, AutoProcessor
 
 from extraction import default_model
 from extraction.data import as_sample, make_batch
-from extraction.skip import Plan, apply, export_checkpoint, late_entry, remove_layers, skip_layers, skip_mlp
+from extraction.skip import (
+    Plan,
+    apply,
+    export_checkpoint,
+    late_entry,
+    remove_layers,
+    skip_layers,
+    skip_mlp,
+)
 from extraction.tiny import tiny_batch, tiny_llava
 from redundancy.errors import InvalidInputError, UnsupportedModelError
 

@@ -6,7 +6,16 @@ from typing import Any
 import pytest
 import torch
 
-from extraction.skip import Plan, apply, fastv, hide_vision, late_entry, random_keep, skip_layers, vision_exit
+from extraction.skip import (
+    Plan,
+    apply,
+    fastv,
+    hide_vision,
+    late_entry,
+    random_keep,
+    skip_layers,
+    vision_exit,
+)
 from extraction.tiny import randomise
 
 N = 4

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from extraction.skip.masks import compact_mask, gather_tokens, scatter_tokens, select_tokens
+from extraction.skip.engine.masks import compact_mask, gather_tokens, scatter_tokens, select_tokens
 from redundancy.errors import UnsupportedModelError
 
 

@@ -7,8 +7,9 @@ import torch
 
 from extraction import default_model
 from extraction.data import as_sample
-from extraction.skip import OutcomeLog, Plan, late_entry, sweep, vision_exit
-from extraction.validating import labelled_batch, run
+from extraction.skip import Plan, late_entry, vision_exit
+from extraction.study import OutcomeLog, sweep
+from extraction.study.validating import labelled_batch, run
 from redundancy.errors import InvalidInputError, StoreError
 
 PLANS = [late_entry(2), vision_exit(9), Plan()]

@@ -12,12 +12,12 @@ from extraction.skip import (
     random_keep,
     skip_attention,
     skip_layers,
-    sweep,
     text_exit,
     vision_exit,
 )
 from extraction.skip import prefix as prefix_module
-from extraction.skip.prefix import SharedPrefix
+from extraction.skip.engine.prefix import SharedPrefix
+from extraction.study import sweep
 from extraction.tiny import TINY_FAMILIES, tiny_batch, tiny_family, tiny_llava
 
 N = 4

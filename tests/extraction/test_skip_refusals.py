@@ -6,7 +6,15 @@ import pytest
 import torch
 from transformers import DynamicCache, StaticCache
 
-from extraction.skip import apply, late_entry, skip_attention, skip_layers, skip_mlp, text_exit, vision_exit
+from extraction.skip import (
+    apply,
+    late_entry,
+    skip_attention,
+    skip_layers,
+    skip_mlp,
+    text_exit,
+    vision_exit,
+)
 from extraction.tiny import IMAGE_ID, tiny_batch, tiny_llava
 from redundancy.errors import InvalidInputError, UnsupportedModelError
 from skip_oracle import N

@@ -9,10 +9,11 @@ import torch
 
 from extraction import default_model, harvest
 from extraction.data import as_sample
-from extraction.skip import SWEEPS, Plan, SweepTable, late_entry, sweep_plans, vision_exit
-from extraction.skip.sweeps import depth_in_sweep
-from extraction.sweeping import distances, table, write
-from extraction.validating import run
+from extraction.skip import Plan, late_entry, vision_exit
+from extraction.study import SWEEPS, SweepTable, sweep_plans
+from extraction.study.sweeping import distances, table, write
+from extraction.study.sweeps import depth_in_sweep
+from extraction.study.validating import run
 from redundancy.errors import InvalidInputError
 from redundancy.report.tables import DASH
 

@@ -19,7 +19,7 @@ from extraction.skip import (
     skip_mlp,
     vision_exit,
 )
-from extraction.skip.time_model import to_rows
+from extraction.skip.cost.time_model import to_rows
 from extraction.tiny import tiny_batch, tiny_llava
 from redundancy.errors import InvalidInputError
 

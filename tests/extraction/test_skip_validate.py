@@ -10,10 +10,11 @@ import pytest
 import torch
 from scipy.stats import binomtest
 
-from extraction.skip import Plan, apply, evaluate, late_entry, measure_prefill, skip_layers, sweep, vision_exit
-from extraction.skip.evaluation import PlanEvaluation, proportion_interval
-from extraction.skip.timing import PrefillTiming, median_interval
-from extraction.skip.validate import answer_positions
+from extraction.skip import Plan, apply, late_entry, measure_prefill, skip_layers, vision_exit
+from extraction.skip.cost.timing import PrefillTiming, median_interval
+from extraction.study import evaluate, sweep
+from extraction.study.evaluation import PlanEvaluation, proportion_interval
+from extraction.study.validate import answer_positions
 from extraction.tiny import tiny_batch, tiny_llava
 from redundancy.errors import InvalidInputError
 
@@ -199,7 +200,7 @@ def test_timing_sees_where_the_time_goes(model, monkeypatch):
     """On a clock that only layers (4 ms each) and the tower (8 ms) move, every figure is known."""
     batch = next(labelled(model))
     now = [0.0]
-    monkeypatch.setattr("extraction.skip.timing.time", SimpleNamespace(perf_counter=lambda: now[0]))
+    monkeypatch.setattr("extraction.skip.cost.timing.time", SimpleNamespace(perf_counter=lambda: now[0]))
 
     def wait(seconds):
         now[0] += seconds

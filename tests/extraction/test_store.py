@@ -18,7 +18,7 @@ from extraction.store import ActivationWriter, choose_tokens, disk_need, harvest
 from extraction.store.writer import make_spec
 from extraction.tiny import tiny_batch, tiny_llava
 from redundancy.errors import InvalidInputError, StoreError
-from redundancy.statistics import BASE_GROUPS
+from redundancy.statistics.harvest_statistics import BASE_GROUPS
 
 N = 12
 NAMES = [f"s{i:02d}" for i in range(N)]
@@ -146,9 +146,9 @@ def test_answers_records_and_labels(trained, tmp_path):
     table = store.answers()
     assert table.shape == (8, len(answers))
     assert table.sum(axis=1) == pytest.approx(np.ones(8), abs=1e-6)
-    from extraction.adapters import adapt
     from extraction.data.items import as_sample
     from extraction.data.prompts import make_batch
+    from extraction.models.adapters import adapt
 
     sample = as_sample(samples[0], 0)
     batch = make_batch(processor, [sample], vision_ids=adapt(model).vision_ids)

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from scipy.stats import spearmanr
 from sklearn.metrics import roc_auc_score
 
-from extraction.skip import choose_plan, late_entry, vision_exit
+from extraction.skip import late_entry, vision_exit
+from extraction.study import choose_plan
 
 STUDY = Path(__file__).resolve().parents[2] / "examples" / "study"
 if str(STUDY) not in sys.path:

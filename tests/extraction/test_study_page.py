@@ -11,7 +11,8 @@ import torch
 
 from extraction import harvest
 from extraction.default_model.scenes import sample_scene
-from extraction.skip import hide_vision, sweep
+from extraction.skip import hide_vision
+from extraction.study import sweep
 from extraction.tiny import tiny_batch, tiny_llava
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -87,7 +87,7 @@ def report() -> None:
 
     rng = np.random.default_rng(0)
     states = rng.standard_normal((3, 4, 6, 8))
-    from redundancy.statistics_numpy import statistics_from_states
+    from redundancy.statistics.from_states import statistics_from_states
 
     statistics = statistics_from_states(list(states), [["vision"] * 4 + ["words"] * 2] * 3)
     axes = figures.distance_per_layer(statistics)

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from redundancy.certificate import registered
+from redundancy.certificates.certificate import registered
 from redundancy.interval import Interval
 
 __all__ = ["CASES", "make"]

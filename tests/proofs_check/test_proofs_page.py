@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from redundancy.ledger import theorems
+from redundancy.bounds.ledger import theorems
 
 PAGE = Path(__file__).parents[2] / "docs" / "proofs.md"
 

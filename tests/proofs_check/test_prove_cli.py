@@ -11,9 +11,9 @@ from proofs_check import show, table
 from proofs_check.mutations import Mutation
 from proofs_check.statements import statements_of
 from proofs_check.table import METHODS, RESULTS, Settings, examine
-from redundancy.cli import build_app
+from redundancy.bounds.ledger import find, theorems
+from redundancy.commands.cli import build_app
 from redundancy.errors import SkipItError
-from redundancy.ledger import find, theorems
 
 run = CliRunner()
 QUICK = Settings(n_laws=20, evaluations=20)

@@ -22,11 +22,11 @@ from proofs_check.recheck.capital import Bet
 from proofs_check.recheck.report import CONFIRMED, REFUTED, UNCOVERED
 from proofs_check.recheck.task_values import mismatch_constant, squared_radius
 from redundancy.bounds.task_range import task_range
-from redundancy.certificate import BoundCertificate, registered
+from redundancy.certificates.certificate import BoundCertificate, registered
+from redundancy.certificates.pair import LayerPairCertificate
+from redundancy.certificates.profile import ProfileCertificate
 from redundancy.errors import SkipItError
-from redundancy.layer_pair import LayerPairCertificate
-from redundancy.profile import ProfileCertificate
-from redundancy.statistics_numpy import statistics_from_states
+from redundancy.statistics.from_states import statistics_from_states
 
 _HELP = runpy.run_path(str(Path(__file__).with_name("recheck_cases.py")))
 CASES, make, trees = _HELP["CASES"], _HELP["make"], _HELP["trees"]

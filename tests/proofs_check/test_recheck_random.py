@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from proofs_check.recheck import recheck
-from redundancy.certificate import registered
+from redundancy.certificates.certificate import registered
 from redundancy.errors import InvalidInputError
 from redundancy.interval import Interval
 

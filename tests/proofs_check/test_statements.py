@@ -10,7 +10,7 @@ from proofs_check.pool import random_laws
 from proofs_check.refute import candidates, refute, size_of
 from proofs_check.statements import ASSUMPTIONS, STATEMENTS, add_assumption, statements_of
 from proofs_check.testing import attained, coherent, holds
-from redundancy.ledger import theorems
+from redundancy.bounds.ledger import theorems
 
 F = Fraction
 TRUE = [s for s in STATEMENTS if s.true]

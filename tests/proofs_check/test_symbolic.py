@@ -13,9 +13,9 @@ import proofs_check.symbolic
 from proofs_check.symbolic import available, constants, prove
 from proofs_check.symbolic.decide import gram_squares, never_negative, sign_on_interval, vanishes
 from proofs_check.symbolic.draft import Draft
-from redundancy.certificate import registered
+from redundancy.bounds.ledger import theorems
+from redundancy.certificates.certificate import registered
 from redundancy.errors import InvalidInputError
-from redundancy.ledger import theorems
 
 CONSTANTS = [(theorem, name) for theorem in available() for name in constants(theorem)]
 

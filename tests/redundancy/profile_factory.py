@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from redundancy.statistics_numpy import statistics_from_states
+from redundancy.statistics.from_states import statistics_from_states
 
 GROUPS = ["sink", "vision", "vision", "vision", "words", "special"]
 STEPS = (0.05, 0.4, 1.5)  # how far the layers move the states

@@ -16,7 +16,7 @@ from redundancy.bounds import fano, lipschitz, tail
 from redundancy.bounds.implications import ARROWS, QUANTITIES, derive, intersection
 from redundancy.bounds.implications import given as declared
 from redundancy.bounds.task_range import task_range
-from redundancy.certificate import BoundCertificate
+from redundancy.certificates.certificate import BoundCertificate
 from redundancy.errors import InvalidInputError
 from redundancy.interval import Interval
 

@@ -7,12 +7,12 @@ import json
 import numpy as np
 import pytest
 
-from redundancy.layer_pair import LayerPairCertificate
-from redundancy.profile import ProfileCertificate
-from redundancy.sealed import seal
-from redundancy.statistics import HarvestStatistics
-from redundancy.statistics_numpy import statistics_from_states
-from redundancy.tensorfile import save_tensors
+from redundancy.certificates.digested import seal
+from redundancy.certificates.pair import LayerPairCertificate
+from redundancy.certificates.profile import ProfileCertificate
+from redundancy.files.tensors import save_tensors
+from redundancy.statistics.from_states import statistics_from_states
+from redundancy.statistics.harvest_statistics import HarvestStatistics
 
 FIELDS = {"theorem", "quantity", "lower", "upper", "base", "evidence", "assumptions", "vacuous"}
 

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 import redundancy
-from redundancy.cli import build_app
-from redundancy.command_options import CONFIG_FILE, config_text, is_quiet, with_common_options
+from redundancy.commands.cli import build_app
+from redundancy.commands.options import CONFIG_FILE, config_text, is_quiet, with_common_options
 from redundancy.errors import InvalidInputError
 
 seen: dict = {}

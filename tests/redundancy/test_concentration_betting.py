@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proofs_check.strategies import clustered_samples
-from redundancy.certificate import BoundCertificate
+from redundancy.certificates.certificate import BoundCertificate
 from redundancy.concentration import (
     betting_lower,
     betting_sequence_lower,

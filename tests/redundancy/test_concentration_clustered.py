@@ -13,11 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proofs_check.strategies import clustered_samples
-from redundancy.certificate import BoundCertificate
+from redundancy.certificates.certificate import BoundCertificate
 from redundancy.concentration import betting_lower, betting_upper, dkw_band, dkw_tail, hoeffding_upper
 from redundancy.errors import InvalidInputError
-from redundancy.strangers import stranger_fractions
-from redundancy.streaming import index_images
+from redundancy.statistics.independent_pairs import stranger_fractions
+from redundancy.statistics.streaming import index_images
 
 mpmath.mp.dps = 50
 S = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("sampling_laws.py"))))

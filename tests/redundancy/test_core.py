@@ -11,11 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from redundancy._registry import REGISTRY
-from redundancy._validate import check_count, check_joint, check_real, check_rows
 from redundancy.bounds.lipschitz import unit_norm_upper
+from redundancy.bounds.registry import REGISTRY
 from redundancy.bounds.tail import sandwich_upper
-from redundancy.certificate import BoundCertificate, as_interval, bound, registered
+from redundancy.certificates.certificate import BoundCertificate, as_interval, bound, registered
+from redundancy.certificates.digested import seal, unseal
+from redundancy.checks import check_count, check_joint, check_real, check_rows
 from redundancy.concentration.betting import betting_upper
 from redundancy.concentration.clopper_pearson import clopper_pearson_upper
 from redundancy.concentration.empirical_bernstein import empirical_bernstein_upper
@@ -26,8 +27,7 @@ from redundancy.errors import InvalidInputError, SkipItError, StoreError
 from redundancy.info import entropy, kl_divergence, total_variation
 from redundancy.interval import Interval, outward, round_down, round_up
 from redundancy.pid import broja, broja_from_pairs
-from redundancy.sealed import seal, unseal
-from redundancy.statistics_numpy import statistics_from_states
+from redundancy.statistics.from_states import statistics_from_states
 from redundancy.units import from_nats, to_nats, unit_name
 
 VALUES = np.array([0.1, 0.02, 0.0, 0.3, 0.05] * 20)

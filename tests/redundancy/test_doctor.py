@@ -42,7 +42,7 @@ def test_versions_are_those_of_the_libraries():
 def test_a_stranger_of_the_same_name_is_a_problem(name, tmp_path):
     """A user's own file beside the script wins the import; doctor says which file, in a real process, exit code 1."""
     (tmp_path / f"{name}.py").write_text("raise RuntimeError('doctor must not run this')\n")
-    code = "import sys; sys.argv = ['skip-it', 'doctor', '--json']; from redundancy.cli import main; main()"
+    code = "import sys; sys.argv = ['skip-it', 'doctor', '--json']; from redundancy.commands.cli import main; main()"
     run = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert run.returncode == 1, run.stderr
     problems = json.loads(run.stdout)["problems"]
@@ -89,7 +89,7 @@ def test_families_are_those_that_were_measured():
     """The list that doctor prints, against the tiny models and the measured table of the docs."""
     from pathlib import Path
 
-    from extraction.doctor import FAMILIES
+    from extraction.commands.doctor import FAMILIES
 
     pytest.importorskip("torch", reason="the tiny models need torch")
     from extraction.tiny import TINY_FAMILIES

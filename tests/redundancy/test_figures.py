@@ -21,12 +21,12 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from redundancy import figures
+from redundancy.certificates.profile import ProfileCertificate
 from redundancy.errors import InvalidInputError
 from redundancy.figures import style
 from redundancy.figures.saving import render
 from redundancy.figures.sources import as_report, profile_records
 from redundancy.pid.solve import broja
-from redundancy.profile import ProfileCertificate
 
 HERE = Path(__file__).parent
 HARVESTS = SimpleNamespace(**runpy.run_path(str(HERE / "profile_factory.py")))

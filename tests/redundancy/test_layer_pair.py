@@ -17,13 +17,13 @@ from hypothesis import strategies as st
 from scipy.stats import binom
 
 from proofs_check.strategies import joint_pmfs, markov_chains, unit_vectors
+from redundancy.certificates.digested import seal
+from redundancy.certificates.pair import LayerPairCertificate
 from redundancy.distances import pairwise_cosine_distance
 from redundancy.errors import SkipItError, StoreError
-from redundancy.layer_pair import LayerPairCertificate
-from redundancy.sealed import seal
-from redundancy.statistics_numpy import statistics_from_states
-from redundancy.strangers import stranger_fractions
-from redundancy.streaming import index_images
+from redundancy.statistics.from_states import statistics_from_states
+from redundancy.statistics.independent_pairs import stranger_fractions
+from redundancy.statistics.streaming import index_images
 
 L = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("theory_laws.py"))))
 ROUNDED_LAW = 1e-9  # masses of 1/k are rounded to floats; entropies move by less

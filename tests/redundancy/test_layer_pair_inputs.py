@@ -7,8 +7,8 @@ import math
 import numpy as np
 import pytest
 
+from redundancy.certificates.pair import LayerPairCertificate
 from redundancy.errors import InvalidInputError
-from redundancy.layer_pair import LayerPairCertificate
 
 X = np.random.default_rng(4).normal(size=(8, 3))
 IDS = np.repeat(np.arange(4), 2)

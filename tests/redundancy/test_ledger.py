@@ -12,7 +12,7 @@ import typer
 from typer.testing import CliRunner
 
 from redundancy import ledger
-from redundancy.certificate import registered
+from redundancy.certificates.certificate import registered
 from redundancy.commands.theorems import theorems as command
 from redundancy.errors import InvalidInputError
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from redundancy.probes import _MOST_FEATURES, _features, probe_leaves
-from redundancy.streaming import index_images
+from redundancy.certificates.probes import _MOST_FEATURES, _features, probe_leaves
+from redundancy.statistics.streaming import index_images
 
 
 @pytest.mark.parametrize("width", [513, 1024, 1300])

@@ -13,13 +13,13 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
+from redundancy.certificates.digested import seal
+from redundancy.certificates.pair import LayerPairCertificate
+from redundancy.certificates.profile import ProfileCertificate
 from redundancy.distances import pairwise_cosine_distance
 from redundancy.errors import InvalidInputError, SkipItError
-from redundancy.layer_pair import LayerPairCertificate
-from redundancy.profile import ProfileCertificate
-from redundancy.sealed import seal
-from redundancy.statistics import HarvestStatistics
-from redundancy.statistics_numpy import statistics_from_states
+from redundancy.statistics.from_states import statistics_from_states
+from redundancy.statistics.harvest_statistics import HarvestStatistics
 
 LAWS = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("sampling_laws.py"))))
 FACTORY = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("profile_factory.py"))))

@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from redundancy.cli import main
+from redundancy.certificates.pair import LayerPairCertificate
+from redundancy.certificates.profile import ProfileCertificate
+from redundancy.commands.cli import main
 from redundancy.errors import AssumptionError, InvalidInputError, StoreError
-from redundancy.layer_pair import LayerPairCertificate
-from redundancy.profile import ProfileCertificate
-from redundancy.provenance import Provenance
-from redundancy.statistics import HarvestStatistics
-from redundancy.tensorfile import load_tensors, save_tensors
+from redundancy.files.tensors import load_tensors, save_tensors
+from redundancy.statistics.harvest_statistics import HarvestStatistics
+from redundancy.statistics.provenance import Provenance
 
 harvest = runpy.run_path(str(Path(__file__).with_name("profile_factory.py")))["harvest"]
 STOPPED = Provenance(stopped_by=("D_vision[2] < 0.5",))

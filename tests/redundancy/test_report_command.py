@@ -12,13 +12,14 @@ from typing import Any
 
 import pytest
 
-from extraction.skip import choose_plan, late_entry, vision_exit
+from extraction.skip import late_entry, vision_exit
+from extraction.study import choose_plan
+from redundancy.certificates.digested import seal
+from redundancy.certificates.pair import LayerPairCertificate
+from redundancy.certificates.profile import ProfileCertificate
 from redundancy.errors import InvalidInputError, StoreError
-from redundancy.layer_pair import LayerPairCertificate
-from redundancy.profile import ProfileCertificate
 from redundancy.report import gather_report, load_report, render_html, report_problems
-from redundancy.sealed import seal
-from redundancy.statistics import HarvestStatistics
+from redundancy.statistics.harvest_statistics import HarvestStatistics
 
 HERE = Path(__file__).parent
 HARVESTS = SimpleNamespace(**runpy.run_path(str(HERE / "profile_factory.py")))
@@ -33,7 +34,7 @@ class Absent:
             raise ModuleNotFoundError("No module named 'torch'", name="torch")
 
 sys.meta_path.insert(0, Absent())
-from redundancy.cli import main
+from redundancy.commands.cli import main
 main()
 """
 

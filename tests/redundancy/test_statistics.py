@@ -10,9 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from redundancy.errors import InvalidInputError, StoreError
-from redundancy.statistics import BASE_GROUPS, RATIO_EDGES, HarvestStatistics, StatisticsSpec, default_edges
-from redundancy.statistics_numpy import cosine_distances, statistics_from_states
-from redundancy.tensorfile import load_tensors, save_tensors
+from redundancy.files.tensors import load_tensors, save_tensors
+from redundancy.statistics.from_states import cosine_distances, statistics_from_states
+from redundancy.statistics.harvest_statistics import (
+    BASE_GROUPS,
+    RATIO_EDGES,
+    HarvestStatistics,
+    StatisticsSpec,
+    default_edges,
+)
 
 SPEC = StatisticsSpec(model="m", model_type="llava", n_layers=2, n_heads=2)
 
@@ -286,5 +292,5 @@ def test_merging_many_shards_is_one_pass(monkeypatch):
 
 
 def test_statistics_load_no_torch():
-    code = "import sys, redundancy.statistics, redundancy.statistics_numpy; sys.exit('torch' in sys.modules)"
+    code = "import sys, redundancy.statistics.from_states; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -14,12 +14,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from redundancy import streaming
-from redundancy.arrays import BFloat16Array, open_array
 from redundancy.errors import InvalidInputError, StoreError
-from redundancy.mapped import Pages
-from redundancy.statistics_numpy import cosine_distances
-from redundancy.streaming import index_images, pair_sums
-from redundancy.tensorfile import save_tensors
+from redundancy.files.arrays import BFloat16Array, open_array
+from redundancy.files.mapped import Pages
+from redundancy.files.tensors import save_tensors
+from redundancy.statistics.from_states import cosine_distances
+from redundancy.statistics.streaming import index_images, pair_sums
 
 THRESHOLDS = (0.0, 0.05, 0.5, 1.0)
 DISTANCE = 1e-14  # what the docstring promises of one distance

@@ -16,10 +16,10 @@ import estimators
 import extraction
 import proofs_check
 import redundancy
+from redundancy.certificates.pair import LayerPairCertificate
 from redundancy.errors import MissingExtraError
-from redundancy.layer_pair import LayerPairCertificate
+from redundancy.files.tabular import Tabular, flat_rows
 from redundancy.pid import broja
-from redundancy.tabular import Tabular, flat_rows
 
 OPTIONAL = {"triton", "ray", "lmms_eval", "lm_eval", "openai"}  # modules of ours that need one of them
 
@@ -84,7 +84,7 @@ def test_a_missing_library_is_one_sentence(monkeypatch):
 
 
 def test_statistics_are_a_table(tmp_path):
-    from redundancy.statistics_numpy import statistics_from_states
+    from redundancy.statistics.from_states import statistics_from_states
 
     rng = np.random.default_rng(0)
     states = rng.standard_normal((3, 4, 6, 8))  # images, depths, tokens, features

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from redundancy.errors import InvalidInputError, StoreError
-from redundancy.tensorfile import DIGEST_KEY, load_tensors, save_tensors
+from redundancy.files.tensors import DIGEST_KEY, load_tensors, save_tensors
 
 DTYPES = ["?", "u1", "i1", "u2", "i2", "u4", "i4", "u8", "i8", "f2", "f4", "f8"]
 

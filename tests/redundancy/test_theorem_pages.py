@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from redundancy.ledger import theorems
+from redundancy.bounds.ledger import theorems
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs" / "theorems"

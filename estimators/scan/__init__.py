@@ -1,0 +1,1 @@
+"""Scans of an activation store: every pair of depths, and what was found."""

@@ -1,0 +1,1 @@
+"""Commands of the extraction layer; torch is imported when they run."""

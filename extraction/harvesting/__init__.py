@@ -1,0 +1,1 @@
+"""Harvest: what one forward pass tells about every layer, kept as sums."""

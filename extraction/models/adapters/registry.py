@@ -1,0 +1,51 @@
+"""Choose the adapter of a model: what the caller says, else its family's file, else the general recipe."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+from torch import nn
+
+from extraction.models.adapters.base import Adapter, generic_adapter
+
+__all__ = ["FAMILIES", "adapt"]
+
+# Import strings by model type, so that a family costs nothing until it is met.
+FAMILIES: dict[str, str] = {
+    "llava": "extraction.models.adapters.llava",
+    "vipllava": "extraction.models.adapters.llava",
+    "llava_next": "extraction.models.adapters.llava",
+    "llava_onevision": "extraction.models.adapters.llava",
+    "qwen3_vl": "extraction.models.adapters.deepstack",
+    "qwen3_vl_moe": "extraction.models.adapters.deepstack",
+    "mllama": "extraction.models.adapters.cross_attention",
+    "idefics": "extraction.models.adapters.cross_attention",
+}
+
+
+def adapt(model: nn.Module, *, layers_path: str | None = None, vision_ids: tuple[int, ...] | None = None) -> Adapter:
+    """Return the adapter record of `model`.
+
+    Parameters
+    ----------
+    model : PreTrainedModel
+        Any Hugging Face vision-language model.
+    layers_path : str, optional
+        Path of its decoder layers, if the recipe misses them; also sets the family aside.
+    vision_ids : tuple of int, optional
+        Token ids of its vision placeholders, likewise.
+
+    Returns
+    -------
+    Adapter
+
+    Raises
+    ------
+    UnsupportedModelError
+        If its layers are not found.
+    """
+    family = FAMILIES.get(str(getattr(model.config, "model_type", "")))
+    if family is None or layers_path is not None or vision_ids is not None:
+        return generic_adapter(model, layers_path=layers_path, vision_ids=vision_ids)
+    record: Adapter = import_module(family).adapter(model)
+    return record

@@ -1,0 +1,1 @@
+"""What a plan costs: predicted from shapes, fitted to the clock, and measured."""

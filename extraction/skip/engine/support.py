@@ -1,0 +1,149 @@
+"""Which models the engine can skip in: find the layers and vision tokens, or say why not, before anything runs."""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import transformers
+from torch import nn
+from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS, eager_mask, flash_attention_mask, sdpa_mask
+
+from extraction.models.adapters.registry import adapt
+from extraction.skip.plan import Plan
+from redundancy.errors import InvalidInputError, UnsupportedModelError
+
+__all__ = ["Anatomy", "argument_names", "check_call", "dissect"]
+
+SUPPORTED = ((5, 20), (5, 24))  # first minor release, and the first beyond: caches and masks move between minors
+_LAYER_TYPES = {"full_attention", "sliding_attention"}
+_PACKED = ("cu_seq_lens_q", "cu_seq_lens_k")  # several sequences in one row: positions are not columns
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Anatomy:
+    """The model-specific facts that the engine needs.
+
+    Attributes
+    ----------
+    layers : tuple of Module
+        The decoder layers in order.
+    vision_ids : tuple of int
+        Ids in `input_ids` that stand for vision features.
+    is_flash : bool
+        Whether attention masks are 2-D.
+    """
+
+    layers: tuple[nn.Module, ...]
+    vision_ids: tuple[int, ...]
+    is_flash: bool
+
+
+def dissect(model: nn.Module, plan: Plan, *, layers_path: str | None, vision_ids: tuple[int, ...] | None) -> Anatomy:
+    """Find what `plan` needs in `model`.
+
+    Raises
+    ------
+    UnsupportedModelError
+        If the engine cannot run the plan correctly on this model; the message says why.
+    InvalidInputError
+        If the plan names layers that the model has not.
+    """
+    _check_library()
+    for module in model.modules():
+        # By name: importing the compiler to ask takes seconds.
+        if type(module).__name__ == "OptimizedModule" or module._compiled_call_impl is not None:
+            raise UnsupportedModelError(
+                f"skipping needs a model that is not compiled, {type(module).__name__} is: use the original module"
+            )
+    config = getattr(model, "config", None)
+    if config is None or not hasattr(model, "get_decoder"):
+        raise UnsupportedModelError(
+            f"skipping needs a transformers model with a decoder, got a {type(model).__name__}; pass the whole model"
+        )
+    text = config.get_text_config(decoder=True)
+    if getattr(config, "is_encoder_decoder", False):
+        raise UnsupportedModelError(f"skipping needs a decoder-only model, {config.model_type} has a text encoder")
+    for name in ("cross_attention_layers", "cross_layer_interval"):
+        if getattr(text, name, None) is not None or getattr(config, name, None) is not None:
+            raise UnsupportedModelError(
+                f"skipping needs vision tokens in the decoder's stream, {config.model_type} reads the image by "
+                "cross-attention"
+            )
+    adapter = adapt(model, layers_path=layers_path, vision_ids=vision_ids)
+    layers = adapter.layers
+    kinds = set(getattr(text, "layer_types", None) or ["full_attention"])
+    odd = sorted(kinds - _LAYER_TYPES)
+    if odd or any(not hasattr(layer, "self_attn") for layer in layers):
+        raise UnsupportedModelError(
+            f"skipping needs softmax attention in every layer (a `self_attn` module), {config.model_type} has "
+            f"{', '.join(odd) or 'layers without it'}"
+        )
+    plan.check(len(layers))
+    for i in sorted(plan.skip_mlp):
+        if not hasattr(layers[i], "mlp"):
+            raise UnsupportedModelError(
+                f"skip_mlp needs an `mlp` module in layer {i}, {type(layers[i]).__name__} has none"
+            )
+    if plan.hide_vision and _is_flash(text._attn_implementation):
+        raise UnsupportedModelError(
+            "hide_vision needs attention masks with queries and keys, flash attention has none: call "
+            'model.set_attn_implementation("sdpa")'
+        )
+    presences = [plan.presence(i, len(layers)) for i in range(len(layers))]
+    needs_vision = bool(plan.hide_vision) or any(not p.vision or p.thinned or p.ranked for p in presences)
+    if needs_vision and not adapter.vision_ids:
+        raise UnsupportedModelError(
+            f"the plan {plan} removes vision tokens, but the configuration of {config.model_type} names none; "
+            "pass vision_ids"
+        )
+    return Anatomy(layers, adapter.vision_ids, _is_flash(text._attn_implementation))
+
+
+def check_call(arguments: dict[str, Any]) -> torch.Tensor:
+    """Return the `input_ids` of a forward that the engine can follow.
+
+    Raises
+    ------
+    InvalidInputError
+        If there are none.
+    UnsupportedModelError
+        If several sequences are packed into one row.
+    """
+    ids: torch.Tensor | None = arguments.get("input_ids")
+    if ids is None:
+        raise InvalidInputError(
+            "skipping needs input_ids to tell vision from text tokens, got inputs_embeds alone; pass input_ids"
+        )
+    if any(arguments.get(name) is not None for name in _PACKED):
+        raise UnsupportedModelError("skipping needs one sequence per row, got packed sequences; pad them instead")
+    return ids
+
+
+def argument_names(module: nn.Module) -> tuple[str, ...]:
+    """Names of the parameters that the class's forward takes by position (an instance's may be a bare wrapper)."""
+    parameters = list(inspect.signature(type(module).forward).parameters.values())[1:]
+    return tuple(p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD)
+
+
+def _check_library() -> None:
+    version = tuple(int(part) for part in transformers.__version__.split(".")[:2])
+    if not SUPPORTED[0] <= version < SUPPORTED[1]:
+        low, high = (".".join(map(str, v)) for v in SUPPORTED)
+        raise UnsupportedModelError(
+            f"skipping needs transformers >= {low}, < {high}, whose caches and masks it knows, "
+            f"got {transformers.__version__}"
+        )
+
+
+def _is_flash(implementation: str) -> bool:
+    mask = ALL_MASK_ATTENTION_FUNCTIONS.get(implementation)
+    if mask is flash_attention_mask:
+        return True
+    if mask in (sdpa_mask, eager_mask):
+        return False
+    raise UnsupportedModelError(
+        f"skipping needs sdpa, eager or flash attention, got {implementation!r}; call model.set_attn_implementation"
+    )

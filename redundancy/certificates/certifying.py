@@ -1,0 +1,188 @@
+"""From sufficient statistics of one layer pair to its statements: sampling leaves, then what the theorems derive."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy.typing as npt
+
+from redundancy.bounds import lipschitz, tail
+from redundancy.certificates.certificate import BoundCertificate
+from redundancy.checks import check_real
+from redundancy.concentration.betting import betting_lower, betting_upper, problem_of
+from redundancy.concentration.capital import capitals
+from redundancy.concentration.multiplicity import bonferroni
+from redundancy.concentration.sample import ESTIMANDS
+from redundancy.errors import InvalidInputError
+
+__all__ = ["LEAVES_PER_PAIR", "Declaration", "Leaf", "leaf_calls", "refutation_p_value", "statements_of_leaves"]
+
+Leaf: TypeAlias = tuple[Callable[..., BoundCertificate], str, Mapping[str, Any]]
+
+RHO_MAX = 2.0  # cosine distance
+_CAPITAL_SLACK = 1e-9  # relative error of a capital
+LEAVES_PER_PAIR = 4  # mean distance and tail probability, each from both sides
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Declaration:
+    """What is fixed before the data are looked at.
+
+    Parameters
+    ----------
+    t : float, default=0.05
+        Threshold of the tail probability.
+    alpha, beta : float, default=1
+        Assumed Lipschitz constants for Theorem 1; what rests on them carries the label A.
+    task_cap : float, default=1
+        Upper bound on the variance of the task variable, which no functional gap exceeds; 1 for one-hot labels.
+    diameter : float, default=sqrt(2)
+        Largest distance between two task values; sqrt(2) for one-hot labels.
+    confidence_level : float, default=0.95
+        Joint level of all sampling statements.
+    estimand : {"image_average", "token_pooled"}
+        Mean over images of the mean over their tokens, or E[sum] / E[count].
+    count_max : int, optional
+        Most tokens of a group that any image of the population has, for "token_pooled".
+    population : str
+        What the images are a sample of.
+    order : str
+        How the order of the images was fixed.
+    """
+
+    t: float = 0.05
+    alpha: float = 1.0
+    beta: float = 1.0
+    task_cap: float = 1.0
+    diameter: float = math.sqrt(2.0)
+    confidence_level: float = 0.95
+    estimand: str = "image_average"
+    count_max: int | None = None
+    population: str = "the population that the samples were drawn from"
+    order: str = "as given"
+
+    def __post_init__(self) -> None:
+        check_real(self.t, "t", lower=0.0, upper=RHO_MAX)
+        for name in ("alpha", "beta", "task_cap", "diameter"):
+            check_real(getattr(self, name), name, lower=0.0)
+        check_real(self.confidence_level, "confidence_level", lower=0.0, upper=1.0, open_ends=True)
+        if self.estimand not in ESTIMANDS:
+            raise InvalidInputError(f"need an estimand among {ESTIMANDS}, got {self.estimand!r}")
+        if self.estimand == "token_pooled" and self.count_max is None:
+            raise InvalidInputError("need count_max, the most tokens of an image, to pool tokens; declare it")
+
+    def level(self, n_statements: int) -> float:
+        """Level of each of `n_statements` sampling statements that share the error (Bonferroni)."""
+        return bonferroni(self.confidence_level, n_statements)[0]
+
+
+def leaf_calls(
+    declaration: Declaration,
+    *,
+    counts: npt.NDArray[Any],
+    distance_sums: npt.NDArray[Any],
+    tail_counts: npt.NDArray[Any],
+    closed_tail_counts: npt.NDArray[Any],
+    level: float,
+) -> list[Leaf]:
+    """The four sampling statements of a layer pair: mean distance and tail, from above and from below.
+
+    Parameters
+    ----------
+    declaration : Declaration
+    counts, distance_sums, tail_counts, closed_tail_counts : ndarray of shape (n,)
+        Per image: tokens, sum of distances, tokens with rho > t and with rho >= t.
+    level : float
+        Confidence level of each statement.
+
+    Returns
+    -------
+    list of (callable, str, mapping)
+        Bound function, quantity and arguments of each statement; nothing is computed yet.
+    """
+    common = {
+        "counts": counts,
+        "estimand": declaration.estimand,
+        "count_max": declaration.count_max,
+        "confidence_level": level,
+        "order": declaration.order,
+    }
+    distance = {**common, "values": distance_sums, "quantity": "mean_distance", "scale": RHO_MAX}
+    strict = {**common, "values": tail_counts, "quantity": "tail_prob"}
+    closed = {**common, "values": closed_tail_counts, "quantity": "tail_prob_closed"}
+    return [
+        (betting_upper, "mean.betting_upper", distance),
+        (betting_upper, "mean.betting_upper", strict),
+        (betting_lower, "mean.betting_lower", distance),
+        (betting_lower, "mean.betting_lower", closed),
+    ]
+
+
+def statements_of_leaves(
+    declaration: Declaration,
+    distance_upper: BoundCertificate,
+    tail_upper: BoundCertificate,
+    distance_lower: BoundCertificate,
+    closed_tail_lower: BoundCertificate,
+) -> tuple[BoundCertificate, ...]:
+    """The leaves, the sandwich of Proposition 1 in both directions, and Theorem 1 for the declared constants.
+
+    Parameters
+    ----------
+    declaration : Declaration
+        Threshold and constants.
+    distance_upper, tail_upper, distance_lower, closed_tail_lower : BoundCertificate
+        On the mean distance in [0, 2], P(rho > t) and P(rho >= t).
+
+    Returns
+    -------
+    tuple of BoundCertificate
+        The four leaves first.
+    """
+    t = declaration.t
+    constants = {"alpha": declaration.alpha, "beta": declaration.beta, "task_cap": declaration.task_cap}
+    derived = [
+        tail.sandwich_upper(tail_prob=tail_upper, t=t, rho_max=RHO_MAX),
+        tail.sandwich_lower(tail_prob_closed=closed_tail_lower, t=t, rho_max=RHO_MAX),
+    ]
+    if t > 0.0:
+        derived.append(tail.tail_closed_upper(mean_distance=distance_upper, t=t))
+    if t < RHO_MAX:
+        derived.append(tail.tail_lower(mean_distance=distance_lower, t=t, rho_max=RHO_MAX))
+    derived += [
+        lipschitz.printed_upper(mean_distance=distance_upper, **constants),
+        lipschitz.unit_norm_upper(mean_distance=distance_upper, **constants),
+        lipschitz.proximal_upper(tail_prob=tail_upper, t=t, diameter=declaration.diameter, **constants),
+    ]
+    return (distance_upper, tail_upper, distance_lower, closed_tail_lower, *derived)
+
+
+def refutation_p_value(leaf: BoundCertificate, threshold: float) -> float:
+    """P-value of "the mean of this sampling statement is at least `threshold`": 1 / largest capital (Ville).
+
+    Parameters
+    ----------
+    leaf : BoundCertificate
+        An upper betting bound.
+    threshold : float
+        In the unit of the quantity, within its declared range.
+
+    Returns
+    -------
+    float
+        In [0, 1], rounded up.
+
+    Raises
+    ------
+    InvalidInputError
+        If the statement is no betting bound, or the threshold lies outside its range.
+    """
+    problem = problem_of(leaf.theorem, leaf.inputs)
+    if problem is None or problem.side != "upper":
+        raise InvalidInputError(f"need an upper betting bound to test a threshold, got {leaf.theorem}")
+    scale = float(leaf.inputs["scale"])
+    top = float(capitals(problem, check_real(threshold, "threshold", lower=0.0, upper=scale) / scale).max())
+    return min(1.0, (1.0 + _CAPITAL_SLACK) / top) if top > 0.0 else 1.0

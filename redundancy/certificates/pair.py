@@ -1,0 +1,318 @@
+"""The certificate of one layer pair: what is certified of two adjacent layers and one token group."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from html import escape
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from redundancy.certificates.certificate import ArrayInput, BoundCertificate, RecheckReport
+from redundancy.certificates.digested import as_kind, reading, seal, unseal
+from redundancy.certificates.finite_builders import pair_of_codes, pair_of_law
+from redundancy.certificates.pair_builders import pair_of_arrays, pair_of_statistics
+from redundancy.concentration.betting import rechecking
+from redundancy.errors import StoreError
+from redundancy.files.tabular import Tabular
+from redundancy.units import unit_name
+
+__all__ = ["SCHEMA", "LayerPairCertificate"]
+
+SCHEMA = "skip-it/layer-pair-certificate/1"
+SILENT = "raw-state entropy, other populations, or the network with a layer removed"
+_WHOLE_SAMPLE = ("mean_distance", "tail_prob", "tail_prob_closed", "mismatch_prob")
+_SYMBOLS = {
+    "mean_distance": "mean distance",
+    "tail_prob": "P(distance > t)",
+    "tail_prob_closed": "P(distance >= t)",
+    "functional_gap": "functional gap",
+    "mutual_information": "mutual information",
+    "conditional_entropy": "H(next code | previous code)",
+    "backward_entropy": "H(previous code | next code)",
+    "mismatch_prob": "P(codes differ)",
+    "ball_prob": "P(distance <= t) of different images",
+    "error_prev": "squared error of the probe on the previous layer",
+    "error_next": "squared error of the probe on the next layer",
+    "mmse_increase": "loss of an ideal reader of the previous layer",
+    "information_next": "I(task; next | previous)",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LayerPairCertificate(Tabular):
+    """Statements about layer `layer`, the pair (h_{layer-1}, h_layer), for the tokens of one group.
+
+    Made by `from_statistics`, `from_arrays`, `from_codes` or `from_law`.
+
+    Parameters
+    ----------
+    layer : int
+        1..L; 0 if the pair came without a number.
+    group : str
+        Token group, as "vision".
+    n_images, n_tokens : int
+        Sample size; images are the i.i.d. units. 0 if the law is known and nothing was sampled.
+    statements : tuple of BoundCertificate
+        Leaves from the sample first, then what the theorems derive of them.
+    population : str
+        What the images are a sample of.
+    notes : tuple of str
+        What a reader must know beside the assumptions: how rows were matched, which split was used.
+    """
+
+    layer: int
+    group: str
+    n_images: int
+    n_tokens: int
+    statements: tuple[BoundCertificate, ...]
+    population: str = "the population that the samples were drawn from"
+    notes: tuple[str, ...] = ()
+
+    # ------------------------------------------------------------------ makers
+
+    @classmethod
+    def from_statistics(cls, statistics: Any, *, layer: int, group: str, **declared: Any) -> LayerPairCertificate:
+        """Certify one pair of a harvest; for all pairs at a simultaneous level see `ProfileCertificate`.
+
+        Parameters
+        ----------
+        statistics : HarvestStatistics
+        layer : int
+            In 1..L.
+        group : str
+        **declared
+            Fields of `redundancy.certificates.certifying.Declaration`: t, alpha, beta, task_cap, diameter,
+            confidence_level, estimand, count_max, population, order.
+        """
+        return cls(**pair_of_statistics(statistics, layer=layer, group=group, **declared))
+
+    @classmethod
+    def from_arrays(
+        cls,
+        x_prev: npt.NDArray[Any],
+        x_next: npt.NDArray[Any],
+        ids: npt.ArrayLike,
+        *,
+        target: npt.ArrayLike | None = None,
+        **options: Any,
+    ) -> LayerPairCertificate:
+        """Certify two arrays of states, row by row the same token, in one pass; arrays may be memory-mapped.
+
+        Parameters
+        ----------
+        x_prev, x_next : ndarray of shape (n_tokens, n_features), float16, float32 or float64
+        ids : array_like of shape (n_tokens,)
+            Image of each row. Images, not rows, are the independent units.
+        target : array_like of shape (n_tokens,) of int, or (n_tokens, n_dims) of float, optional
+            Task value of each row: labels, or vectors inside a declared `target_range`. Adds certified bounds
+            on the functional gap by linear probes that are fitted on half of the images.
+        **options
+            Fields of `redundancy.certificates.certifying.Declaration`, and layer, group, target_range, seed and
+            progress; see `redundancy.certificates.pair_builders.pair_of_arrays`.
+
+        Raises
+        ------
+        InvalidInputError
+            For shapes or ids that do not match, NaN, zero rows (named), or fewer than two images.
+        """
+        return cls(**pair_of_arrays(x_prev, x_next, ids, target=target, **options))
+
+    @classmethod
+    def from_codes(
+        cls, prev_codes: npt.ArrayLike, next_codes: npt.ArrayLike, ids: npt.ArrayLike, **options: Any
+    ) -> LayerPairCertificate:
+        """Certify finite codes of both layers in one alphabet: mismatch rate, Theorems 3 and 5.
+
+        The codebook must have been fixed on other data. Options: n_codes, task_values, base, layer, group and
+        the declaration; see `redundancy.certificates.finite_builders.pair_of_codes`.
+        """
+        return cls(**pair_of_codes(prev_codes, next_codes, ids, **options))
+
+    @classmethod
+    def from_law(cls, joint: npt.ArrayLike, **options: Any) -> LayerPairCertificate:
+        """Everything the theorems say of a *known* finite joint with axes (x_next, x_prev[, z]).
+
+        Options: distances, t, task_values, base, alpha, beta, of `redundancy.certificates.finite_builders.pair_of_law`.
+        """
+        return cls(**pair_of_law(joint, **options))
+
+    # ------------------------------------------------------------------ reading
+
+    @property
+    def confidence_level(self) -> float | None:
+        """Joint level of all statements; None if nothing was sampled."""
+        failures = dict(f for s in self.statements for f in s.failures)
+        return max(0.0, 1.0 - sum(failures.values())) if failures else None
+
+    @property
+    def n_sampled(self) -> int:
+        """Sampling statements that share the error."""
+        return len({key for s in self.statements for key, _ in s.failures})
+
+    def find(self, theorem: str, quantity: str | None = None) -> BoundCertificate | None:
+        """Return the first statement of a theorem (and quantity), or None."""
+        for statement in self.statements:
+            if statement.theorem == theorem and quantity in (None, statement.quantity):
+                return statement
+        return None
+
+    def best_upper(self, quantity: str) -> float | None:
+        """Smallest certified upper bound on a quantity that rests on no unverifiable assumption."""
+        uppers = [s.interval.upper for s in self.statements if s.quantity == quantity and s.evidence in ("P", "C")]
+        return min(uppers, default=None)
+
+    @property
+    def distance_upper(self) -> float | None:
+        """Certified upper bound on the mean distance."""
+        return self.best_upper("mean_distance")
+
+    @property
+    def tail_upper(self) -> float | None:
+        """Certified upper bound on the tail probability."""
+        return self.best_upper("tail_prob")
+
+    def sentence(self) -> str:
+        """What is and is not claimed, by the template of theory.md section 4."""
+        where = f"layer {self.layer}, {self.group} tokens" if self.layer else f"{self.group} tokens"
+        useful = [s for s in self.statements if not s.is_vacuous]
+        claims = "; ".join(dict.fromkeys(_claim(s) for s in useful)) or "nothing beyond the trivial ranges"
+        level = self.confidence_level
+        if level is None:
+            text = f"For the given law ({where}): {claims}."
+        else:
+            text = (
+                f"With confidence at least {level:.6g} over the draw of {self.n_images} i.i.d. images from "
+                f"{self.population}, jointly over {self.n_sampled} sampling statements ({where}): {claims}."
+            )
+        assumptions = dict.fromkeys([*(a.text for s in useful for a in s.assumptions), *self.notes])
+        vacuous = dict.fromkeys(s.theorem for s in self.statements if s.is_vacuous)
+        if assumptions:
+            text += f" Assumes: {'; '.join(assumptions)}."
+        if vacuous:
+            text += (
+                f" Vacuous, so without any content: {', '.join(vacuous)}; a bound that is missing or vacuous is no "
+                "evidence against redundancy."
+            )
+        return f"{text} Says nothing about: {SILENT}."
+
+    def __repr__(self) -> str:
+        return (
+            f"LayerPairCertificate(layer={self.layer}, group={self.group!r}, n_images={self.n_images}, "
+            f"{len(self.statements)} statements)"
+        )
+
+    def to_records(self) -> list[dict[str, Any]]:
+        """One flat row per statement."""
+        return [statement.to_record() for statement in self.statements]
+
+    def _repr_html_(self) -> str:
+        head = "".join(f"<th>{name}</th>" for name in ("quantity", "bound", "evidence", "by", "assumes"))
+        rows = "".join(
+            "<tr>"
+            + "".join(
+                f"<td>{escape(text)}</td>"
+                for text in (
+                    _SYMBOLS.get(s.quantity, s.quantity),
+                    str(s.interval) + (f" {unit_name(s.base)}" if s.base else ""),
+                    "V (vacuous)" if s.is_vacuous else s.label,
+                    s.theorem,
+                    "; ".join(a.text for a in s.assumptions),
+                )
+            )
+            + "</tr>"
+            for s in self.statements
+        )
+        title = f"Layer {self.layer}, {self.group}: {self.n_images} images, {self.n_tokens} tokens"
+        return (
+            f"<table><caption>{escape(title)}</caption><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+            f"<p>{escape(self.sentence())}</p>"
+        )
+
+    # ------------------------------------------------------------------ checking and storing
+
+    def recheck(self) -> RecheckReport:
+        """Recompute every statement, and the sample size, from the stored inputs."""
+        with rechecking(self.statements):
+            problems = self.problems()
+        return RecheckReport(theorem="layer_pair", problems=tuple(problems))
+
+    def problems(self) -> list[str]:
+        """What `recheck` found, as sentences; call it inside `rechecking` to solve many pairs in one pass."""
+        place = f"layer {self.layer} {self.group}"
+        found = [f"{place}, {s.theorem}: {problem}" for s in self.statements for problem in s.recheck().problems]
+        for statement in self.statements:
+            values, counts = statement.inputs.get("values"), statement.inputs.get("counts")
+            if not isinstance(values, ArrayInput) or not isinstance(counts, ArrayInput):
+                continue
+            if statement.quantity not in _WHOLE_SAMPLE:
+                continue  # probe errors and pairs of images rest on parts of the sample
+            images, tokens = len(counts.values), int(np.sum(counts.values))
+            if (images, tokens) != (self.n_images, self.n_tokens):
+                found.append(
+                    f"{place}: the certificate says {self.n_images} images and {self.n_tokens} tokens, the inputs of "
+                    f"{statement.quantity} have {images} and {tokens}"
+                )
+        return found
+
+    def to_dict(self, arrays: dict[str, Any]) -> dict[str, Any]:
+        """JSON-ready tree; arrays go into `arrays` under their hash."""
+        return {
+            "layer": self.layer,
+            "group": self.group,
+            "n_images": self.n_images,
+            "n_tokens": self.n_tokens,
+            "population": self.population,
+            "notes": list(self.notes),
+            "statements": [s.to_dict(arrays) for s in self.statements],
+        }
+
+    @classmethod
+    def from_dict(cls, tree: Mapping[str, Any], arrays: Mapping[str, Any]) -> LayerPairCertificate:
+        """Inverse of `to_dict`."""
+        return cls(
+            layer=as_kind(tree["layer"], int),
+            group=as_kind(tree["group"], str),
+            n_images=as_kind(tree["n_images"], int),
+            n_tokens=as_kind(tree["n_tokens"], int),
+            statements=tuple(BoundCertificate.from_dict(s, arrays) for s in tree["statements"]),
+            population=as_kind(tree["population"], str),
+            notes=tuple(as_kind(note, str) for note in tree["notes"]),
+        )
+
+    def to_json(self) -> str:
+        """Exact JSON: every array once, the sentence, a digest of the whole."""
+        arrays: dict[str, Any] = {}
+        pair = self.to_dict(arrays)
+        return seal({"schema": SCHEMA, "sentence": self.sentence(), "pair": pair, "arrays": arrays})
+
+    @classmethod
+    def from_json(cls, text: str) -> LayerPairCertificate:
+        """Inverse of `to_json`.
+
+        Raises
+        ------
+        StoreError
+            If the text is no such certificate or was altered.
+        """
+        body = unseal(text, SCHEMA)
+        with reading(SCHEMA):
+            certificate = cls.from_dict(body["pair"], body["arrays"])
+            stated, found = body["sentence"], certificate.sentence()
+        if stated != found:
+            raise StoreError("the certificate was altered: its sentence is not the one that its statements give")
+        return certificate
+
+
+def _claim(statement: BoundCertificate) -> str:
+    name = _SYMBOLS.get(statement.quantity, statement.quantity.replace("_", " "))
+    unit = f" {unit_name(statement.base)}" if statement.base else ""
+    lower, upper = statement.interval.lower, statement.interval.upper
+    low, high = lower > statement.trivial.lower, upper < statement.trivial.upper
+    if low and high:
+        bound = f"in [{lower:.4g}, {upper:.4g}]{unit}"
+    else:
+        bound = f"<= {upper:.4g}{unit}" if high else f">= {lower:.4g}{unit}"
+    return f"{name} {bound} [{statement.label}, {statement.theorem}]"

@@ -1,0 +1,276 @@
+"""How a layer-pair certificate is made of states: from the statistics of a harvest, or from arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, TypedDict
+
+import numpy as np
+import numpy.typing as npt
+
+from redundancy.bounds import braun_pokutta
+from redundancy.certificates.certificate import BoundCertificate
+from redundancy.certificates.certifying import LEAVES_PER_PAIR, Declaration, leaf_calls, statements_of_leaves
+from redundancy.certificates.probes import probe_leaves, probe_statements
+from redundancy.checks import check_count
+from redundancy.concentration.betting import betting_upper, together
+from redundancy.errors import AssumptionError, InvalidInputError
+from redundancy.statistics.harvest_statistics import HarvestStatistics
+from redundancy.statistics.independent_pairs import stranger_fractions
+from redundancy.statistics.streaming import pair_sums
+
+__all__ = [
+    "PairFields",
+    "anomaly_notes",
+    "leaves_of_statistics",
+    "pair_of_arrays",
+    "pair_of_statistics",
+    "population_of",
+]
+
+
+class PairFields(TypedDict):
+    """Fields of a `LayerPairCertificate`; the makers hand these over, so that they need not know the class."""
+
+    layer: int
+    group: str
+    n_images: int
+    n_tokens: int
+    statements: tuple[BoundCertificate, ...]
+    population: str
+    notes: tuple[str, ...]
+
+
+def leaves_of_statistics(
+    statistics: HarvestStatistics, group: str, declaration: Declaration, *, level: float
+) -> list[list[Any]]:
+    """The sampling statements of every layer of a group, to be computed together.
+
+    Parameters
+    ----------
+    statistics : HarvestStatistics
+        The harvest.
+    group : str
+        A token group or union.
+    declaration : Declaration
+        What was fixed beforehand.
+    level : float
+        Confidence level of each statement.
+
+    Returns
+    -------
+    list of L lists
+        Of layer l in entry l - 1: bound function, quantity and arguments of each statement.
+
+    Raises
+    ------
+    InvalidInputError
+        With fewer than two images, or images without tokens of the group where the estimand needs them.
+    AssumptionError
+        If looking at the images decided how many there are.
+    """
+    if statistics.provenance.stopped_by:
+        raise AssumptionError(
+            f"need a number of images that was fixed before any was looked at, this harvest of {statistics.n_samples} "
+            f"stopped when {' and '.join(statistics.provenance.stopped_by)} was decided; resume it without --until, or "
+            "use the interval of its own question, or bounds that hold at any stop (redundancy.concentration.anytime)"
+        )
+    if statistics.n_samples < 2:
+        raise InvalidInputError(
+            f"need at least 2 images, the i.i.d. units of a certificate, got {statistics.n_samples}; harvest more"
+        )
+    counts = statistics.pair_counts(group)
+    if declaration.estimand == "image_average" and (counts == 0).any():
+        row, column = np.argwhere(counts == 0)[0]
+        raise InvalidInputError(
+            f"need tokens of group {group!r} in every image, {statistics.sample_ids[row]!r} has none with a "
+            f"distance at layer {column + 1}; certify other groups, drop the sample or pool tokens"
+        )
+    columns = {
+        "distance_sums": statistics.distance_sums(group),
+        "tail_counts": statistics.tail_counts(group, declaration.t),
+        "closed_tail_counts": statistics.tail_counts(group, declaration.t, strict=False),
+        "counts": counts,
+    }
+    return [
+        leaf_calls(declaration, level=level, **{name: table[:, layer] for name, table in columns.items()})
+        for layer in range(statistics.spec.n_layers)
+    ]
+
+
+def population_of(statistics: HarvestStatistics, declared: str) -> str:
+    """The declared population; if samples failed, with the share that it lacks.
+
+    Parameters
+    ----------
+    statistics : HarvestStatistics
+        The harvest.
+    declared : str
+        What its images are a sample of.
+
+    Returns
+    -------
+    str
+    """
+    missing = statistics.provenance.sentence(statistics.n_samples)
+    return f"{declared}, restricted to what can be harvested: {missing}" if missing else declared
+
+
+def anomaly_notes(statistics: HarvestStatistics, group: str) -> list[tuple[str, ...]]:
+    """What a reader must know of odd vectors in each layer of a harvest, one tuple of sentences per layer.
+
+    Parameters
+    ----------
+    statistics : HarvestStatistics
+        The harvest.
+    group : str
+        A token group or union.
+
+    Returns
+    -------
+    list of L tuples of str
+        Entry l - 1 is of layer l; empty where nothing is odd.
+    """
+    counts = statistics.anomalies(group)
+    notes: list[tuple[str, ...]] = []
+    for one_zero, both_zero, excluded in zip(
+        counts["one_zero_pairs"], counts["both_zero_pairs"], counts["excluded_pairs"], strict=True
+    ):
+        own = []
+        if one_zero or both_zero:
+            own.append(
+                f"{one_zero + both_zero} tokens with a zero vector count as distance 0 ({both_zero}, both zero) "
+                f"or 1 ({one_zero}, one zero)"
+            )
+        if excluded:
+            own.append(f"{excluded} tokens with NaN or infinite states are left out; means are over the others")
+        notes.append(tuple(own))
+    return notes
+
+
+def pair_of_statistics(statistics: HarvestStatistics, *, layer: int, group: str, **declared: Any) -> PairFields:
+    """Certify layer `layer` of a harvest for one group; see `LayerPairCertificate.from_statistics`.
+
+    Parameters
+    ----------
+    statistics : HarvestStatistics
+        The harvest.
+    layer : int
+        In 1..L.
+    group : str
+        A token group or union.
+    **declared
+        Fields of a `Declaration`.
+
+    Returns
+    -------
+    PairFields
+    """
+    declaration = Declaration(**{"order": "sorted by sample id", **declared})
+    declaration = replace(declaration, population=population_of(statistics, declaration.population))
+    layer = check_count(layer, "layer", lower=1, upper=statistics.spec.n_layers)
+    level = declaration.level(LEAVES_PER_PAIR)
+    leaves = together(leaves_of_statistics(statistics, group, declaration, level=level)[layer - 1])
+    return PairFields(
+        layer=layer,
+        group=group,
+        n_images=statistics.n_samples,
+        n_tokens=int(statistics.pair_counts(group)[:, layer - 1].sum()),
+        statements=statements_of_leaves(declaration, *leaves),
+        population=declaration.population,
+        notes=anomaly_notes(statistics, group)[layer - 1],
+    )
+
+
+def pair_of_arrays(
+    x_prev: npt.NDArray[Any],
+    x_next: npt.NDArray[Any],
+    ids: npt.ArrayLike,
+    *,
+    target: npt.ArrayLike | None = None,
+    target_range: tuple[float, float] | None = None,
+    layer: int = 0,
+    group: str = "all",
+    seed: int = 0,
+    base: float = 2.0,
+    progress: Callable[[int], None] | None = None,
+    **declared: Any,
+) -> PairFields:
+    """Certify two arrays of states; see `LayerPairCertificate.from_arrays`.
+
+    Parameters
+    ----------
+    x_prev, x_next : array of shape (n_tokens, n_features)
+    ids : array_like of shape (n_tokens,)
+        Image of each row; the order of first appearance is the order of the bets.
+    target : array_like, optional
+        Labels (n_tokens,), or vectors (n_tokens, n_dims) inside `target_range`.
+    target_range : (float, float), optional
+        Declared range of every coordinate of a real-valued target.
+    layer, group : int, str
+        For the record.
+    seed : int
+        Of the split for the probes and of the pairs of images behind Theorem 4; on record.
+    base : float, default=2
+        Unit of information.
+    progress : callable, optional
+        Called with the number of rows of the main pass just done.
+    **declared
+        Fields of `Declaration`.
+
+    Returns
+    -------
+    PairFields
+
+    Raises
+    ------
+    InvalidInputError
+        For arrays, ids or a target that do not fit, or fewer than two images.
+    """
+    if target is None and target_range is not None:
+        raise InvalidInputError("need a target with target_range, got the range alone; drop it or give the target")
+    declaration = Declaration(**{"order": "first appearance", **declared})
+    sums = pair_sums(x_prev, x_next, ids, thresholds=(declaration.t,), progress=progress)
+    n_images = len(sums.index.names)
+    if n_images < 2:
+        raise InvalidInputError(f"need at least 2 images, the i.i.d. units of a certificate, got {n_images}; check ids")
+    strangers = stranger_fractions(x_prev, x_next, sums.index, t=declaration.t, seed=seed)
+    probes = None if target is None else probe_leaves(x_prev, x_next, sums.index, target, target_range, seed=seed)
+    level = declaration.level(LEAVES_PER_PAIR + 1 + (0 if probes is None else len(probes.calls)))
+    calls = leaf_calls(
+        declaration,
+        counts=sums.index.counts,
+        distance_sums=sums.distance_sums,
+        tail_counts=sums.tail_counts[:, 0],
+        closed_tail_counts=sums.closed_tail_counts[:, 0],
+        level=level,
+    )
+    close = {
+        "values": strangers,
+        "quantity": "ball_prob",
+        "confidence_level": level,
+        "order": f"random pairs of different images, seed {seed}",
+    }
+    calls.append((betting_upper, "mean.betting_upper", close))
+    if probes is not None:
+        calls += [(f, theorem, {**inputs, "confidence_level": level}) for f, theorem, inputs in probes.calls]
+    leaves = together(calls)
+    statements = list(statements_of_leaves(declaration, *leaves[:LEAVES_PER_PAIR]))
+    ball = leaves[LEAVES_PER_PAIR]
+    # With token pooling the tail is of another law than the pairs of images, which weigh images alike.
+    if declaration.estimand == "image_average":
+        statements += [ball, braun_pokutta.binary_lower(tail_prob=leaves[1], ball_prob=ball, base=base)]
+    notes = []
+    if probes is not None:
+        statements += probe_statements(probes, leaves[LEAVES_PER_PAIR + 1 :])
+        notes.append(probes.note)
+    return PairFields(
+        layer=layer,
+        group=group,
+        n_images=n_images,
+        n_tokens=len(sums.index.rows),
+        statements=tuple(statements),
+        population=declaration.population,
+        notes=tuple(notes),
+    )

@@ -1,0 +1,261 @@
+"""Linear probes of a task on both layers of a pair, fitted on half of the images and certified on the other half.
+
+A certificate needs a probe that was fixed before its evaluation data were seen, nothing else: a poor probe
+gives a wide bound, never a wrong one. Better probes live in the `estimators` package.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from redundancy.bounds.implications import intersection
+from redundancy.bounds.lipschitz import probe_errors_cap
+from redundancy.bounds.plug_in import inverse_bounds
+from redundancy.certificates.certificate import BoundCertificate
+from redundancy.certificates.certifying import Leaf
+from redundancy.checks import refuse_masked
+from redundancy.concentration.betting import betting_lower, betting_upper
+from redundancy.errors import InvalidInputError
+from redundancy.files.mapped import Pages
+from redundancy.statistics.streaming import ImageIndex
+
+__all__ = ["ProbeLeaves", "probe_leaves", "probe_statements"]
+
+Array = npt.NDArray[np.float64]
+
+_MOST_FEATURES = 512  # wider states are folded to so many sums first: a probe may be anything
+_RIDGE = 1e-3  # of the mean eigenvalue of the second-moment matrix
+_BLOCK = 1 << 22  # numbers at a time: 32 MiB in float64
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ProbeLeaves:
+    """The sampling statements of the probes (still without a level), and what they rest on.
+
+    Parameters
+    ----------
+    calls : tuple of (callable, str, mapping)
+        Bound function, quantity and arguments of each statement.
+    task_cap : float
+        Upper bound on the variance of the task, in its squared unit.
+    note : str
+        How the probes were fitted, in words.
+    """
+
+    calls: tuple[Leaf, ...]
+    task_cap: float
+    note: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Task:
+    """Task of every row: class numbers of `n_dims` classes, or vectors in a box."""
+
+    values: npt.NDArray[Any]
+    is_label: bool
+    n_dims: int
+    bounds: tuple[float, float]
+
+    def rows(self, rows: npt.NDArray[np.intp]) -> Array:
+        """Task vectors of these rows, one-hot for labels."""
+        return np.asarray(np.eye(self.n_dims)[self.values[rows]] if self.is_label else self.values[rows])
+
+    def project(self, predictions: Array) -> Array:
+        """Closest point of the simplex (labels) or of the box (vectors): predictions bounded like the task."""
+        if not self.is_label:
+            return np.clip(predictions, *self.bounds)
+        ranked = -np.sort(-predictions, axis=1)
+        excess = (np.cumsum(ranked, axis=1) - 1.0) / np.arange(1, self.n_dims + 1)
+        last = (ranked > excess).sum(axis=1) - 1
+        return np.asarray(np.maximum(predictions - excess[np.arange(len(predictions)), last][:, None], 0.0))
+
+    @property
+    def squared_diameter(self) -> float:
+        return 2.0 if self.is_label else self.n_dims * (self.bounds[1] - self.bounds[0]) ** 2
+
+    @property
+    def cap(self) -> float:
+        # One-hot labels of K classes lie in a ball of squared radius 1 - 1/K.
+        return 1.0 - 1.0 / self.n_dims if self.is_label else self.squared_diameter / 4.0
+
+
+def probe_leaves(
+    x_prev: Any,
+    x_next: Any,
+    index: ImageIndex,
+    target: npt.ArrayLike,
+    target_range: tuple[float, float] | None,
+    *,
+    seed: int,
+) -> ProbeLeaves:
+    """Fit a ridge probe per layer on half of the images; sums of errors and of their gap on the other half.
+
+    Parameters
+    ----------
+    x_prev, x_next : array of shape (n_tokens, n_features)
+    index : ImageIndex
+    target : array_like of int, shape (n_tokens,), or of float, shape (n_tokens, n_dims)
+    target_range : (float, float), optional
+        Declared range of each coordinate; needed for a real-valued target.
+    seed : int
+        Of the split and of the signs with which wide states are folded.
+
+    Returns
+    -------
+    ProbeLeaves
+
+    Raises
+    ------
+    InvalidInputError
+        For a target of another length or outside its range, a single class, or fewer than four images.
+    """
+    task = _read_task(target, len(index.rows), target_range)
+    n_images = len(index.names)
+    if n_images < 4:
+        raise InvalidInputError(f"need at least 4 images to split them for a probe, got {n_images}")
+    rng = np.random.default_rng(seed)
+    training = np.zeros(n_images, dtype=np.bool_)
+    training[rng.permutation(n_images)[: n_images // 2]] = True
+    fit_rows, test_rows = (np.flatnonzero(training[index.rows] == side) for side in (True, False))
+    width = x_prev.shape[1]
+    signs = None if width <= _MOST_FEATURES else rng.choice((-1.0, 1.0), size=width)
+    probes = [_fit(x, fit_rows, task, signs) for x in (x_prev, x_next)]
+    sums = np.zeros((3, n_images))
+    pages = [Pages(x) for x in (x_prev, x_next)]
+    for rows in _blocks(test_rows, width):
+        z = task.rows(rows)
+        prev, after = (
+            task.project(_features(x, rows, signs) @ weights + offset)
+            for x, (weights, offset) in zip((x_prev, x_next), probes, strict=True)
+        )
+        for total, difference in zip(sums, (z - prev, z - after, after - prev), strict=True):
+            squares = np.minimum((difference**2).sum(axis=1), task.squared_diameter)
+            total += np.bincount(index.rows[rows], weights=squares, minlength=n_images)
+        for read in pages:
+            read.release()
+    held_out = ~training
+    common = {
+        "counts": index.counts[held_out],
+        "scale": task.squared_diameter,
+        "order": f"first appearance, held-out half of seed {seed}",
+    }
+    names = ("error_prev", "error_next", "probe_gap")
+    values = dict(zip(names, sums[:, held_out], strict=True))
+    calls: list[Leaf] = [
+        (betting_upper, "mean.betting_upper", {**common, "values": values[name], "quantity": name}) for name in names
+    ]
+    calls.append(
+        (betting_lower, "mean.betting_lower", {**common, "values": values["probe_gap"], "quantity": "probe_gap"})
+    )
+    kind = f"{task.n_dims} classes" if task.is_label else f"{task.n_dims} coordinates in {task.bounds}"
+    note = (
+        f"ridge probes of a task with {kind}, fitted on {int(training.sum())} images and certified on the other "
+        f"{int(held_out.sum())}, split by seed {seed}"
+    )
+    return ProbeLeaves(calls=tuple(calls), task_cap=task.cap, note=note)
+
+
+def probe_statements(probes: ProbeLeaves, leaves: Sequence[BoundCertificate]) -> list[BoundCertificate]:
+    """Bounds on the functional gap from the certified errors and gap: no Lipschitz constant, no chain.
+
+    Parameters
+    ----------
+    probes : ProbeLeaves
+        The probes, and the largest variance of the task.
+    leaves : sequence of 4 BoundCertificate
+        What `probes.calls` gave: error of the previous and of the next layer's probe, their gap from above and
+        below.
+
+    Returns
+    -------
+    list of BoundCertificate
+        The four leaves first.
+    """
+    error_prev, error_next, gap_upper, gap_lower = leaves
+    gap = intersection(statements=(gap_lower, gap_upper))
+    cap = probes.task_cap
+    return [
+        *leaves,
+        probe_errors_cap(error_next=error_next, error_prev=error_prev, task_cap=cap),
+        inverse_bounds(probe_gap=gap, error_next=error_next, error_prev=error_prev, task_cap=cap),
+    ]
+
+
+def _read_task(target: npt.ArrayLike, n_rows: int, target_range: tuple[float, float] | None) -> _Task:
+    refuse_masked(target, "target")
+    z = np.asarray(target)
+    if z.ndim == 2 and z.shape[1] == 1 and z.dtype.kind in "iub":
+        z = z[:, 0]
+    if z.ndim not in (1, 2) or len(z) != n_rows:
+        raise InvalidInputError(f"need one target per row, got shape {z.shape} for {n_rows} rows; repeat image targets")
+    if z.dtype.kind in "iub":
+        if target_range is not None:
+            raise InvalidInputError(
+                f"need real values as target with a target_range, got labels of dtype {z.dtype}; drop the range, or "
+                "give the values as floats"
+            )
+        if z.ndim != 1 or z.min() < 0:
+            raise InvalidInputError(f"need labels 0..K-1 of shape ({n_rows},), got shape {z.shape}, minimum {z.min()}")
+        n_classes = int(z.max()) + 1
+        if n_classes < 2:
+            raise InvalidInputError("need at least two classes in target, got only label 0")
+        return _Task(z.astype(np.int64), True, n_classes, (0.0, 1.0))
+    if z.dtype.kind != "f":
+        raise InvalidInputError(f"need integer labels or real values as target, got dtype {z.dtype}")
+    if target_range is None or not target_range[0] < target_range[1]:
+        raise InvalidInputError(
+            f"need target_range=(low, high), the declared range of a real-valued target, got {target_range}; "
+            "a range read off the sample certifies nothing"
+        )
+    vectors = np.asarray(z, dtype=np.float64).reshape(n_rows, -1)
+    if not ((vectors >= target_range[0]) & (vectors <= target_range[1])).all():
+        raise InvalidInputError(f"need target values in {tuple(target_range)}, got values outside or NaN")
+    return _Task(vectors, False, vectors.shape[1], (float(target_range[0]), float(target_range[1])))
+
+
+def _blocks(rows: npt.NDArray[np.intp], width: int) -> Iterator[npt.NDArray[np.intp]]:
+    step = max(1, _BLOCK // width)
+    return (rows[start : start + step] for start in range(0, len(rows), step))
+
+
+def _features(x: Any, rows: npt.NDArray[np.intp], signs: Array | None) -> Array:
+    """States in float64; wide ones folded: column j sums every `_MOST_FEATURES`-th coordinate from j, with signs.
+
+    As random a projection as a dense one of Gaussian numbers, without its product of matrices.
+    """
+    states = np.asarray(x[rows])
+    if signs is None:
+        return np.asarray(states, dtype=np.float64)
+    folded = np.zeros((len(rows), _MOST_FEATURES))
+    for start in range(0, len(signs), _MOST_FEATURES):
+        part = states[:, start : start + _MOST_FEATURES]
+        folded[:, : part.shape[1]] += part * signs[start : start + _MOST_FEATURES]
+    return folded
+
+
+def _fit(x: Any, rows: npt.NDArray[np.intp], task: _Task, signs: Array | None) -> tuple[Array, Array]:
+    """Weights and offset of ridge regression, from moments summed over blocks of rows."""
+    n_features = x.shape[1] if signs is None else _MOST_FEATURES
+    second = np.zeros((n_features, n_features))
+    cross = np.zeros((n_features, task.n_dims))
+    mean_x, mean_z = np.zeros(n_features), np.zeros(task.n_dims)
+    pages = Pages(x)
+    for part in _blocks(rows, x.shape[1]):
+        features, z = _features(x, part, signs), task.rows(part)
+        second += features.T @ features
+        cross += features.T @ z
+        mean_x += features.sum(axis=0)
+        mean_z += z.sum(axis=0)
+        pages.release()
+    n = len(rows)
+    mean_x, mean_z = mean_x / n, mean_z / n
+    covariance = second / n - np.outer(mean_x, mean_x)
+    strength = _RIDGE * max(float(np.trace(covariance)) / n_features, np.finfo(float).tiny)
+    ridge = covariance + strength * np.eye(n_features)
+    weights = np.asarray(np.linalg.solve(ridge, cross / n - np.outer(mean_x, mean_z)), dtype=np.float64)
+    return weights, mean_z - mean_x @ weights

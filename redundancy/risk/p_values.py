@@ -1,0 +1,119 @@
+"""P-values of "the risk of this plan exceeds what is tolerated", exact for 0/1 losses, by betting for all others."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy.stats import binom
+
+from redundancy.checks import as_floats, check_real
+from redundancy.concentration.multiplicity import mean_capital
+from redundancy.errors import InvalidInputError
+
+__all__ = ["KINDS", "check_losses", "p_value", "resolve_kind"]
+
+KINDS = ("auto", "binomial", "betting", "betting_sequence")
+_TINY = float(np.finfo(np.float64).tiny)
+
+
+def p_value(
+    losses: npt.ArrayLike,
+    risk: float,
+    *,
+    loss_range: tuple[float, float] = (0.0, 1.0),
+    kind: str = "auto",
+    confidence_level: float = 0.95,
+) -> float:
+    """P-value of the hypothesis that the mean loss is at least `risk`.
+
+    Parameters
+    ----------
+    losses : array_like of shape (n,)
+        One loss in `loss_range` per i.i.d. sample, in an order fixed beforehand. A *paired* loss, the loss of a
+        plan minus that of the unmodified model on the same sample, has the range (-1, 1).
+    risk : float
+        Inside `loss_range`.
+    loss_range : (float, float)
+        Declared, not read off the sample.
+    kind : {"auto", "binomial", "betting", "betting_sequence"}
+        "binomial" is exact and needs losses of 0 or 1; "betting" takes any; "betting_sequence" stays valid when
+        one looks after every sample and stops at will. "auto" goes by the declared type, not by the values:
+        "binomial" for booleans and integers in the range (0, 1), else "betting".
+    confidence_level : float
+        Tunes the bets; the p-value is valid whatever it is.
+
+    Returns
+    -------
+    float
+        In (0, 1].
+
+    Notes
+    -----
+    The bet is placed on ``hi - loss`` being large, with shares up to ``0.95 / (hi - risk)``: where the range is
+    wide against the risk, as for paired losses, this is up to twice the share that a bet on the loss may take.
+
+    References
+    ----------
+    .. [1] Angelopoulos, Bates, Candes, Jordan and Lei (2021), Learn then Test, arXiv:2110.01052.
+    .. [2] Waudby-Smith and Ramdas (2024), Estimating means of bounded random variables by betting, JRSS-B 86(1).
+
+    Examples
+    --------
+    >>> round(p_value([0] * 100, 0.03), 4)
+    0.0476
+    >>> p_value([0.0, -0.5, 0.25, 0.0] * 200, 0.1, loss_range=(-1.0, 1.0)) < 1e-4
+    True
+    """
+    values = check_losses(losses, loss_range)
+    low, high = loss_range
+    risk = check_real(risk, "risk", lower=low, upper=high, open_ends=True)
+    kind = resolve_kind(losses, loss_range, kind)
+    if kind == "binomial":
+        return float(binom.cdf(int(values.sum()), len(values), risk))
+    capital = mean_capital(
+        high - values,
+        high - risk,
+        scale=high - low,
+        side="lower",
+        confidence_level=confidence_level,
+        mode="fixed" if kind == "betting" else "sequence",
+    )
+    top = float(capital.max(initial=0.0))
+    # A capital beyond the range of floats has certainly passed 1/tiny.
+    return max(_TINY, min(1.0, (1.0 + 1e-9) / top)) if top > 0.0 else 1.0
+
+
+def check_losses(losses: Any, loss_range: tuple[float, float], *, name: str = "losses") -> npt.NDArray[np.float64]:
+    """Finite losses of one plan, shape (n >= 1,), inside the declared range."""
+    low = check_real(loss_range[0], "lower end of loss_range")
+    high = check_real(loss_range[1], "upper end of loss_range")
+    if not low < high:
+        raise InvalidInputError(f"need loss_range with lower < upper, got {loss_range}")
+    values = as_floats(losses, name)
+    if values.ndim != 1 or values.size == 0:
+        raise InvalidInputError(f"need {name} of shape (n >= 1,), one per sample, got shape {values.shape}")
+    outside = np.flatnonzero(~((values >= low) & (values <= high)))
+    if outside.size:
+        raise InvalidInputError(
+            f"need {name} in [{low:g}, {high:g}], sample {outside[0]} (counted from 0) has {values[outside[0]]:g}; "
+            "declare another loss_range, or mend the loss"
+        )
+    return values
+
+
+def resolve_kind(losses: Any, loss_range: tuple[float, float], kind: str) -> str:
+    """Which p-value a kind stands for; one kind must serve all plans, so pass the losses of all of them.
+
+    "auto" must not depend on the values: fractional losses that happen to be 0 or 1 in one sample are not binary.
+    """
+    if kind not in KINDS:
+        raise InvalidInputError(f"need a kind of p-value among {KINDS}, got {kind!r}")
+    array = np.asarray(losses)
+    unit = tuple(loss_range) == (0.0, 1.0)
+    if kind == "binomial" and not (unit and np.isin(array, (0, 1)).all()):
+        raise InvalidInputError("need losses of 0 or 1 for the binomial p-value, got others; use kind='betting'")
+    if kind == "auto":
+        return "binomial" if unit and array.dtype.kind in "biu" else "betting"
+    return kind

@@ -1,0 +1,275 @@
+"""One pass over two arrays of states, in memory or memory-mapped: per-image sums of the cosine distance and tails."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from redundancy.checks import check_real, refuse_masked
+from redundancy.distances import COSINE_RANGE, cosine_distance
+from redundancy.errors import InvalidInputError
+from redundancy.files.mapped import Pages
+from redundancy.statistics.schema import default_edges
+
+__all__ = ["ImageIndex", "PairSums", "index_images", "pair_sums"]
+
+Array = npt.NDArray[np.float64]
+
+_BUFFER = 1 << 21  # bytes of one float64 buffer: near enough to the core, and few enough calls
+_TASK = (
+    1 << 22
+)  # numbers of one array per task; sums are added in the order of tasks, so the result does not depend on threads
+_MOST_ROWS = 1 << 14  # rows per task, for narrow states
+_MOST_THREADS = 4
+_SAFE, _UNSAFE = 1e-150, 1e150  # rows with squared norms outside are computed again, scaled
+_NAMED = 5  # rows named in an error
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ImageIndex:
+    """Which image each row belongs to: names in order of first appearance, and their number for every row.
+
+    Parameters
+    ----------
+    names : tuple of str
+        Of the images, in order of first appearance.
+    rows : ndarray of int, shape (n_rows,)
+        Position in `names` of each row's image.
+    """
+
+    names: tuple[str, ...]
+    rows: npt.NDArray[np.intp]
+
+    @property
+    def counts(self) -> npt.NDArray[np.int64]:
+        """Rows of each image, shape (n_images,)."""
+        return np.bincount(self.rows, minlength=len(self.names)).astype(np.int64)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PairSums:
+    """Sufficient statistics of a layer pair.
+
+    Attributes
+    ----------
+    index : ImageIndex
+    distance_sums : ndarray of shape (n_images,), float64
+        Per-image sums of the cosine distance, absolute error of a distance below 1e-14.
+    tail_counts, closed_tail_counts : ndarray of shape (n_images, n_thresholds), int64
+        Rows with rho > t and with rho >= t.
+    thresholds : tuple of float
+    histogram : ndarray of shape (len(edges) + 1,), int64
+        Exact 0, (0, e_0), [e_0, e_1), ..., closed last bin.
+    edges : tuple of float
+    """
+
+    index: ImageIndex
+    distance_sums: Array
+    tail_counts: npt.NDArray[np.int64]
+    closed_tail_counts: npt.NDArray[np.int64]
+    thresholds: tuple[float, ...]
+    histogram: npt.NDArray[np.int64]
+    edges: tuple[float, ...]
+
+
+def index_images(ids: npt.ArrayLike, n_rows: int) -> ImageIndex:
+    """Number the images by first appearance.
+
+    Parameters
+    ----------
+    ids : array_like of shape (n_rows,) or (n_rows, 1)
+        Integers or strings, an image each.
+    n_rows : int
+        How many there must be.
+
+    Returns
+    -------
+    ImageIndex
+
+    Raises
+    ------
+    InvalidInputError
+        If there is not one id per row, or an id is NaN.
+    """
+    refuse_masked(ids, "ids")
+    labels = np.asarray(ids)
+    if labels.ndim == 2 and labels.shape[1] == 1:
+        labels = labels[:, 0]
+    if labels.shape != (n_rows,):
+        raise InvalidInputError(f"need one image id per row, got ids of shape {labels.shape} for {n_rows} rows")
+    if labels.dtype.kind not in "iubUSf":
+        raise InvalidInputError(f"need ids that are integers or strings, got dtype {labels.dtype}")
+    if labels.dtype.kind == "f" and not np.isfinite(labels).all():
+        raise InvalidInputError("need finite ids, got NaN or infinity; give each image an integer or a name")
+    names, first, inverse = np.unique(labels, return_index=True, return_inverse=True)
+    order = np.argsort(first)
+    rank = np.empty_like(order)
+    rank[order] = np.arange(len(order))
+    return ImageIndex(names=tuple(str(names[i]) for i in order), rows=rank[inverse.ravel()].astype(np.intp))
+
+
+def pair_sums(
+    x_prev: Any,
+    x_next: Any,
+    ids: npt.ArrayLike,
+    *,
+    thresholds: tuple[float, ...] = (0.05,),
+    progress: Callable[[int], None] | None = None,
+) -> PairSums:
+    """Distances of corresponding rows, summed by image.
+
+    Parameters
+    ----------
+    x_prev, x_next : array of shape (n_rows, n_features)
+        float16, float32 or float64, or anything sliceable to such arrays; may be memory-mapped.
+    ids : array_like of shape (n_rows,)
+        Image of each row; rows of an image need not be together.
+    thresholds : tuple of float
+        Values t in [0, 2] for the tails.
+    progress : callable, optional
+        Called with the number of rows just done.
+
+    Returns
+    -------
+    PairSums
+
+    Raises
+    ------
+    InvalidInputError
+        For shapes or ids that do not match, NaN or infinity, and zero rows, which are named: the cosine
+        distance of a zero vector is undefined.
+
+    Notes
+    -----
+    Products are accumulated in float64. Extra memory: below 5 MiB for each of at most four threads, and 16 bytes
+    a row; pages of read-only maps are given back as they are read.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> states = np.array([[1.0, 0.0], [1.0, 0.0], [0.0, 2.0]])
+    >>> sums = pair_sums(states, states[[0, 2, 2]], ["a", "a", "b"])
+    >>> sums.index.names, sums.distance_sums.tolist(), sums.tail_counts[:, 0].tolist()
+    (('a', 'b'), [1.0, 0.0], [1, 0])
+    """
+    n_rows, n_features = _check_pair(x_prev, x_next)
+    pages = [Pages(x) for x in (x_prev, x_next)]
+    # Slices of numpy.memmap cost microseconds each; a plain view of the same memory does not.
+    x_prev, x_next = (np.asarray(x) if isinstance(x, np.ndarray) else x for x in (x_prev, x_next))
+    levels = tuple(check_real(t, "threshold", lower=0.0, upper=COSINE_RANGE) for t in thresholds)
+    index = index_images(ids, n_rows)
+    n_images, edges = len(index.names), default_edges()
+    inner = np.array(edges[:-1])
+    sums = np.zeros(n_images)
+    strict, closed = (np.zeros((n_images, len(levels)), dtype=np.int64) for _ in range(2))
+    histogram = np.zeros(len(edges) + 1, dtype=np.int64)
+    for start, rho in _distances(x_prev, x_next, n_rows, n_features):
+        rows = index.rows[start : start + len(rho)]
+        sums += np.bincount(rows, weights=rho, minlength=n_images)
+        for k, t in enumerate(levels):
+            strict[:, k] += np.bincount(rows[rho > t], minlength=n_images)
+            closed[:, k] += np.bincount(rows[rho >= t], minlength=n_images)
+        bins = np.searchsorted(inner, rho, side="right") + (rho > 0.0)
+        histogram += np.bincount(bins, minlength=len(histogram))
+        for read in pages:
+            read.release(start, start + len(rho))
+        if progress is not None:
+            progress(len(rho))
+    return PairSums(index, sums, strict, closed, levels, histogram, edges)
+
+
+def _check_pair(x_prev: Any, x_next: Any) -> tuple[int, int]:
+    for name, array in (("x_prev", x_prev), ("x_next", x_next)):
+        refuse_masked(array, name)
+        if getattr(array, "ndim", None) != 2 or 0 in array.shape:
+            shape = getattr(array, "shape", type(array).__name__)
+            raise InvalidInputError(f"need {name} of shape (n_rows, n_features), got {shape}")
+        if np.dtype(array.dtype).kind != "f":
+            raise InvalidInputError(f"need floating-point states in {name}, got dtype {array.dtype}")
+    if x_prev.shape != x_next.shape:
+        raise InvalidInputError(f"need x_prev and x_next of one shape, got {x_prev.shape} and {x_next.shape}")
+    return int(x_prev.shape[0]), int(x_prev.shape[1])
+
+
+def _distances(x_prev: Any, x_next: Any, n_rows: int, n_features: int) -> Iterator[tuple[int, Array]]:
+    """Distances of all rows, a block at a time in order; blocks are computed ahead by a few threads."""
+    size = max(1, min(_MOST_ROWS, _TASK // n_features))
+    starts = range(0, n_rows, size)
+    threads = max(1, min(_MOST_THREADS, os.cpu_count() or 1, len(starts)))
+
+    def task(start: int) -> Array:
+        return _block(x_prev, x_next, start, min(start + size, n_rows), n_features)
+
+    with ThreadPoolExecutor(threads) as pool:
+        ahead: deque[tuple[int, Future[Array]]] = deque()
+        try:
+            for start in starts:
+                ahead.append((start, pool.submit(task, start)))
+                if len(ahead) > threads:
+                    first, future = ahead.popleft()
+                    yield first, future.result()
+            while ahead:
+                first, future = ahead.popleft()
+                yield first, future.result()
+        finally:
+            for _, future in ahead:
+                future.cancel()
+
+
+def _block(x_prev: Any, x_next: Any, start: int, stop: int, n_features: int) -> Array:
+    step = max(1, min(stop - start, _BUFFER // (8 * n_features)))
+    x_buffer, y_buffer = np.empty((2, step, n_features))
+    xx, yy, xy = np.empty((3, stop - start))
+    for low in range(start, stop, step):
+        high = min(low + step, stop)
+        x, y, out = x_buffer[: high - low], y_buffer[: high - low], slice(low - start, high - start)
+        x[...] = x_prev[low:high]
+        y[...] = x_next[low:high]
+        with np.errstate(invalid="ignore", over="ignore", under="ignore"):  # such rows are looked at below
+            _dots(x, x, xx[out])
+            _dots(y, y, yy[out])
+            _dots(x, y, xy[out])
+    with np.errstate(invalid="ignore", divide="ignore", over="ignore", under="ignore"):
+        # Equal rows give a quotient of exactly 1; rounding elsewhere may leave [0, 2] by an ulp or two.
+        rho = np.clip(1.0 - xy / np.sqrt(xx * yy), 0.0, COSINE_RANGE)
+        fine = (np.minimum(xx, yy) > _SAFE) & (np.maximum(xx, yy) < _UNSAFE)
+    odd = np.flatnonzero(~fine)
+    for low in range(0, odd.size, step):
+        rows = odd[low : low + step] + start
+        rho[rows - start] = _careful(x_prev, x_next, rows)
+    return np.asarray(rho)
+
+
+def _dots(x: Array, y: Array, out: Array) -> None:
+    if hasattr(np, "vecdot"):  # numpy 2; twice as fast
+        np.vecdot(x, y, out=out)
+    else:
+        np.einsum("ij,ij->i", x, y, out=out)
+
+
+def _careful(x_prev: Any, x_next: Any, rows: npt.NDArray[np.intp]) -> Array:
+    """Distances of rows whose squares leave the range of floats; rows without a distance are errors."""
+    pair = [np.asarray(array[rows], dtype=np.float64) for array in (x_prev, x_next)]
+    for name, states in zip(("x_prev", "x_next"), pair, strict=True):
+        broken = rows[~np.isfinite(states).all(axis=1)]
+        if broken.size:
+            raise InvalidInputError(f"need finite values in {name}, got NaN or infinity in {_names(broken)}")
+        zero = rows[~states.any(axis=1)]
+        if zero.size:
+            raise InvalidInputError(
+                f"need non-zero rows in {name}, got zero vectors in {_names(zero)}; the cosine distance of a zero "
+                "vector is undefined, drop these rows and say so"
+            )
+    return cosine_distance(pair[1], pair[0])
+
+
+def _names(rows: npt.NDArray[np.intp]) -> str:
+    names = ", ".join(str(int(r)) for r in rows[:_NAMED])
+    return f"row{'s' if rows.size > 1 else ''} {names}" + (", ..." if rows.size > _NAMED else "")
