@@ -12,18 +12,7 @@ from typing import Any, get_origin
 
 PACKAGES = ("redundancy", "estimators", "extraction", "proofs_check")
 # Commands are described by the command-line page; these modules serve them and promise nothing to callers.
-_COMMAND_LINE = (
-    "cli",
-    "commands",
-    "command_options",
-    "cli_support",
-    "extras",
-    "show",
-    "study",
-    "study_report",
-    "validating",
-)
-_COMMAND_LINE += ("watch", "printing", "generated", "harvest_cli", "skip_cli", "__main__")
+_COMMAND_LINE = ("cli", "commands", "extras", "printing", "show", "__main__")  # no library
 
 
 @dataclass(frozen=True)
@@ -53,14 +42,15 @@ def public_modules() -> list[ModuleType]:
             module = import_module(f"{package_name}.{info.name}")
             if getattr(module, "__all__", None):
                 found.append(module)
-                found += _modules_inside(module)
+            found += _modules_inside(module)
     return found
 
 
 def _modules_inside(module: ModuleType) -> Iterator[ModuleType]:
-    """Sub-packages, and modules that the package itself lists."""
+    """Sub-packages, and modules that the package itself lists; all of them if it lists nothing."""
+    listed = getattr(module, "__all__", None)
     for info in pkgutil.iter_modules(getattr(module, "__path__", [])):
-        if not info.name.startswith("_") and (info.ispkg or info.name in module.__all__):
+        if not info.name.startswith("_") and (info.ispkg or not listed or info.name in listed):
             inner = import_module(f"{module.__name__}.{info.name}")
             if getattr(inner, "__all__", None):
                 yield inner

@@ -1,8 +1,5 @@
 """Harvests that survive interruption, run in shards, and stop as soon as a question is decided."""
 
-from extraction.run.folder import HarvestFolder
-from extraction.run.loop import HarvestRun, harvest_to
-from extraction.run.question import Question
-from extraction.run.shelf import StoreOptions
+import lazy_loader
 
-__all__ = ["HarvestFolder", "HarvestRun", "Question", "StoreOptions", "harvest_to"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -7,7 +7,7 @@ from functools import cache
 from typing import Any
 
 from redundancy._ledger import claims, confidence, definitions, distance, functional, information, lemmas, pinsker
-from redundancy.bounds.registry import REGISTRY, bound_function, register_all
+from redundancy.certificates.registry import REGISTRY, bound_function, register_all
 from redundancy.errors import InvalidInputError
 from redundancy.files.tabular import Tabular
 

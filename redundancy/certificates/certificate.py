@@ -17,10 +17,10 @@ from typing import Any, ParamSpec, TypeAlias
 
 import numpy as np
 
-from redundancy.bounds.registry import REGISTRY, bound_function, register_all
 from redundancy.certificates.digested import UNFIT, as_kind, content_digest, reading, seal, unseal
 from redundancy.certificates.inputs import ArrayInput, decode, encode, interval_ends, interval_from
 from redundancy.certificates.parts import Assumption, Bound, RecheckReport
+from redundancy.certificates.registry import REGISTRY, bound_function, register_all
 from redundancy.errors import InvalidInputError, SkipItError
 from redundancy.files.tabular import Tabular
 from redundancy.interval import Interval

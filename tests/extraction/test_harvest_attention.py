@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from extraction import attention
+from extraction.harvesting import attention
 from extraction.harvesting.attention import attention_mass
 
 B, H, KV, S, D = 2, 4, 2, 11, 8

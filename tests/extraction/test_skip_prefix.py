@@ -15,7 +15,7 @@ from extraction.skip import (
     text_exit,
     vision_exit,
 )
-from extraction.skip import prefix as prefix_module
+from extraction.skip.engine import prefix as prefix_module
 from extraction.skip.engine.prefix import SharedPrefix
 from extraction.study import sweep
 from extraction.tiny import TINY_FAMILIES, tiny_batch, tiny_family, tiny_llava

@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from redundancy.bounds.lipschitz import unit_norm_upper
-from redundancy.bounds.registry import REGISTRY
 from redundancy.bounds.tail import sandwich_upper
 from redundancy.certificates.certificate import BoundCertificate, as_interval, bound, registered
 from redundancy.certificates.digested import seal, unseal
+from redundancy.certificates.registry import REGISTRY
 from redundancy.checks import check_count, check_joint, check_real, check_rows
 from redundancy.concentration.betting import betting_upper
 from redundancy.concentration.clopper_pearson import clopper_pearson_upper

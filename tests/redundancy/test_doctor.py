@@ -112,7 +112,7 @@ def test_families_are_those_that_were_measured():
 
 
 def test_doctor_tells_devices_and_survives_a_broken_torch(monkeypatch):
-    from extraction import doctor as extraction_doctor
+    from extraction.commands import doctor as extraction_doctor
 
     pytest.importorskip("torch", reason="devices are those that torch sees")
     assert examine()["more"]["Devices"][0].startswith("cpu: ")

@@ -11,7 +11,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from redundancy import ledger
+from redundancy.bounds import ledger
 from redundancy.certificates.certificate import registered
 from redundancy.commands.theorems import theorems as command
 from redundancy.errors import InvalidInputError

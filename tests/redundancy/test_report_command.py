@@ -271,7 +271,7 @@ def test_the_command_writes_a_page_without_torch_and_never_over_a_file(results: 
     done = skip_it(*parts, "--out", out, "--data", data, "--model", HOSTILE)
     assert done.returncode == 0, done.stderr
     assert "every bound recomputed" in done.stdout
-    assert "its tests not repeated, which needs more of the package" in done.stdout
+    assert "every test repeated" in done.stdout
     report = load_report(data)
     assert report["model"]["name"] == HOSTILE
     page = out.read_text(encoding="utf-8")

@@ -13,11 +13,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from redundancy import streaming
 from redundancy.errors import InvalidInputError, StoreError
 from redundancy.files.arrays import BFloat16Array, open_array
 from redundancy.files.mapped import Pages
 from redundancy.files.tensors import save_tensors
+from redundancy.statistics import streaming
 from redundancy.statistics.from_states import cosine_distances
 from redundancy.statistics.streaming import index_images, pair_sums
 
