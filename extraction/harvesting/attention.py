@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import nn
-from transformers import AttentionInterface
 
+from extraction.harvesting.taps import AttentionCall, tap_calls
 from extraction.harvesting.tokens import TokenGroups
 
-__all__ = ["AttentionCall", "AttentionMasses", "attention_mass", "attention_rows", "tap_attention", "tap_calls"]
+__all__ = ["AttentionMasses", "attention_mass", "attention_rows", "tap_attention"]
 
 _ROW_BUDGET = 1 << 24  # entries of the fp32 score block: 64 MiB
 Sink = Callable[[int, "AttentionMasses"], None]
@@ -210,94 +209,6 @@ def _minus_infinity(hidden: torch.Tensor) -> torch.Tensor:
     return torch.zeros_like(hidden, dtype=torch.float32).masked_fill_(hidden, -torch.inf)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class AttentionCall:
-    """One call of a registered attention function, before it runs.
-
-    Attributes
-    ----------
-    query, key, value : Tensor
-        Of shape (B, H or H_kv, tokens, D).
-    mask : Tensor or None
-        As the function gets it.
-    options : dict
-        Keyword arguments for `attention_rows`.
-    """
-
-    query: torch.Tensor
-    key: torch.Tensor
-    value: torch.Tensor
-    mask: Any
-    options: dict[str, Any]
-
-
-@contextmanager
-def tap_calls(
-    attentions: Sequence[nn.Module | None],
-    on_call: Callable[[int, AttentionCall], None],
-    on_shares: Callable[[int, torch.Tensor], None],
-) -> Iterator[None]:
-    """Look at every attention computed by the given modules inside the context; nothing that they compute changes.
-
-    The registered attention functions in use are wrapped for the duration, and only calls of the given
-    modules are looked at (a vision tower shares the registry). The name of the implementation does not change,
-    so the model takes the very same path. Eager attention is no registered function; there its returned
-    weights are read.
-
-    Parameters
-    ----------
-    attentions : sequence of Module or None
-        Self-attention of each layer.
-    on_call : callable
-        Gets layer index and call, where the implementation is a registered function.
-    on_shares : callable
-        Gets layer index and weights of shape (B, H, Q, K), where attention is eager.
-    """
-    layer_of = {id(module): i for i, module in enumerate(attentions) if module is not None}
-
-    def wrap(function: Callable[..., Any]) -> Callable[..., Any]:
-        def tapped(
-            module: nn.Module,
-            query: torch.Tensor,
-            key: torch.Tensor,
-            value: torch.Tensor,
-            attention_mask: Any,
-            *args: Any,
-            **kwargs: Any,
-        ) -> Any:
-            layer = layer_of.get(id(module))
-            if layer is not None:
-                on_call(layer, AttentionCall(query, key, value, attention_mask, _options(module, kwargs)))
-            return function(module, query, key, value, attention_mask, *args, **kwargs)
-
-        return tapped
-
-    def from_weights(layer: int) -> Callable[..., None]:
-        def hook(module: nn.Module, args: Any, output: Any) -> None:
-            shares = output[1] if isinstance(output, tuple) and len(output) > 1 else None
-            if torch.is_tensor(shares) and shares.dim() == 4:
-                on_shares(layer, shares)
-
-        return hook
-
-    with ExitStack() as stack:
-        names = set()
-        registry: Any = AttentionInterface()  # type: ignore[no-untyped-call]
-        for i, module in enumerate(attentions):
-            if module is None:
-                continue
-            name = getattr(getattr(module, "config", None), "_attn_implementation", None)
-            if name == "eager":
-                stack.callback(module.register_forward_hook(from_weights(i)).remove)
-            elif name is not None:
-                names.add(name)
-        for name in sorted(names):
-            original = registry[name]
-            AttentionInterface.register(name, wrap(original))
-            stack.callback(AttentionInterface.register, name, original)
-        yield
-
-
 @contextmanager
 def tap_attention(attentions: Sequence[nn.Module | None], tokens: TokenGroups, sink: Sink) -> Iterator[None]:
     """Call ``sink(layer, masses)`` for every layer whose attention runs inside the context; see `tap_calls`.
@@ -335,18 +246,6 @@ def _readable(call: AttentionCall, n_tokens: int) -> bool:
     """Whether keys are this batch's tokens and the mask is of a known kind; otherwise the layer stays undefined."""
     known = call.mask is None or (torch.is_tensor(call.mask) and call.mask.dim() in (2, 4))
     return known and call.query.dim() == 4 and call.query.shape[2] == n_tokens and call.key.shape[2] == n_tokens
-
-
-def _options(module: nn.Module, kwargs: dict[str, Any]) -> dict[str, Any]:
-    causal = kwargs.get("is_causal")
-    return {
-        "scaling": kwargs.get("scaling"),
-        "is_causal": bool(getattr(module, "is_causal", True) if causal is None else causal),
-        "sliding_window": kwargs.get("sliding_window"),
-        "softcap": kwargs.get("softcap"),
-        "sinks": kwargs.get("s_aux"),
-        "bias": kwargs.get("position_bias"),
-    }
 
 
 class _Reader:

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from extraction.harvesting.taps import own_calls
 from extraction.models.adapters import Adapter
 from extraction.models.adapters.base import first_tensor, layer_input
 from redundancy.errors import InvalidInputError, UnsupportedModelError
@@ -20,7 +21,7 @@ OnPair = Callable[[int, torch.Tensor, torch.Tensor], None]
 
 @contextmanager
 def watch_layers(adapter: Adapter, on_pair: OnPair, *, pairing: str = "io") -> Iterator[None]:
-    """Call ``on_pair(layer, x, y)`` for layers 1..L in order while the context lasts.
+    """Call ``on_pair(layer, x, y)`` for layers 1..L in order while the context lasts, in calls from this context.
 
     Parameters
     ----------
@@ -40,32 +41,34 @@ def watch_layers(adapter: Adapter, on_pair: OnPair, *, pairing: str = "io") -> I
         )
     previous: list[torch.Tensor] = []
 
-    def io_hook(layer: int) -> Callable[..., None]:
-        def hook(module: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
-            on_pair(layer, layer_input(args, kwargs), first_tensor(output))
+    # The hooks take what comes: torch drops a hook's wish for keyword arguments a moment before the hook itself, and
+    # another thread may be calling the model then.
+    def io_hook(module: nn.Module, args: Any, *rest: Any) -> None:
+        if own() and module in layer_of:
+            on_pair(layer_of[module], layer_input(args, rest[0]), first_tensor(rest[1]))
 
-        return hook
-
-    def hf_hook(layer: int) -> Callable[..., None]:
-        def hook(module: nn.Module, args: Any, kwargs: Any) -> None:
-            state = layer_input(args, kwargs)
-            if layer > 1:
-                on_pair(layer - 1, previous.pop(), state)
-            # A clone, since some models add to a layer's output in place.
-            previous.append(state.clone())
-
-        return hook
+    def hf_hook(module: nn.Module, args: Any, *rest: Any) -> None:
+        if not own() or module not in layer_of:
+            return
+        state = layer_input(args, rest[0])
+        if previous:
+            on_pair(layer_of[module] - 1, previous.pop(), state)
+        # A clone, since some models add to a layer's output in place.
+        previous.append(state.clone())
 
     def norm_hook(module: nn.Module, args: Any, output: Any) -> None:
-        if previous:
+        if own() and module is adapter.final_norm and previous:
             on_pair(adapter.n_layers, previous.pop(), first_tensor(output))
 
+    # By module and not by place, since a deep copy made meanwhile takes the hooks along.
+    layer_of = {module: layer for layer, module in enumerate(adapter.layers, start=1)}
     with ExitStack() as stack:
-        for layer, module in enumerate(adapter.layers, start=1):
+        own = stack.enter_context(own_calls())
+        for module in adapter.layers:
             handle = (
-                module.register_forward_hook(io_hook(layer), with_kwargs=True)
+                module.register_forward_hook(io_hook, with_kwargs=True)
                 if pairing == "io"
-                else module.register_forward_pre_hook(hf_hook(layer), with_kwargs=True)
+                else module.register_forward_pre_hook(hf_hook, with_kwargs=True)
             )
             stack.callback(handle.remove)
         if pairing == "hf" and adapter.final_norm is not None:

@@ -7,7 +7,8 @@ import contextlib
 import torch
 from torch import nn
 
-from extraction.harvesting.attention import AttentionCall, attention_rows, tap_calls
+from extraction.harvesting.attention import attention_rows
+from extraction.harvesting.taps import AttentionCall, tap_calls
 from redundancy.errors import UnsupportedModelError
 
 __all__ = ["AttentionRanking"]
