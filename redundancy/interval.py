@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal
 
 from redundancy.errors import InvalidInputError
 
-__all__ = ["Interval", "outward", "round_down", "round_up"]
+__all__ = ["Interval", "outward", "round_down", "round_up", "text_down", "text_up"]
 
 # A scalar formula of the package has at most a few dozen correctly rounded operations; libm's log and
 # exp are within one ulp. Sixteen ulps cover both with room; sums over arrays must pass their own slack.
@@ -48,6 +49,74 @@ def round_down(x: float, *, slack: float = 0.0) -> float:
         The safe end.
     """
     return _shift(x - slack, -math.inf)
+
+
+def text_up(x: float, digits: int = 6, *, decimals: int | None = None, sign: bool = False) -> str:
+    """The number as text that is never below it: for upper ends and p-values.
+
+    Parameters
+    ----------
+    x : float
+        Not NaN.
+    digits : int, default=6
+        Significant digits at most, written as by the format "g".
+    decimals : int, optional
+        Digits behind the point instead, all of them written.
+    sign : bool, default=False
+        Write the sign of a positive number, too.
+
+    Returns
+    -------
+    str
+        A decimal number, or "inf" or "-inf".
+
+    Examples
+    --------
+    >>> text_up(0.12340001, 4), text_up(0.05), text_up(0.123, decimals=1), text_up(-0.123, decimals=1)
+    ('0.1235', '0.05', '0.2', '-0.1')
+    """
+    return _text(x, ROUND_CEILING, digits, decimals, sign)
+
+
+def text_down(x: float, digits: int = 6, *, decimals: int | None = None, sign: bool = False) -> str:
+    """The number as text that is never above it: for lower ends and confidence levels; see `text_up`.
+
+    Parameters
+    ----------
+    x : float
+        Not NaN.
+    digits : int, default=6
+        Significant digits at most.
+    decimals : int, optional
+        Digits behind the point instead.
+    sign : bool, default=False
+        Write the sign of a positive number, too.
+
+    Returns
+    -------
+    str
+        A decimal number, or "inf" or "-inf".
+
+    Examples
+    --------
+    >>> text_down(0.9999999), text_down(0.95), text_down(0.129, decimals=2)
+    ('0.999999', '0.95', '0.12')
+    """
+    return _text(x, ROUND_FLOOR, digits, decimals, sign)
+
+
+def _text(x: float, rounding: str, digits: int, decimals: int | None, sign: bool) -> str:
+    plus = "+" if sign else ""
+    if math.isnan(x):
+        raise InvalidInputError("need a number to print, got NaN; leave what is undefined out")
+    if math.isinf(x):
+        return f"{x:{plus}}"
+    exact = Decimal(repr(float(x)))  # the shortest decimal that reads back as this very float
+    if decimals is None:
+        kept = Context(prec=digits, rounding=rounding).plus(exact)
+        return f"{float(kept):{plus}.{digits}g}"
+    kept = exact.quantize(Decimal(1).scaleb(-decimals), rounding=rounding, context=Context(prec=400))
+    return f"{kept + 0:{plus}.{decimals}f}"  # + 0 takes the sign off a negative zero
 
 
 def _shift(x: float, towards: float) -> float:
@@ -112,7 +181,7 @@ class Interval:
         return Interval(lower, upper)
 
     def __str__(self) -> str:
-        return f"[{self.lower:.6g}, {self.upper:.6g}]"
+        return f"[{text_down(self.lower)}, {text_up(self.upper)}]"
 
 
 def outward(lower: float, upper: float, *, slack: float = 0.0) -> Interval:

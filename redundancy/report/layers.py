@@ -7,7 +7,7 @@ from typing import Any
 
 from redundancy.figures.sources import layer_values, plan_rows, profile_groups, profile_rows
 from redundancy.report.tables import DASH
-from redundancy.report.wording import change_interval, fixed, percent, points, small
+from redundancy.report.wording import change_interval, fixed, percent, points, small, up
 
 __all__ = ["layer_cards"]
 
@@ -56,7 +56,7 @@ def layer_cards(report: Report) -> list[dict[str, Any]]:
 
 def _facts(group: str, row: Mapping[str, Any]) -> list[tuple[str, str]]:
     upper = row.get("distance_upper")
-    certified = "" if upper is None else f", certified \u2264 {small(upper)}"
+    certified = "" if upper is None else f", certified \u2264 {up(upper)}"
     facts = [
         (f"mean distance, {group}", small(row.get("mean_distance")) + certified),
         (f"P[D < 0.05], {group}", fixed(row.get("fraction_below_0.05"))),

@@ -10,7 +10,17 @@ from redundancy.figures.sources import layer_values, plan_rows, profile_groups, 
 from redundancy.report.findings import Findings, distance_findings
 from redundancy.report.layers import layer_cards
 from redundancy.report.tables import DASH
-from redundancy.report.wording import bound_text, percent, percents, plain, points, theorem_name
+from redundancy.report.wording import (
+    bound_text,
+    change_interval,
+    percent,
+    percent_up,
+    percents,
+    plain,
+    points,
+    theorem_name,
+)
+from redundancy.report.wording import level as level_text
 
 __all__ = ["context", "figure_labels"]
 
@@ -167,11 +177,11 @@ def _chosen(report: Report) -> dict[str, Any] | None:
         figures.append((f"{plan['prefill_speedup']:.2f}{TIMES}", "prefill speed-up", "measured on the clock"))
     if plan.get("accuracy_change") is not None:
         ends = plan.get("accuracy_change_interval")
-        note = f"interval {points(ends[0], unit=False)} to {points(ends[1])}" if ends else "no interval given"
+        note = f"interval {change_interval(ends)}{THIN}pp" if ends else "no interval given"
         figures.append((points(plan["accuracy_change"]), "change of accuracy", note))
     if plan.get("loss_upper") is not None:
-        confidence = f"certified with confidence {level:g}" if level is not None else "certified"
-        figures.append((f"\u2264{THIN}{percent(plan['loss_upper'])}", "upper bound on the loss", confidence))
+        confidence = f"certified with confidence {level_text(level)}" if level is not None else "certified"
+        figures.append((f"\u2264{THIN}{percent_up(plan['loss_upper'])}", "upper bound on the loss", confidence))
     return {
         "headline": _headline(plan, n_layers),
         "plan": plan["plan"],
@@ -205,7 +215,8 @@ def _guarantee(plan: Mapping[str, Any]) -> str:
     if risk is None or level is None:
         return "The report states no guarantee for this plan; read its accuracy as an estimate."
     return (
-        f"With confidence at least {level:g} over the draw of the calibration set, the risk is at most {percent(risk)}."
+        f"With confidence at least {level_text(level)} over the draw of the calibration set, the risk is at most "
+        f"{percent_up(risk)}."
     )
 
 
@@ -337,7 +348,7 @@ def _provenance(report: Report) -> list[tuple[str, str]]:
         ("Created", report.get("created")),
         ("Skip-It", report.get("version")),
         ("Run time", f"{report['seconds']:.0f} s" if report.get("seconds") is not None else None),
-        ("Confidence level", f"{report['confidence_level']:g}" if report.get("confidence_level") is not None else None),
+        ("Confidence level", level_text(report["confidence_level"]) if report.get("confidence_level") is not None else None),
         ("Certificates", report.get("certificate_file")),
         ("Made from", "; ".join(report.get("sources") or [])),
         ("Environment", ", ".join(f"{k} {v}" for k, v in (report.get("environment") or {}).items() if v is not None)),

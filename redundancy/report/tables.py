@@ -7,6 +7,7 @@ from typing import Any
 
 from redundancy.errors import InvalidInputError
 from redundancy.figures.sources import layer_values, plan_rows, profile_groups, profile_rows
+from redundancy.interval import text_down, text_up
 
 __all__ = ["DASH", "format_table", "late_entry_table", "profile_table", "validation_table", "vision_exit_table"]
 
@@ -89,7 +90,7 @@ def profile_table(report: Report, *, groups: Sequence[str] = ("vision", "text"),
             upper = row.get("distance_upper")
             cells += [
                 _distance(row.get("mean_distance")),
-                DASH if upper is None else "≤ " + _distance(upper),
+                DASH if upper is None else "≤ " + _upper(upper),
                 _fixed(row.get("fraction_below_0.05")),
                 _significant(row.get("mean_norm")),
             ]
@@ -233,6 +234,11 @@ def _distance(value: float | None) -> str:
     return f"{value:.2g}" if 0 < value < 0.001 else f"{value:.3f}"
 
 
+def _upper(value: float) -> str:
+    """The same for an upper bound, rounded up."""
+    return text_up(value, 2) if 0 < value < 0.001 else text_up(value, decimals=3)
+
+
 def _points(value: float | None) -> str:
     return DASH if value is None else f"{100 * value:+.1f} pp"
 
@@ -241,7 +247,9 @@ def _ends(ends: Sequence[float] | None, *, points: bool = False) -> str:
     if ends is None:
         return DASH
     lower, upper = ends
-    return f"[{100 * lower:+.1f}, {100 * upper:+.1f}]" if points else f"[{lower:.3f}, {upper:.3f}]"
+    if points:
+        return f"[{text_down(100 * lower, decimals=1, sign=True)}, {text_up(100 * upper, decimals=1, sign=True)}]"
+    return f"[{text_down(lower, decimals=3)}, {text_up(upper, decimals=3)}]"
 
 
 def _one_line(cell: str) -> str:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
+from redundancy.interval import text_down, text_up
 from redundancy.report.tables import DASH
 from redundancy.units import unit_name
 
@@ -14,12 +16,15 @@ __all__ = [
     "bound_text",
     "change_interval",
     "fixed",
+    "level",
     "percent",
+    "percent_up",
     "percents",
     "plain",
     "points",
     "small",
     "theorem_name",
+    "up",
 ]
 
 MINUS, THIN = "\u2212", "\u202f"
@@ -63,10 +68,10 @@ def bound_text(statement: Mapping[str, Any]) -> str:
     if lower is None and upper is None:
         return "no bound"
     if upper is None:
-        return f"\u2265 {lower:.4g}{unit}"
+        return f"\u2265 {text_down(float(lower or 0.0), 4)}{unit}"
     if lower is None or lower == 0:
-        return f"\u2264 {upper:.4g}{unit}"
-    return f"{lower:.4g} to {upper:.4g}{unit}"
+        return f"\u2264 {text_up(upper, 4)}{unit}"
+    return f"{text_down(lower, 4)} to {text_up(upper, 4)}{unit}"
 
 
 def percent(value: float | None, digits: int = 1) -> str:
@@ -75,8 +80,25 @@ def percent(value: float | None, digits: int = 1) -> str:
 
 
 def percents(ends: Sequence[float] | None) -> str:
-    """[0.9, 0.95] as 90.0 to 95.0 %."""
-    return "" if ends is None else f"{100 * ends[0]:.1f} to {percent(ends[1])}"
+    """[0.9, 0.95] as 90.0 to 95.0 %, rounded outward."""
+    return "" if ends is None else f"{_hundredfold(ends[0], text_down)} to {_hundredfold(ends[1], text_up)}{THIN}%"
+
+
+def percent_up(value: float | None) -> str:
+    """An upper bound as a percentage, rounded up."""
+    return DASH if value is None else f"{_hundredfold(value, text_up)}{THIN}%"
+
+
+def up(value: float | None, digits: int = 3) -> str:
+    """An upper bound or a p-value, rounded up; small ones keep two significant digits."""
+    if value is None:
+        return DASH
+    return text_up(value, 2) if 0 < value < 0.001 else text_up(value, decimals=digits)
+
+
+def level(value: float | None) -> str:
+    """A confidence level, rounded down."""
+    return DASH if value is None else text_down(value)
 
 
 def points(value: float | None, *, unit: bool = True) -> str:
@@ -88,8 +110,11 @@ def points(value: float | None, *, unit: bool = True) -> str:
 
 
 def change_interval(ends: Sequence[float] | None) -> str:
-    """[-0.02, 0.01] in points."""
-    return DASH if ends is None else f"{points(ends[0], unit=False)} to {points(ends[1], unit=False)}"
+    """[-0.02, 0.01] in points, rounded outward."""
+    if ends is None:
+        return DASH
+    shown = (_hundredfold(ends[0], text_down, sign=True), _hundredfold(ends[1], text_up, sign=True))
+    return " to ".join(shown).replace("-", MINUS)
 
 
 def fixed(value: float | None, digits: int = 3) -> str:
@@ -104,6 +129,11 @@ def small(value: float | None) -> str:
     return f"{value:.2g}" if 0 < value < 0.001 else f"{value:.3f}"
 
 
+def _hundredfold(value: float, text: Callable[..., str], *, sign: bool = False) -> str:
+    """A share in percent to one decimal; the product with 100 is taken in decimals, so that 0.07 gives 7.0."""
+    return text(float(Decimal(repr(float(value))).scaleb(2)), decimals=1, sign=sign)
+
+
 FILTERS = {
     "percent": percent,
     "percents": percents,
@@ -111,4 +141,7 @@ FILTERS = {
     "change_interval": change_interval,
     "fixed": fixed,
     "small": small,
+    "percent_up": percent_up,
+    "up": up,
+    "level": level,
 }
