@@ -348,7 +348,10 @@ def _provenance(report: Report) -> list[tuple[str, str]]:
         ("Created", report.get("created")),
         ("Skip-It", report.get("version")),
         ("Run time", f"{report['seconds']:.0f} s" if report.get("seconds") is not None else None),
-        ("Confidence level", level_text(report["confidence_level"]) if report.get("confidence_level") is not None else None),
+        (
+            "Confidence level",
+            None if report.get("confidence_level") is None else level_text(report["confidence_level"]),
+        ),
         ("Certificates", report.get("certificate_file")),
         ("Made from", "; ".join(report.get("sources") or [])),
         ("Environment", ", ".join(f"{k} {v}" for k, v in (report.get("environment") or {}).items() if v is not None)),
