@@ -11,8 +11,8 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from estimators import scan as scanning
 from estimators.commands.scan import scan as command
+from estimators.scan import layers as scanning
 from estimators.scan.layers import UnitView, scan_layers
 from estimators.scan.result import plot_scan
 from estimators.store import ActivationStore
