@@ -24,6 +24,7 @@ from harvest_ways import Ways, peers
 from torch.profiler import ProfilerActivity, profile
 
 from extraction.harvesting.kernels import kernels_for
+from extraction.harvesting.options import HarvestOptions
 from extraction.harvesting.stream import make_harvester
 from extraction.models.adapters import adapt
 from extraction.skip.cost.timing import device_name
@@ -61,7 +62,7 @@ class Subject:
         self.shape = f"{shape['n_layers']} layers, d = {shape['hidden']}, {side**2} + {N_TEXT} tokens"
         adapter = adapt(self.model)
         self.harvesters = {
-            name: make_harvester(self.model, adapter, self.batch, self_check=False, **options)
+            name: make_harvester(self.model, adapter, self.batch, HarvestOptions(self_check=False, **options))
             for name, options in HARVESTS.items()
         }
         first = next(iter(self.harvesters.values()))

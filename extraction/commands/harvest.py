@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from extraction.commands.support import EMBEDDED, Batch, Data, counted, need_extras, note, read_input, say
+from extraction.harvesting.options import DEFAULTS, HarvestOptions
 from extraction.run.distributed.ranks import default_shard, local_device, rank_and_world
 from redundancy.commands.options import refuse_idle
 from redundancy.errors import InvalidInputError, StoreError
@@ -23,7 +24,7 @@ __all__ = ["harvest", "merge"]
 _LOG = logging.getLogger("skip_it.harvest")
 _FEW = 5
 _ARRAY_MARKS = {"a NumPy array": b"\x93NUMPY", "an archive of arrays": b"PK\x03\x04"}
-_THRESHOLDS = [0.05]
+_THRESHOLDS = list(DEFAULTS["thresholds"])
 _STORE_ONLY = ("store_tokens", "store_groups", "store_depths", "store_dtype")
 
 
@@ -76,12 +77,14 @@ def harvest(
     batch_by_length: Annotated[
         bool, typer.Option("--batch-by-length", help="Batches of questions of like length; not with --until.")
     ] = False,
-    batch_size: Batch = 8,
+    batch_size: Batch = DEFAULTS["batch_size"],
     limit: Annotated[int | None, typer.Option(help="Use the first N samples only.", min=1)] = None,
-    matrix: Annotated[bool, typer.Option("--matrix/--no-matrix", help="Distances between all pairs of depths.")] = True,
+    matrix: Annotated[
+        bool, typer.Option("--matrix/--no-matrix", help="Distances between all pairs of depths.")
+    ] = DEFAULTS["matrix"],
     attention: Annotated[
         bool, typer.Option("--attention/--no-attention", help="Attention mass on vision tokens (VAR).")
-    ] = True,
+    ] = DEFAULTS["attention"],
     dtype: Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.")] = "auto",
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, mps, or auto to spread over all GPUs.")] = "cpu",
     allow_download: Annotated[bool, typer.Option(help="Let the model come from a hub; off means local only.")] = False,
@@ -120,15 +123,17 @@ def harvest(
             workers=workers,
             threads=threads,
             engine=engine,
-            batch_size=batch_size,
+            options=HarvestOptions(
+                batch_size=batch_size,
+                name=Path(model).name or model,
+                thresholds=thresholds,
+                matrix=matrix,
+                attention=attention,
+            ),
             shard=part,
             resume=resume,
             until=until,
             confidence_level=confidence,
-            name=Path(model).name or model,
-            thresholds=thresholds,
-            matrix=matrix,
-            attention=attention,
             batch_by_length=batch_by_length,
             store=_store(store, store_tokens, store_groups, store_depths, store_dtype),
             announce=_LOG.info if as_json else note,

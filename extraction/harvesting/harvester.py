@@ -10,12 +10,12 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import nn
 
 from extraction.harvesting.accumulate import BatchAccumulator
 from extraction.harvesting.attention import tap_attention
+from extraction.harvesting.options import Shift
 from extraction.harvesting.tokens import TokenGroups, token_groups
 from extraction.harvesting.watch import watch_layers
 from extraction.models.adapters import Adapter
@@ -23,11 +23,10 @@ from extraction.models.device import check_float64, input_device, model_dtype, t
 from redundancy.errors import InvalidInputError
 from redundancy.statistics.harvest_statistics import HarvestStatistics, StatisticsSpec
 
-__all__ = ["Harvester", "Shift"]
+__all__ = ["Harvester"]
 
 # Keys of a batch that speak to the harvest and not to the model.
 _OWN_KEYS = ("sample_ids", "special_mask", "vision_mask", "ignored_mask", "answer_positions")
-Shift = npt.NDArray[np.float32]
 
 
 class Harvester:
@@ -72,6 +71,10 @@ class Harvester:
             digest = hashlib.sha256(shift.astype("<f4").tobytes()).hexdigest()
         self.spec = replace(spec, shift_digest=digest)
         self._shift = None if shift is None else torch.from_numpy(shift).to(self.device)
+
+    def with_shift(self, shift: Shift | None) -> Harvester:
+        """The same with other means for the centred distance, shape (groups, L+1, d)."""
+        return type(self)(self.model, self.adapter, self.spec, special_ids=self.special_ids, shift=shift)
 
     def groups(self, batch: Mapping[str, Any]) -> TokenGroups:
         """Token groups of a batch, on the model's device."""

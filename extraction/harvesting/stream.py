@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
-from typing import Any
+from typing import Any, Unpack
 
 from torch import nn
 
 from extraction.data.items import as_sample
 from extraction.data.prompts import make_batch
 from extraction.harvesting.generated import append_generated
-from extraction.harvesting.harvester import Harvester, Shift
+from extraction.harvesting.harvester import Harvester
+from extraction.harvesting.options import HarvestChanges, HarvestOptions
 from extraction.models.adapters import Adapter, adapt
 from extraction.models.adapters.base import text_config
-from extraction.models.device import dtype_name
 from extraction.models.selfcheck import check_first_batch, pilot_shift
 from redundancy.errors import InvalidInputError
-from redundancy.statistics.harvest_statistics import HarvestStatistics, StatisticsSpec, default_edges
+from redundancy.statistics.harvest_statistics import HarvestStatistics
 
-__all__ = ["harvest", "make_harvester"]
+__all__ = ["harvest", "make_harvester", "ready_harvester"]
 
 _SPECIAL_NAMES = ("bos_token_id", "eos_token_id", "pad_token_id")
 
@@ -27,24 +27,12 @@ _SPECIAL_NAMES = ("bos_token_id", "eos_token_id", "pad_token_id")
 def harvest(
     model: nn.Module,
     data: Iterable[Any],
+    options: HarvestOptions | None = None,
     *,
     processor: Any = None,
-    batch_size: int = 8,
-    prompt: str | None = None,
-    name: str | None = None,
-    revision: str = "",
-    thresholds: tuple[float, ...] = (0.05,),
-    pairing: str = "io",
-    answer: str = "last_prompt",
-    matrix: bool = True,
-    attention: bool = True,
-    shift: str | Shift | None = "pilot",
-    special_ids: tuple[int, ...] | None = None,
-    layers_path: str | None = None,
-    vision_ids: tuple[int, ...] | None = None,
-    self_check: bool = True,
     on_batch: Callable[[Mapping[str, Any], Any], None] | None = None,
     progress: bool | None = None,
+    **changes: Unpack[HarvestChanges],
 ) -> HarvestStatistics:
     """Statistics of every decoder layer of a vision-language model over a data set.
 
@@ -57,38 +45,17 @@ def harvest(
         running numbers by default), "special_mask", "vision_mask", "ignored_mask" (rows, tokens) and
         "answer_positions" (rows,).
         Or samples with image, question and answer (`Sample`, mappings, objects), which need `processor`.
+    options : HarvestOptions, optional
+        What to harvest and how; the defaults if there are none.
     processor : ProcessorMixin, optional
         Makes model inputs of samples.
-    batch_size : int, default=8
-        Samples per batch; batches that come ready keep their size.
-    prompt : str, optional
-        Prompt template for samples, as in `extraction.data.render_prompt`.
-    name, revision : str, optional
-        Recorded in the statistics; the model's own path by default.
-    thresholds : tuple of float
-        Values t of the per-sample tails; each becomes a histogram edge.
-    pairing : {"io", "hf"}
-        "io": a layer's own input and output. "hf": adjacent ``hidden_states``, the last after the final norm.
-    answer : {"last_prompt", "generated"}
-        The query of the answer's attention mass: the last prompt position, or the token that the model answers
-        with (one more forward pass; the token itself is in no group). "answer_positions" of a batch go before.
-    matrix, attention : bool
-        Whether to harvest the depth matrix (keeps the states of the batch at hand) and the attention masses.
-    shift : "pilot", array or None
-        Means for the centred distance: of the first batch, or given as ``statistics.shift`` of an earlier
-        harvest (statistics merge only if their shifts are equal), or no centred distance.
-    special_ids : tuple of int, optional
-        Ids of special tokens; those of the tokenizer or configuration by default.
-    layers_path : str, optional
-        Path of the decoder layers where the recipe misses them.
-    vision_ids : tuple of int, optional
-        Placeholder ids of vision tokens, likewise.
-    self_check : bool, default=True
-        Compare what is seen in the first batch with the model's own ``output_hidden_states``.
     on_batch : callable, optional
         Gets each batch and the model's output, to score answers in the same pass.
     progress : bool, optional
         Progress bar; by default on a terminal once the run takes over two seconds.
+    **changes
+        Fields of `HarvestOptions`, which go before those of `options`: batch_size, prompt, name, revision,
+        thresholds, pairing, answer, matrix, attention, shift, special_ids, layers_path, vision_ids, self_check.
 
     Returns
     -------
@@ -98,7 +65,7 @@ def harvest(
     Raises
     ------
     InvalidInputError
-        For empty data, samples without a processor, duplicate ids, a model in training mode.
+        For empty data, samples without a processor, duplicate ids, a model in training mode, an option out of range.
     UnsupportedModelError
         If layers are not found or the self-check fails; the sentence says why.
 
@@ -110,28 +77,14 @@ def harvest(
     >>> statistics.n_samples, statistics.mean_distance("vision").shape
     (3, (2,))
     """
-    adapter = adapt(model, layers_path=layers_path, vision_ids=vision_ids)
-    batches = _batches(data, processor, batch_size, prompt, adapter)
+    options = (options or HarvestOptions()).change(**changes)
+    adapter = adapt(model, layers_path=options.layers_path, vision_ids=options.vision_ids)
+    batches = _batches(data, processor, options, adapter)
     try:
         first = next(batches)
     except StopIteration:
         raise InvalidInputError("need at least one sample to harvest, got none; check the data") from None
-    harvester = make_harvester(
-        model,
-        adapter,
-        first,
-        processor=processor,
-        name=name,
-        revision=revision,
-        thresholds=thresholds,
-        pairing=pairing,
-        answer=answer,
-        matrix=matrix,
-        attention=attention,
-        shift=shift,
-        special_ids=special_ids,
-        self_check=self_check,
-    )
+    harvester = make_harvester(model, adapter, first, options, processor=processor)
     parts = []
     for batch in _with_progress(itertools.chain([first], batches), data, progress):
         if harvester.spec.answer_position == "generated":
@@ -147,24 +100,15 @@ def make_harvester(
     model: nn.Module,
     adapter: Adapter,
     first: Mapping[str, Any],
+    options: HarvestOptions | None = None,
     *,
     processor: Any = None,
-    name: str | None = None,
-    revision: str = "",
-    thresholds: tuple[float, ...] = (0.05,),
-    pairing: str = "io",
-    answer: str = "last_prompt",
-    matrix: bool = True,
-    attention: bool = True,
-    shift: str | Shift | None = "pilot",
-    special_ids: tuple[int, ...] | None = None,
-    self_check: bool = True,
 ) -> Harvester:
     """Declare a run, check the model on its first batch, and fix the means of the centred distance.
 
     Parameters
     ----------
-    model, processor, name, revision, thresholds, pairing, answer, matrix, attention, shift, special_ids, self_check
+    model, options, processor
         As in `harvest`.
     adapter : Adapter
         Where the layers and vision tokens are.
@@ -174,43 +118,24 @@ def make_harvester(
     Returns
     -------
     Harvester
-
-    Raises
-    ------
-    InvalidInputError
-        For a `shift` of another kind.
     """
-    spec = StatisticsSpec(
-        model=name or str(getattr(model.config, "name_or_path", "") or type(model).__name__),
-        model_type=adapter.model_type,
-        n_layers=adapter.n_layers,
-        n_heads=adapter.n_heads,
-        edges=default_edges(thresholds),
-        thresholds=thresholds,
-        pairing=pairing,
-        answer_position="given" if "answer_positions" in first else answer,
-        dtype=dtype_name(model),
-        revision=revision,
-        has_matrix=matrix,
-        has_attention=attention,
-    )
-    ids = _special_ids(model, processor) if special_ids is None else special_ids
-    if isinstance(shift, str) and shift != "pilot":
-        raise InvalidInputError(f'need shift as "pilot", an array of means or None, got {shift!r}')
-    harvester = Harvester(model, adapter, spec, special_ids=ids, shift=None if isinstance(shift, str) else shift)
-    if self_check:
+    options = options or HarvestOptions()
+    spec = options.spec(model, adapter, answer_position="given" if "answer_positions" in first else None)
+    ids = _special_ids(model, processor) if options.special_ids is None else options.special_ids
+    return ready_harvester(Harvester(model, adapter, spec, special_ids=ids, shift=options.given_shift), first, options)
+
+
+def ready_harvester(harvester: Harvester, first: Mapping[str, Any], options: HarvestOptions) -> Harvester:
+    """Check a harvester on the first batch, and give it that batch's means if the options ask for them."""
+    if options.self_check:
         check_first_batch(harvester, first)
-    if isinstance(shift, str):
-        harvester = Harvester(model, adapter, spec, special_ids=ids, shift=pilot_shift(harvester, first))
-    return harvester
+    return harvester.with_shift(pilot_shift(harvester, first)) if isinstance(options.shift, str) else harvester
 
 
 def _batches(
-    data: Iterable[Any], processor: Any, batch_size: int, prompt: str | None, adapter: Adapter
+    data: Iterable[Any], processor: Any, options: HarvestOptions, adapter: Adapter
 ) -> Iterator[dict[str, Any]]:
     """Model inputs with sample ids, from inputs or from samples."""
-    if batch_size < 1:
-        raise InvalidInputError(f"need batch_size >= 1, got {batch_size}")
     items = iter(data)
     position = 0
     for item in items:
@@ -221,10 +146,10 @@ def _batches(
         else:
             if processor is None:
                 raise InvalidInputError("need a processor to make model inputs of samples, got none; pass processor=")
-            raw = [item, *itertools.islice(items, batch_size - 1)]
+            raw = [item, *itertools.islice(items, options.batch_size - 1)]
             samples = [as_sample(one, position + i) for i, one in enumerate(raw)]
             n_rows = len(samples)
-            batch = make_batch(processor, samples, vision_ids=adapter.vision_ids, prompt=prompt)
+            batch = make_batch(processor, samples, vision_ids=adapter.vision_ids, prompt=options.prompt)
         position += n_rows
         yield batch
 

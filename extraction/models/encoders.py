@@ -4,37 +4,32 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, Unpack
 
 import torch
 from torch import nn
 
 from extraction.data.items import Sample
-from extraction.harvesting.harvester import Harvester, Shift
+from extraction.harvesting.harvester import Harvester
+from extraction.harvesting.options import DEFAULTS, HarvestChanges, HarvestOptions
+from extraction.harvesting.stream import ready_harvester
 from extraction.models.adapters import Adapter, generic_adapter
-from extraction.models.device import dtype_name
-from extraction.models.selfcheck import check_first_batch, pilot_shift
 from redundancy.errors import InvalidInputError, UnsupportedModelError
-from redundancy.statistics.harvest_statistics import HarvestStatistics, StatisticsSpec, default_edges
+from redundancy.statistics.harvest_statistics import HarvestStatistics
 
 __all__ = ["encoder_adapter", "harvest_encoder"]
 
+_OF_TEXT = ("prompt", "pairing", "answer", "special_ids", "vision_ids")
 _PATHS = ("encoder.layers", "vision_model.encoder.layers")
 
 
 def harvest_encoder(
     model: nn.Module,
     data: Iterable[Any],
+    options: HarvestOptions | None = None,
     *,
     processor: Any = None,
-    batch_size: int = 8,
-    name: str | None = None,
-    revision: str = "",
-    thresholds: tuple[float, ...] = (0.05,),
-    matrix: bool = True,
-    shift: str | Shift | None = "pilot",
-    layers_path: str | None = None,
-    self_check: bool = True,
+    **changes: Unpack[HarvestChanges],
 ) -> HarvestStatistics:
     """Statistics of every layer of an image encoder over a data set of images.
 
@@ -45,14 +40,14 @@ def harvest_encoder(
     data : iterable
         Mappings with "pixel_values" (rows, 3, height, width) and optionally "sample_ids", or images (paths, PIL
         images, uint8 arrays, `Sample`), which need `processor`.
+    options : HarvestOptions, optional
+        What to harvest and how. An encoder has no prompt, answer, special tokens or text: what concerns them must
+        stay as it is by default, and attention masses are not harvested.
     processor : image processor, optional
         Makes pixels of images.
-    batch_size : int, default=8
-        Images per batch; batches that come ready keep their size.
-    name, revision, thresholds, matrix, shift, self_check
-        As in `extraction.harvest`.
-    layers_path : str, optional
-        Path of the layers where the recipe misses them.
+    **changes
+        Fields of `HarvestOptions`, which go before those of `options`: batch_size, name, revision, thresholds,
+        matrix, shift, layers_path, self_check.
 
     Returns
     -------
@@ -62,7 +57,8 @@ def harvest_encoder(
     Raises
     ------
     InvalidInputError
-        For empty data, images without a processor, unreadable images, a model in training mode.
+        For empty data, images without a processor, unreadable images, a model in training mode, options that
+        concern text.
     UnsupportedModelError
         If the layers are not found or the self-check fails.
 
@@ -81,31 +77,19 @@ def harvest_encoder(
         harvest_encoder(CLIPVisionModel.from_pretrained(folder), sorted(Path("images").glob("*.jpg")),
                         processor=AutoImageProcessor.from_pretrained(folder))
     """
-    adapter = encoder_adapter(model, layers_path=layers_path)
-    batches = _batches(model, data, processor, batch_size)
+    options = (options or HarvestOptions()).change(**changes)
+    odd = [name for name in _OF_TEXT if getattr(options, name) != DEFAULTS[name]]
+    if odd:
+        raise InvalidInputError(f"need options of an image encoder, got {odd[0]}, which concerns text; leave it out")
+    options = options.change(attention=False)
+    adapter = encoder_adapter(model, layers_path=options.layers_path)
+    batches = _batches(model, data, processor, options.batch_size)
     try:
         first = next(batches)
     except StopIteration:
         raise InvalidInputError("need at least one image to harvest, got none; check the data") from None
-    if isinstance(shift, str) and shift != "pilot":
-        raise InvalidInputError(f'need shift as "pilot", an array of means or None, got {shift!r}')
-    spec = StatisticsSpec(
-        model=name or str(getattr(model.config, "name_or_path", "") or type(model).__name__),
-        model_type=adapter.model_type,
-        n_layers=adapter.n_layers,
-        n_heads=adapter.n_heads,
-        edges=default_edges(thresholds),
-        thresholds=thresholds,
-        dtype=dtype_name(model),
-        revision=revision,
-        has_matrix=matrix,
-        has_attention=False,
-    )
-    harvester = _EncoderHarvester(model, adapter, spec, shift=None if isinstance(shift, str) else shift)
-    if self_check:
-        check_first_batch(harvester, first)
-    if isinstance(shift, str):
-        harvester = _EncoderHarvester(model, adapter, spec, shift=pilot_shift(harvester, first))
+    bare = _EncoderHarvester(model, adapter, options.spec(model, adapter), shift=options.given_shift)
+    harvester = ready_harvester(bare, first, options)
     parts = [harvester.step(batch)[0] for batch in itertools.chain([first], batches)]
     return HarvestStatistics.merge_all(parts)
 
@@ -165,8 +149,6 @@ def _has_layers(model: nn.Module, path: str) -> bool:
 
 def _batches(model: nn.Module, data: Iterable[Any], processor: Any, batch_size: int) -> Iterator[dict[str, Any]]:
     """Pixels with sample ids, from pixels or from images."""
-    if batch_size < 1:
-        raise InvalidInputError(f"need batch_size >= 1, got {batch_size}")
     items = iter(data)
     position = 0
     for item in items:

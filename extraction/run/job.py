@@ -8,12 +8,14 @@ from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Unpack
 
 from torch import nn
 
 from extraction.data import Sample, as_sample, batches_by_length
-from extraction.harvesting.harvester import Harvester, Shift
+from extraction.harvesting.generated import append_generated
+from extraction.harvesting.harvester import Harvester
+from extraction.harvesting.options import HarvestChanges, HarvestOptions, Shift, model_name
 from extraction.harvesting.stream import make_harvester
 from extraction.models.adapters import adapt
 from extraction.models.adapters.base import text_config
@@ -64,9 +66,9 @@ class HarvestJob:
 
     Parameters
     ----------
-    model, processor, prompt, name, revision, thresholds, pairing, matrix, attention
+    model, options, processor, **changes
         As in `extraction.harvest`.
-    samples, batch_size, shard, batch_by_length, store
+    samples, shard, batch_by_length, store
         As in `harvest_to`.
 
     Raises
@@ -79,27 +81,21 @@ class HarvestJob:
         self,
         model: nn.Module,
         samples: Sequence[Sample],
+        options: HarvestOptions | None = None,
         *,
         processor: Any,
-        batch_size: int = 8,
         shard: tuple[int, int] = (0, 1),
-        prompt: str | None = None,
-        name: str | None = None,
-        revision: str = "",
-        thresholds: tuple[float, ...] = (0.05,),
-        pairing: str = "io",
-        matrix: bool = True,
-        attention: bool = True,
         batch_by_length: bool = False,
         store: StoreOptions | None = None,
+        **changes: Unpack[HarvestChanges],
     ) -> None:
+        options = (options or HarvestOptions()).change(**changes)
         part, n_parts = shard
         check_count(n_parts, "the number of shards", lower=1)
         check_count(part, "the shard", upper=n_parts - 1)
-        check_count(batch_size, "batch_size", lower=1)
         samples = [as_sample(sample, position) for position, sample in enumerate(samples)]
         self._model, self._processor, self._samples = model, processor, samples
-        self._adapter = adapt(model)
+        self._adapter = adapt(model, layers_path=options.layers_path, vision_ids=options.vision_ids)
         twice = [name for name, n in Counter(s.sample_id for s in samples).items() if n > 1]
         if twice:
             raise InvalidInputError(f"need unique sample ids, {twice[0]!r} occurs more than once; rename the samples")
@@ -108,30 +104,31 @@ class HarvestJob:
             raise InvalidInputError(
                 f"need samples in shard {part} of {n_parts}, it has none of {len(samples)}; use fewer"
             )
-        self._chunks = _chunks(mine, batch_size, by_length=batch_by_length)
-        name = name or str(getattr(model.config, "name_or_path", "")) or type(model).__name__
-        self._batch_size, self._revision = batch_size, revision or fingerprint(model)
-        self._maker = BatchMaker(processor, self._adapter, prompt, _context(model))
+        self._chunks = _chunks(mine, options.batch_size, by_length=batch_by_length)
+        name, revision = options.name or model_name(model), options.revision or fingerprint(model)
+        self._options = options = options.change(name=name, revision=revision)
+        self._maker = BatchMaker(processor, self._adapter, options.prompt, _context(model))
         self._harvester: Harvester | None = None
         self._store = None
         if store is not None:
-            self._store = StorePlan.of(
-                store, model, self._adapter, name=name, revision=self._revision, part=(part, n_parts)
-            )
+            self._store = StorePlan.of(store, model, self._adapter, name=name, revision=revision, part=(part, n_parts))
         run = {
             "model": name,
-            "revision": self._revision,
+            "revision": revision,
             "dtype": dtype_name(model),
             "shard": [part, n_parts],
-            "batch_size": batch_size,
-            "thresholds": list(thresholds),
-            "pairing": pairing,
-            "matrix": matrix,
-            "attention": attention,
-            "prompt": prompt,
+            "batch_size": options.batch_size,
+            "thresholds": list(options.thresholds),
+            "pairing": options.pairing,
+            "matrix": options.matrix,
+            "attention": options.attention,
+            "prompt": options.prompt,
             "samples": _digest(samples),
         }
         # Only where they are used, so that folders of older versions can be resumed.
+        run |= {"answer": options.answer} if options.answer != "last_prompt" else {}
+        places = {name: getattr(options, name) for name in ("layers_path", "special_ids", "vision_ids")}
+        run |= {name: value for name, value in places.items() if value is not None}
         run |= {"batching": "by length"} if batch_by_length else {}
         run |= {"store": self._store.spec} if self._store is not None else {}
         self.plan = Plan(
@@ -156,9 +153,9 @@ class HarvestJob:
             Of no sample; they hold the means, for the other processes.
         """
         first = None
-        for i in range(0, len(self._samples), self._batch_size):
+        for i in range(0, len(self._samples), self._options.batch_size):
             # In the order of the data, however they are batched, so that shards and other batchings merge.
-            for chunk in _by_kind(self._samples[i : i + self._batch_size]):
+            for chunk in _by_kind(self._samples[i : i + self._options.batch_size]):
                 good = self._maker.good(chunk, 0)[0] if first is None else []
                 first = self._maker.whole(good) if good else first
             if first is not None:
@@ -166,20 +163,8 @@ class HarvestJob:
         if first is None:
             _, faults = self._maker.good(self._samples[:1], 0)
             raise InvalidInputError(f"need samples that can be harvested, all failed, the first so: {faults[0].reason}")
-        run = self.plan.run
-        self._harvester = make_harvester(
-            self._model,
-            self._adapter,
-            first,
-            processor=self._processor,
-            name=run["model"],
-            revision=self._revision,
-            thresholds=tuple(run["thresholds"]),
-            pairing=run["pairing"],
-            matrix=run["matrix"],
-            attention=run["attention"],
-            shift="pilot" if shift is None else shift,
-        )
+        options = self._options if shift is None else self._options.change(shift=shift)
+        self._harvester = make_harvester(self._model, self._adapter, first, options, processor=self._processor)
         return self._harvester.empty()
 
     def empty(self) -> HarvestStatistics:
@@ -224,6 +209,8 @@ class HarvestJob:
         if self._harvester is None:
             raise RuntimeError("need prepare() before work()")
         batch = self._maker.whole(samples)
+        if self._harvester.spec.answer_position == "generated":
+            batch = append_generated(self._harvester, batch)
         if piece is None or self._store is None:
             return self._harvester.step(batch, full_logits=False)[0]
         picks = choose_rows(self._harvester, batch, self._store.spec)

@@ -9,12 +9,13 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 from torch import nn
 from tqdm.auto import tqdm
 
 from extraction.data import Sample
+from extraction.harvesting.options import HarvestChanges, HarvestOptions
 from extraction.run.folder import Fault, HarvestFolder
 from extraction.run.job import HarvestJob, Plan
 from extraction.run.question import Question, Watch
@@ -69,24 +70,18 @@ def harvest_to(
     model: nn.Module,
     samples: Sequence[Sample],
     out: str | os.PathLike[str],
+    options: HarvestOptions | None = None,
     *,
     processor: Any,
-    batch_size: int = 8,
     shard: tuple[int, int] = (0, 1),
     resume: bool = False,
     until: Question | str | None = None,
     confidence_level: float = 0.95,
-    prompt: str | None = None,
-    name: str | None = None,
-    revision: str = "",
-    thresholds: tuple[float, ...] = (0.05,),
-    pairing: str = "io",
-    matrix: bool = True,
-    attention: bool = True,
     batch_by_length: bool = False,
     store: StoreOptions | None = None,
     announce: Callable[[str], object] = _LOG.info,
     progress: bool | None = None,
+    **changes: Unpack[HarvestChanges],
 ) -> HarvestRun:
     """Harvest samples into a folder, batch by batch; run it again with `resume` after an interruption.
 
@@ -94,16 +89,18 @@ def harvest_to(
     out and recorded; it never stops the run, and the summary counts it. The result is written to
     ``statistics.safetensors``, the summary to ``summary.json``.
 
+    What decides the statistics is in `options`; the many other parameters say which part of the data this run does,
+    when it ends and what it shows, which differs between runs whose statistics are to be merged.
+
     Parameters
     ----------
-    model, processor, prompt, name, revision, thresholds, pairing, matrix, attention
+    model, options, processor, **changes
         As in `extraction.harvest`.
     samples : sequence of Sample
         The whole data set, also of a shard: the means of the centred distance come from its first batch, so
         that the shards' statistics merge.
     out : path-like
         Folder of the run; new, or with `resume` that of the same run.
-    batch_size : int, default=8
     shard : (int, int), default=(0, 1)
         (i, n): only the samples of part i of n, by a hash of their ids.
     resume : bool, default=False
@@ -133,18 +130,12 @@ def harvest_to(
     job = HarvestJob(
         model,
         samples,
+        options,
         processor=processor,
-        batch_size=batch_size,
         shard=shard,
-        prompt=prompt,
-        name=name,
-        revision=revision,
-        thresholds=thresholds,
-        pairing=pairing,
-        matrix=matrix,
-        attention=attention,
         batch_by_length=batch_by_length,
         store=store,
+        **changes,
     )
 
     def batches(start: int, folder: HarvestFolder) -> Generator[Finished, None, None]:
