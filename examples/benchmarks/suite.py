@@ -215,8 +215,8 @@ def codebooks(quick: bool) -> Records:
 
 def certificates(quick: bool) -> Records:
     """Profile certificates, one pass over a pair of arrays, the proofs and a page, and how they grow with layers."""
-    sys.path.insert(0, str(ROOT / "tests" / "bench"))
-    from bench_certificates import stored_statistics
+    from certificates import stored_statistics
+
     from redundancy.certificates.profile import ProfileCertificate
     from redundancy.statistics.streaming import pair_sums
 

@@ -9,9 +9,9 @@ import sys
 from pathlib import Path
 
 import torch
+from blueprint import make_processor
 from transformers import LlavaForConditionalGeneration
 
-from blueprint import make_processor
 from extraction.default_model import PATH
 
 

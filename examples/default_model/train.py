@@ -28,12 +28,12 @@ from typing import Any
 import numpy as np
 import torch
 import torch.distributed as dist
+from blueprint import N_VISION_TOKENS, PATCH, PIXEL_MEAN, PIXEL_STD, make_config
 from torch.nn.functional import cross_entropy
 from transformers import AttentionInterface, LlavaForConditionalGeneration
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
 
-from blueprint import N_VISION_TOKENS, PATCH, PIXEL_MEAN, PIXEL_STD, make_config
 from extraction.default_model.questions import FAMILIES, VOCABULARY, sample_questions
 from extraction.default_model.scenes import (
     CELL,

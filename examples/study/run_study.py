@@ -22,13 +22,13 @@ from typing import Any
 import numpy as np
 import torch
 import transformers
+from tqdm.auto import tqdm
+
+from redundancy import __version__
 from study_measure import DEFAULT, measure
 from study_models import SPECS
 from study_page import write_page
 from study_scores import analyse
-from tqdm.auto import tqdm
-
-from redundancy import __version__
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 SCHEMA = "skip-it/study/1"

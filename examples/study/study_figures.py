@@ -11,9 +11,9 @@ import matplotlib
 matplotlib.use("agg")
 import matplotlib.pyplot as plt
 from matplotlib.ticker import LogLocator, NullFormatter
-from study_scores import flatten
 
 from redundancy.figures.style import DOUBLE_COLUMN, INK, MUTED, OKABE_ITO, RULE, polish, style_context
+from study_scores import flatten
 
 __all__ = ["FIGURES", "draw_all"]
 

@@ -8,8 +8,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from study_analysis import to_hex
-from study_models import StudyModel, picture
 
 from extraction import default_model, harvest
 from extraction.data import Sample
@@ -20,6 +18,8 @@ from extraction.study import PlanEvaluation, sweep
 from extraction.study.validating import labelled_batch, prompt_counts
 from redundancy.concentration.betting import betting_upper_columns
 from redundancy.statistics.harvest_statistics import HarvestStatistics
+from study_analysis import to_hex
+from study_models import StudyModel, picture
 
 __all__ = ["DEFAULT", "draw_samples", "load_trained", "measure"]
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
 from study_analysis import KINDS, SAFE, auc, from_hex, order_power, rule_counts, scores, spearman
 
 __all__ = ["RULES", "analyse", "flatten", "orders", "published", "rules"]

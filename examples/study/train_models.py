@@ -20,6 +20,12 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch.nn.functional import cross_entropy
+from tqdm.auto import tqdm
+from transformers import CLIPVisionModel
+
+from extraction.default_model.questions import VOCABULARY, sample_questions
+from extraction.default_model.scenes import COLORS, COLUMNS, ROWS, SHAPES, Scene, sample_scene
 from study_models import (
     SIDE,
     SPECS,
@@ -33,12 +39,6 @@ from study_models import (
     tower_config,
     vision_tokens,
 )
-from torch.nn.functional import cross_entropy
-from tqdm.auto import tqdm
-from transformers import CLIPVisionModel
-
-from extraction.default_model.questions import VOCABULARY, sample_questions
-from extraction.default_model.scenes import COLORS, COLUMNS, ROWS, SHAPES, Scene, sample_scene
 
 WORD = {word: i for i, word in enumerate(VOCABULARY)}
 PREFIX = ("<s>", "USER:")

@@ -16,6 +16,8 @@ import sys
 import numpy as np
 import pytest
 
+from support import load_script
+
 pytestmark = pytest.mark.bench
 
 
@@ -48,10 +50,9 @@ def test_pair_sums(benchmark):
 
 @pytest.mark.parametrize("layers", [8, 32, 128])
 def test_profile_certificate(benchmark, layers):
-    from bench_certificates import stored_statistics
     from redundancy.certificates.profile import ProfileCertificate
 
-    stored = stored_statistics(layers)
+    stored = load_script("examples/benchmarks/certificates.py").stored_statistics(layers)
     certificate = benchmark(ProfileCertificate.from_statistics, stored, groups=("vision", "text"))
     assert len(certificate.pairs) == 2 * layers
 

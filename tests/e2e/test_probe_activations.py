@@ -1,18 +1,15 @@
 """The example that stores activations of the embedded model and scans them, on a handful of samples."""
 
-import importlib.util
 import re
-from pathlib import Path
 
 from estimators.store import ActivationStore
+from support import ROOT, load_script
 
-EXAMPLE = next(p for p in Path(__file__).parents if (p / "pyproject.toml").is_file()) / "examples/probe_activations.py"
+EXAMPLE = "examples/probe_activations.py"
 
 
 def test_the_example_prints_every_pair(tmp_path, capsys):
-    spec = importlib.util.spec_from_file_location("probe_activations", EXAMPLE)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = load_script(EXAMPLE)
     module.main(str(tmp_path / "store"), "24")
     text = capsys.readouterr().out
     assert text.startswith("the store needs")
@@ -26,4 +23,4 @@ def test_the_example_prints_every_pair(tmp_path, capsys):
     assert places.min() >= 2
     assert places.max() < 2 + 144
     assert (places[:, 1:] > places[:, :-1]).all()
-    assert len(EXAMPLE.read_text().splitlines()) <= 31
+    assert len((ROOT / EXAMPLE).read_text().splitlines()) <= 31

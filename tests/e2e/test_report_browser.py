@@ -8,26 +8,22 @@ from __future__ import annotations
 import itertools
 import json
 import os
-import runpy
 import select
 import shutil
 import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from redundancy.report import render_html
 from redundancy.report.figures import FIGURES
+from support import reports as FACTORY
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 pytestmark = pytest.mark.skipif(BROWSER is None, reason="needs a browser: the Debian package chromium")
-FACTORY = SimpleNamespace(
-    **runpy.run_path(str(Path(__file__).parents[1] / "redundancy" / "report_factory.py")),
-)
 FLAGS = [
     "--headless",
     "--no-sandbox",

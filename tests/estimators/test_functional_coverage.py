@@ -1,24 +1,19 @@
 """The coverage simulation at a reduced size: intervals near their level, certified bounds never below theirs."""
 
-import importlib.util
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy import stats
 
+from support import load_script
+
 FOLDER = Path(__file__).parents[2] / "examples" / "simulations"
 
 
 @pytest.fixture(scope="module")
 def simulation():
-    sys.path.insert(0, str(FOLDER))
-    spec = importlib.util.spec_from_file_location("functional_coverage", FOLDER / "functional_coverage.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    yield module
-    sys.path.remove(str(FOLDER))
+    return load_script("examples/simulations/functional_coverage.py")
 
 
 @pytest.mark.parametrize("kind", ["linear", "nonlinear", "classification"])

@@ -1,6 +1,5 @@
 """The plan on paper: its page is that of the script, and its figures are those of a hand calculation."""
 
-import importlib.util
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,19 +7,14 @@ import numpy as np
 import pytest
 
 from redundancy.statistics.harvest_statistics import HarvestStatistics, StatisticsSpec
+from support import load_script
 
 ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
 def script():
-    spec = importlib.util.spec_from_file_location("scale_plan", ROOT / "examples" / "scale_plan.py")
-    module = importlib.util.module_from_spec(spec)
-    import sys
-
-    sys.modules["scale_plan"] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module
+    return load_script("examples/scale_plan.py")
 
 
 def test_the_page_is_that_of_the_script(script):

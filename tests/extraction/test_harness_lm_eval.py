@@ -1,8 +1,6 @@
 """lm-eval, the real one, on the embedded model with plans applied: the same samples right as in our own sweep."""
 
-import importlib.util
 import sys
-from pathlib import Path
 
 import pytest
 import torch
@@ -12,8 +10,8 @@ from extraction.harness import lm_eval_model
 from extraction.harness.lm_eval_harness import check_plan
 from extraction.skip import Plan, apply, downsample_image, late_entry, vision_exit
 from redundancy.errors import InvalidInputError, MissingExtraError
+from support import load_script
 
-EXAMPLE = Path(__file__).parents[2] / "examples" / "harness" / "lm_eval_embedded.py"
 N = 21  # the unmodified model has the first 14 all right
 
 
@@ -27,10 +25,7 @@ def _one_thread():
 
 @pytest.fixture(scope="module")
 def example():
-    spec = importlib.util.spec_from_file_location("lm_eval_embedded", EXAMPLE)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_script("examples/harness/lm_eval_embedded.py")
 
 
 @pytest.fixture(scope="module")

@@ -8,6 +8,7 @@ processor, the plan and the engine are real. What is not shown here: lmms-eval's
 import sys
 import types
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 import torch
@@ -19,6 +20,7 @@ from extraction.skip import parse_plan
 from extraction.study import evaluate
 from extraction.study.validating import labelled_batch
 from redundancy.errors import InvalidInputError, MissingExtraError, UnsupportedModelError
+from support import load_script
 
 SAMPLES = load_samples(14)
 PLAN = "late_entry(1) + vision_exit(5)"
@@ -126,13 +128,7 @@ def test_the_class_is_made_late_on_the_harness_base(monkeypatch):
 
 
 def test_visual7w_lines_keep_the_answer_and_move_its_letter():
-    import importlib.util
-    from pathlib import Path
-
-    path = Path(__file__).parents[2] / "examples" / "harness" / "lmms_eval_task" / "visual7w_functions.py"
-    spec = importlib.util.spec_from_file_location("visual7w_functions", path)
-    task = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(task)
+    task = load_script("examples/harness/lmms_eval_task/visual7w_functions.py")
     pairs = [
         {"qa_id": i, "question": "What ?", "answer": "right", "multiple_choices": ["x", "y", "z"]} for i in range(40)
     ]

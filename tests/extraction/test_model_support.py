@@ -1,6 +1,5 @@
 """The page on families is in step with the code: its rows, its columns, and a quick part of its verdicts."""
 
-import importlib.util
 import re
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from extraction.tiny import TINY_FAMILIES, plans, tiny_family
 from extraction.tiny.invariants import INVARIANTS
 from extraction.tiny.plans import PLANS, check_plan
 from extraction.tiny.video import VIDEO_FAMILIES
+from support import load_script
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "model_support.md").read_text(encoding="utf-8")
@@ -29,10 +29,7 @@ def one_thread():
 
 @pytest.fixture(scope="module")
 def script():
-    spec = importlib.util.spec_from_file_location("make_table", ROOT / "examples" / "families" / "make_table.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_script("examples/families/make_table.py")
 
 
 def tables():

@@ -1,6 +1,5 @@
 """The promise of the choice on the real outcomes of the embedded model, drawn again; and that the test can fail."""
 
-import importlib.util
 import json
 from pathlib import Path
 
@@ -8,15 +7,14 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
+from support import load_script
+
 ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
 def script():
-    spec = importlib.util.spec_from_file_location("selection", ROOT / "examples" / "simulations" / "selection.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_script("examples/simulations/selection.py")
 
 
 @pytest.fixture(scope="module")

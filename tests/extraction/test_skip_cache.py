@@ -7,7 +7,7 @@ import torch
 
 from extraction.skip import apply, late_entry, skip_attention, skip_layers, vision_exit
 from extraction.tiny import IMAGE_ID, tiny_batch, tiny_llava
-from skip_oracle import CLOSE, PLANS, N, batches, ragged_batch
+from support.skip_oracle import CLOSE, PLANS, N, batches, ragged_batch
 
 NO_IMAGE_OUT = {"suppress_tokens": [IMAGE_ID, 0, 2], "do_sample": False, "pad_token_id": 0}
 

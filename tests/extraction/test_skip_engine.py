@@ -21,7 +21,7 @@ from extraction.skip import (
     vision_exit,
 )
 from extraction.tiny import IMAGE_ID, tiny_batch, tiny_llava
-from skip_oracle import CLOSE, PLANS, N, batches, oracle_logits, ragged_batch, valid_logits, window
+from support.skip_oracle import CLOSE, PLANS, N, batches, oracle_logits, ragged_batch, valid_logits, window
 
 NO_IMAGE_OUT = {"suppress_tokens": [IMAGE_ID, 0, 2], "do_sample": False, "pad_token_id": 0}
 

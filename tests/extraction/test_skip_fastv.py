@@ -20,7 +20,7 @@ from extraction.skip import (
 )
 from extraction.tiny import IMAGE_ID, tiny_batch, tiny_llava
 from redundancy.errors import InvalidInputError, UnsupportedModelError
-from skip_oracle import batches, oracle_logits, ragged_batch, valid_logits, window
+from support.skip_oracle import batches, oracle_logits, ragged_batch, valid_logits, window
 
 N = 5
 CLOSE = {"rtol": 0, "atol": 1e-5}

@@ -19,7 +19,7 @@ from extraction.skip import (
 )
 from extraction.tiny import tiny_batch, tiny_llava
 from redundancy.errors import InvalidInputError
-from skip_oracle import ragged_batch
+from support.skip_oracle import ragged_batch
 
 N, N_VISION, N_TEXT, ROWS = 4, 9, 7, 3
 PLANS = [

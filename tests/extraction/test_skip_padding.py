@@ -6,7 +6,7 @@ import torch
 from extraction.skip import apply, fastv, late_entry, text_exit, vision_exit
 from extraction.skip.engine.masks import select_tokens
 from extraction.tiny import IMAGE_ID, tiny_llava
-from skip_oracle import ragged_batch
+from support.skip_oracle import ragged_batch
 
 N = 4
 

@@ -17,7 +17,7 @@ from extraction.skip import (
 )
 from extraction.tiny import IMAGE_ID, tiny_batch, tiny_llava
 from redundancy.errors import InvalidInputError, UnsupportedModelError
-from skip_oracle import N
+from support.skip_oracle import N
 
 NO_IMAGE_OUT = {"suppress_tokens": [IMAGE_ID, 0, 2], "do_sample": False, "pad_token_id": 0}
 

@@ -1,9 +1,6 @@
 """The study's scores on made-up data with known answers, next to scipy and scikit-learn."""
 
-import importlib
 import math
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,13 +9,9 @@ from hypothesis import strategies as st
 from scipy.stats import spearmanr
 from sklearn.metrics import roc_auc_score
 
+import study_analysis as analysis
 from extraction.skip import late_entry, vision_exit
 from extraction.study import choose_plan
-
-STUDY = Path(__file__).resolve().parents[2] / "examples" / "study"
-if str(STUDY) not in sys.path:
-    sys.path.insert(0, str(STUDY))
-analysis = importlib.import_module("study_analysis")
 
 ROWS = st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)), min_size=3, max_size=30)
 

@@ -1,14 +1,19 @@
 """The study's page says what its record says, and the record what its cells say; models and predictors are in order."""
 
-import importlib
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+import study_analysis as analysis
+import study_figures
+import study_measure as measuring
+import study_models as blueprint
+import study_page as pages
+import study_scores as scoring
+import train_models as training
 from extraction import harvest
 from extraction.default_model.scenes import sample_scene
 from extraction.skip import hide_vision
@@ -17,10 +22,6 @@ from extraction.tiny import tiny_batch, tiny_llava
 
 ROOT = Path(__file__).resolve().parents[2]
 STUDY, RECORD = ROOT / "examples" / "study", ROOT / "docs" / "theory_and_practice.json"
-if str(STUDY) not in sys.path:
-    sys.path.insert(0, str(STUDY))
-analysis, scoring, pages = (importlib.import_module(f"study_{name}") for name in ("analysis", "scores", "page"))
-blueprint, training, measuring = map(importlib.import_module, ("study_models", "train_models", "study_measure"))
 DIGITS = 2e-6  # the record keeps six significant digits
 
 
@@ -31,7 +32,7 @@ def record():
 
 def test_the_page_is_made_from_the_record(record):
     assert pages.page(record) == (ROOT / "docs" / "theory_and_practice.md").read_text()
-    for name in importlib.import_module("study_figures").FIGURES:
+    for name in study_figures.FIGURES:
         assert f"{pages.IMAGES}/{name}.svg" in pages.page(record)
         assert (ROOT / "docs" / pages.IMAGES / f"{name}.svg").stat().st_size > 1000
 

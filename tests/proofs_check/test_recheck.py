@@ -5,7 +5,6 @@ import copy
 import hashlib
 import json
 import math
-import runpy
 from fractions import Fraction
 from pathlib import Path
 
@@ -27,9 +26,8 @@ from redundancy.certificates.pair import LayerPairCertificate
 from redundancy.certificates.profile import ProfileCertificate
 from redundancy.errors import SkipItError
 from redundancy.statistics.from_states import statistics_from_states
+from support.recheck_cases import CASES, make, trees
 
-_HELP = runpy.run_path(str(Path(__file__).with_name("recheck_cases.py")))
-CASES, make, trees = _HELP["CASES"], _HELP["make"], _HELP["trees"]
 NAMES = [f"{theorem}-{k}" for k, (theorem, _) in enumerate(CASES)]
 
 

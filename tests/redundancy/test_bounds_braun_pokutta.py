@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import math
-import runpy
 from fractions import Fraction
-from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,8 +13,7 @@ from hypothesis import strategies as st
 from redundancy.bounds import braun_pokutta as bp
 from redundancy.errors import InvalidInputError
 from redundancy.interval import Interval
-
-L = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("theory_laws.py"))))
+from support import theory_laws as L
 
 
 def numbers(pair, rho, t):

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import math
-import runpy
 from fractions import Fraction
-from pathlib import Path
-from types import SimpleNamespace
 
 import mpmath
 import numpy as np
@@ -17,8 +14,8 @@ from hypothesis import strategies as st
 from redundancy.bounds import fano
 from redundancy.errors import InvalidInputError
 from redundancy.interval import Interval
+from support import theory_laws as L
 
-L = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("theory_laws.py"))))
 BASES = [2.0, math.e, 10.0]
 
 

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import math
-import runpy
 from fractions import Fraction
-from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
@@ -19,8 +16,7 @@ from redundancy.bounds.task_range import task_range
 from redundancy.certificates.certificate import BoundCertificate
 from redundancy.errors import InvalidInputError
 from redundancy.interval import Interval
-
-L = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("theory_laws.py"))))
+from support import theory_laws as L
 
 
 @given(data=st.data(), law=L.tables(3, 3))

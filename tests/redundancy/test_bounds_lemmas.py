@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import math
-import runpy
 from fractions import Fraction
-from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,8 +13,8 @@ from hypothesis import strategies as st
 from redundancy.bounds import lemmas
 from redundancy.errors import AssumptionError, InvalidInputError
 from redundancy.interval import Interval
+from support import theory_laws as L
 
-L = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("theory_laws.py"))))
 vectors = st.lists(st.integers(-5, 5), min_size=2, max_size=2)
 
 

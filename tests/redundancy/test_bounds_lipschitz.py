@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import runpy
 from fractions import Fraction
-from pathlib import Path
-from types import SimpleNamespace
 
 import mpmath
 import numpy as np
@@ -17,8 +14,7 @@ from redundancy.bounds import lemmas, lipschitz
 from redundancy.bounds.task_range import task_range
 from redundancy.errors import InvalidInputError
 from redundancy.interval import Interval
-
-L = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("theory_laws.py"))))
+from support import theory_laws as L
 
 
 @st.composite

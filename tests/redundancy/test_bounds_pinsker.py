@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import math
-import runpy
 from fractions import Fraction
 from itertools import product
-from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -19,8 +16,8 @@ from redundancy.bounds import fano, mismatch, pinsker
 from redundancy.bounds.task_range import enclosing_radius, kappa, task_range
 from redundancy.errors import InvalidInputError
 from redundancy.interval import Interval
+from support import theory_laws as L
 
-L = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("theory_laws.py"))))
 CHAIN = {"O": "prev-next-task", "N": "next-prev-task"}
 
 

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import runpy
 from fractions import Fraction
-from pathlib import Path
-from types import SimpleNamespace
 
 import mpmath
 import pytest
@@ -15,8 +12,7 @@ from hypothesis import strategies as st
 from redundancy.bounds import plug_in
 from redundancy.errors import InvalidInputError
 from redundancy.interval import Interval
-
-L = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("theory_laws.py"))))
+from support import theory_laws as L
 
 
 @st.composite

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import runpy
 from fractions import Fraction
-from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,8 +12,7 @@ from hypothesis import strategies as st
 from redundancy.bounds import tail
 from redundancy.errors import InvalidInputError
 from redundancy.interval import Interval
-
-L = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("theory_laws.py"))))
+from support import theory_laws as L
 
 # A law of rho: weights on quarters of [0, 2].
 rho_laws = st.lists(st.integers(0, 9), min_size=9, max_size=9).filter(any)

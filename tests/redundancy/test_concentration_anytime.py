@@ -1,10 +1,7 @@
 """Means on a stream: one pass equals many batches, coverage over all looks at once, state that travels."""
 
 import json
-import runpy
 from itertools import pairwise
-from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,8 +11,7 @@ from hypothesis import strategies as st
 from redundancy.concentration import AnytimeMeans, betting_sequence_lower, betting_sequence_upper, clopper_pearson_upper
 from redundancy.concentration.capital import Problem, solve, solved_together
 from redundancy.errors import AssumptionError, InvalidInputError, StoreError
-
-S = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("sampling_laws.py"))))
+from support import sampling_laws as S
 
 CUTS = st.lists(st.integers(0, 5), min_size=1, max_size=8)
 

@@ -1,10 +1,7 @@
 """Betting bounds: coverage by listing every sample, the capital in rational arithmetic, and what breaks them."""
 
 import math
-import runpy
 from fractions import Fraction
-from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -25,8 +22,7 @@ from redundancy.concentration import (
 from redundancy.concentration.betting import betting_upper_columns, problem_of, together
 from redundancy.concentration.capital import Problem, bets, capitals, solve, solved_together
 from redundancy.errors import InvalidInputError
-
-S = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("sampling_laws.py"))))
+from support import sampling_laws as S
 
 ROUNDING = 1e-12  # of a sum of a few thousand probabilities
 GRID = 2.0**-40  # bounds are multiples of it, times the scale

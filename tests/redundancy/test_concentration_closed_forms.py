@@ -1,10 +1,7 @@
 """Clopper-Pearson, Hoeffding, Maurer-Pontil and the floor: exact coverage, 50 digits, and what breaks them."""
 
 import math
-import runpy
 from fractions import Fraction
-from pathlib import Path
-from types import SimpleNamespace
 
 import mpmath
 import numpy as np
@@ -30,9 +27,9 @@ from redundancy.concentration import (
 )
 from redundancy.errors import InvalidInputError
 from redundancy.interval import Interval
+from support import sampling_laws as S
 
 mpmath.mp.dps = 50
-S = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("sampling_laws.py"))))
 
 ROUNDING = 1e-12  # of a sum of a few hundred probabilities
 OUTWARD = 1.6e-8  # relative: how far outward Clopper-Pearson is moved for the error of the special functions

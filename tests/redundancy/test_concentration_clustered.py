@@ -1,9 +1,6 @@
 """The clustered DKW band, and pairs of images: exact coverage at all thresholds, and what counting tokens does."""
 
 import math
-import runpy
-from pathlib import Path
-from types import SimpleNamespace
 
 import mpmath
 import numpy as np
@@ -18,9 +15,9 @@ from redundancy.concentration import betting_lower, betting_upper, dkw_band, dkw
 from redundancy.errors import InvalidInputError
 from redundancy.statistics.independent_pairs import stranger_fractions
 from redundancy.statistics.streaming import index_images
+from support import sampling_laws as S
 
 mpmath.mp.dps = 50
-S = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("sampling_laws.py"))))
 
 ROUNDING = 1e-12  # of a sum of a few hundred probabilities
 LEVELS = (0.5, 0.9, 0.95, 0.999)

@@ -1,11 +1,11 @@
 """The simulation behind docs/coverage.md, smaller: every interval holds, and intervals over tokens do not."""
 
-import importlib.util
 import json
-import sys
 from pathlib import Path
 
 import pytest
+
+from support import load_script
 
 HERE = Path(__file__).resolve().parents[2]
 MISTAKE = 1e-4  # a row fails only if its coverage is below nominal at this level
@@ -13,12 +13,7 @@ MISTAKE = 1e-4  # a row fails only if its coverage is below nominal at this leve
 
 @pytest.fixture(scope="module")
 def coverage():
-    spec = importlib.util.spec_from_file_location("coverage_simulation", HERE / "examples/simulations/coverage.py")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    yield module
-    del sys.modules[spec.name]
+    return load_script("examples/simulations/coverage.py")
 
 
 def check(rows):

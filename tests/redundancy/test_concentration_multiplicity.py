@@ -1,11 +1,8 @@
 """Many statements at once: Bonferroni's errors add up, Holm is closed testing, and no more than delta goes wrong."""
 
 import math
-import runpy
 from fractions import Fraction
 from itertools import combinations
-from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,8 +12,7 @@ from hypothesis import strategies as st
 
 from redundancy.concentration import bonferroni, holm, mean_capital, mean_p_value
 from redundancy.errors import InvalidInputError
-
-S = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("sampling_laws.py"))))
+from support import sampling_laws as S
 
 ROUNDING = 1e-12
 P_VALUES = st.lists(st.integers(0, 200).map(lambda k: k / 1000), min_size=1, max_size=6)

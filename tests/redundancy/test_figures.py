@@ -5,10 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-import runpy
 import struct
-import subprocess
-import sys
 import zlib
 from pathlib import Path
 from types import SimpleNamespace
@@ -27,10 +24,11 @@ from redundancy.figures import style
 from redundancy.figures.saving import render
 from redundancy.figures.sources import as_report, profile_records
 from redundancy.pid.solve import broja
+from support import harvests as HARVESTS
+from support import run_python
+from support.reports import make_report
 
-HERE = Path(__file__).parent
-HARVESTS = SimpleNamespace(**runpy.run_path(str(HERE / "profile_factory.py")))
-REPORT = runpy.run_path(str(HERE / "report_factory.py"))["make_report"]()
+REPORT = make_report()
 STATISTICS = HARVESTS.harvest()
 CERTIFICATE = ProfileCertificate.from_statistics(STATISTICS)
 VALIDATION = [
@@ -289,18 +287,15 @@ def test_files_have_exact_widths_embedded_fonts_and_text(tmp_path: Path) -> None
 
 
 def test_every_format_is_the_same_each_time() -> None:
-    path = str(HERE / "report_factory.py")
     code = (
-        "import hashlib, runpy\n"
+        "import hashlib\n"
+        "from support.reports import make_report\n"
         "from redundancy import figures\n"
         "from redundancy.figures.saving import render\n"
-        f"ax = figures.speed_accuracy(runpy.run_path({path!r})['make_report']())\n"
+        "ax = figures.speed_accuracy(make_report())\n"
         "print([hashlib.sha256(render(ax.figure, kind)).hexdigest() for kind in ('pdf', 'svg', 'png')])\n"
     )
-    runs = {
-        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-        for _ in range(2)
-    }
+    runs = {run_python(code) for _ in range(2)}
     assert len(runs) == 1
 
 

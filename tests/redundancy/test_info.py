@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import math
-import runpy
-from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -28,8 +25,8 @@ from redundancy.info import (
     mutual_information,
     total_variation,
 )
+from support import theory_laws as L
 
-L = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("theory_laws.py"))))
 CLOSE = 1e-13  # a sum of at most 64 terms below 3 nats in doubles
 
 

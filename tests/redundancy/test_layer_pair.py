@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import copy
 import json
-import runpy
 from fractions import Fraction
 from itertools import product
-from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -24,8 +21,8 @@ from redundancy.errors import SkipItError, StoreError
 from redundancy.statistics.from_states import statistics_from_states
 from redundancy.statistics.independent_pairs import stranger_fractions
 from redundancy.statistics.streaming import index_images
+from support import theory_laws as L
 
-L = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("theory_laws.py"))))
 ROUNDED_LAW = 1e-9  # masses of 1/k are rounded to floats; entropies move by less
 CHAINS = {"chain_prev_next_task", "chain_next_prev_task"}
 

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import math
-import runpy
 from fractions import Fraction
-from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -19,8 +16,7 @@ from redundancy.bounds import lipschitz, tail
 from redundancy.distances import ball_masses, ball_sizes, cosine_distance, pairwise_cosine_distance, squared_distance
 from redundancy.errors import InvalidInputError
 from redundancy.interval import Interval
-
-L = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("theory_laws.py"))))
+from support import theory_laws as L
 
 
 def test_cosine_distance_agrees_with_scipy():

@@ -5,9 +5,6 @@ from __future__ import annotations
 import copy
 import json
 import math
-import runpy
-from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -20,9 +17,9 @@ from redundancy.distances import pairwise_cosine_distance
 from redundancy.errors import InvalidInputError, SkipItError
 from redundancy.statistics.from_states import statistics_from_states
 from redundancy.statistics.harvest_statistics import HarvestStatistics
+from support import harvests as FACTORY
+from support import sampling_laws as LAWS
 
-LAWS = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("sampling_laws.py"))))
-FACTORY = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("profile_factory.py"))))
 GROUPS, stream, harvest, flat = FACTORY.GROUPS, FACTORY.stream, FACTORY.harvest, FACTORY.flat
 
 

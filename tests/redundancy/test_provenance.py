@@ -1,9 +1,7 @@
 """What a harvest left out, and an early stop: kept, merged, and seen by whoever certifies."""
 
 import json
-import runpy
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,8 +13,8 @@ from redundancy.errors import AssumptionError, InvalidInputError, StoreError
 from redundancy.files.tensors import load_tensors, save_tensors
 from redundancy.statistics.harvest_statistics import HarvestStatistics
 from redundancy.statistics.provenance import Provenance
+from support.harvests import harvest
 
-harvest = runpy.run_path(str(Path(__file__).with_name("profile_factory.py")))["harvest"]
 STOPPED = Provenance(stopped_by=("D_vision[2] < 0.5",))
 FAILED = Provenance(failed={"x1": "image", "x2": "length", "x3": "image"})
 

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import runpy
 import subprocess
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -20,10 +18,10 @@ from redundancy.certificates.profile import ProfileCertificate
 from redundancy.errors import InvalidInputError, StoreError
 from redundancy.report import gather_report, load_report, render_html, report_problems
 from redundancy.statistics.harvest_statistics import HarvestStatistics
+from support import harvests as HARVESTS
+from support import reports as REPORTS
 
 HERE = Path(__file__).parent
-HARVESTS = SimpleNamespace(**runpy.run_path(str(HERE / "profile_factory.py")))
-REPORTS = SimpleNamespace(**runpy.run_path(str(HERE / "report_factory.py")))
 HOSTILE = REPORTS.HOSTILE
 WITHOUT_TORCH = """
 import sys

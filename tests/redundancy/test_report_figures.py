@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import re
-import runpy
 import struct
-import subprocess
-import sys
 import xml.etree.ElementTree as ET
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -20,8 +16,9 @@ from redundancy.errors import InvalidInputError
 from redundancy.figures.saving import render
 from redundancy.report import figures
 from redundancy.report.svg import inline_svg, point_titles
+from support import reports as FACTORY
+from support import run_python
 
-FACTORY = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("report_factory.py"))))
 LAYERS = list(range(1, 11))
 CURVES = np.array(FACTORY.CURVES)  # columns: layer, D vision, P vision, D text, VAR, late entry, vision exit
 
@@ -146,17 +143,16 @@ def test_saved_figures_have_the_widths_of_a_journal(tmp_path: Path) -> None:
 
 def test_svg_is_deterministic_across_processes() -> None:
     """Another process has another hash seed and another clock."""
-    path = Path(__file__).with_name("report_factory.py")
     code = (
-        "import hashlib, runpy\n"
-        f"report = runpy.run_path({str(path)!r})['make_report']()\n"
+        "import hashlib\n"
+        "from support.reports import make_report\n"
+        "report = make_report()\n"
         "from redundancy.figures.saving import render\n"
         "from redundancy.report import figures\n"
         "names = ('distance', 'depth_vision')\n"
         "print([hashlib.sha256(render(figures.FIGURES[n](report).figure, 'svg')).hexdigest() for n in names])"
     )
-    run = [sys.executable, "-c", code]
-    runs = {subprocess.run(run, capture_output=True, text=True, check=True).stdout for _ in "ab"}
+    runs = {run_python(code) for _ in "ab"}
     assert len(runs) == 1
     assert "<dc:date>" not in svg_text(figures.FIGURES["norm"](FACTORY.make_report()).figure)
 

@@ -7,13 +7,8 @@ import hashlib
 import itertools
 import json
 import re
-import runpy
-import subprocess
-import sys
 from collections import Counter
 from html.parser import HTMLParser
-from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -21,8 +16,9 @@ import pytest
 from redundancy.errors import InvalidInputError
 from redundancy.report import render_html
 from redundancy.report.figures import FIGURES
+from support import reports as FACTORY
+from support import run_python
 
-FACTORY = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("report_factory.py"))))
 VOID = {"meta", "link", "img", "br", "hr", "input", "use", "path", "rect"}
 
 
@@ -292,14 +288,13 @@ def test_importing_the_report_loads_no_plotting_and_a_missing_library_names_its_
         "sys.modules['jinja2'] = sys.modules['matplotlib'] = None\n"
         "from redundancy.errors import MissingExtraError\n"
         "from redundancy.report import render_html, save_figures\n"
-        "import runpy\n"
-        f"report = runpy.run_path({str(Path(__file__).with_name('report_factory.py'))!r})['make_report']()\n"
+        "from support.reports import make_report\n"
+        "report = make_report()\n"
         "for call in (lambda: render_html(report, figures={}), lambda: save_figures(report, 'nowhere')):\n"
         "    try: call()\n"
         "    except MissingExtraError as error: print(error)\n"
     )
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert run.stdout.splitlines() == [
+    assert run_python(code).splitlines() == [
         'figures and reports need jinja2: pip install "skip-it[report]"',
         'figures and reports need matplotlib: pip install "skip-it[report]"',
     ]

@@ -6,9 +6,7 @@ import copy
 import json
 import math
 import re
-import runpy
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -19,8 +17,8 @@ from redundancy.errors import InvalidInputError, StoreError
 from redundancy.figures.sources import layer_values, profile_rows
 from redundancy.report import load_report, render_html, report_problems, validate_report
 from redundancy.report.schema import RULES
+from support import reports as FACTORY
 
-FACTORY = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("report_factory.py"))))
 DOCS = Path(__file__).parents[2] / "docs" / "report_schema.md"
 
 

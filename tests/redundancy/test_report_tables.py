@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import copy
 import re
-import runpy
-from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
@@ -20,8 +17,7 @@ from redundancy.report import (
 )
 from redundancy.report.tables import DASH, format_table
 from redundancy.report.wording import bound_text, percent, points, theorem_name
-
-FACTORY = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("report_factory.py"))))
+from support import reports as FACTORY
 
 
 def cells(table: str) -> list[list[str]]:

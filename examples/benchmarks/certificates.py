@@ -1,6 +1,6 @@
 """What certificates cost: all pairs of stored statistics, and one streaming pass over memory-mapped arrays.
 
-One command: python tests/bench/bench_certificates.py
+One command: python examples/benchmarks/certificates.py
 Prints one JSON line a measurement and writes docs/benchmarks/certificates.md. The default test run does not
 collect this file. It writes up to 3.3 GB of states into a temporary folder and deletes them; --rows makes less.
 """
@@ -180,7 +180,7 @@ def page(profiles, arrays, rows):
         f"Measured {datetime.date.today().isoformat()} on a machine with {os.cpu_count()} cores "
         f"({platform.machine()}), Python {platform.python_version()}, numpy {np.__version__}, one BLAS thread; "
         f"load average {os.getloadavg()[0]:.1f} at the end: above the number of cores it stretches wall seconds, not "
-        "processor seconds. Run it again: `python tests/bench/bench_certificates.py`",
+        "processor seconds. Run it again: `python examples/benchmarks/certificates.py`",
         "",
         "## Stored statistics",
         "",
