@@ -3,50 +3,95 @@
 import numpy as np
 import pytest
 import torch
+import transformers as hf
 from PIL import Image
-from transformers import (
-    CLIPImageProcessorPil,
-    CLIPVisionConfig,
-    CLIPVisionModel,
-    SiglipVisionConfig,
-    SiglipVisionModel,
-)
+from transformers import CLIPImageProcessorPil
 
 from extraction.models.encoders import encoder_adapter, harvest_encoder
 from extraction.tiny import randomise, tiny_llava
 from redundancy.errors import InvalidInputError, UnsupportedModelError
 
-SHAPE = {"hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 3, "num_attention_heads": 2}
-SHAPE |= {"image_size": 16, "patch_size": 4}
-ENCODERS = {"clip": (CLIPVisionConfig, CLIPVisionModel), "siglip": (SiglipVisionConfig, SiglipVisionModel)}
+SHAPE = {"hidden_size": 16, "num_hidden_layers": 3, "num_attention_heads": 2, "image_size": 16, "patch_size": 4}
+WIDE = {**SHAPE, "intermediate_size": 24}
+# Configuration and class, shape, and how many tokens stand before the patches: a class token, then others.
+ENCODERS = {
+    "clip": ("CLIPVision", WIDE, 1, 0),
+    "siglip": ("SiglipVision", WIDE, 0, 0),
+    "vit": ("ViT", WIDE, 1, 0),
+    "deit": ("DeiT", WIDE, 1, 1),
+    "beit": ("Beit", WIDE, 1, 0),
+    "dinov2": ("Dinov2", SHAPE, 1, 0),
+    "dinov2_registers": ("Dinov2WithRegisters", {**SHAPE, "num_register_tokens": 3}, 1, 3),
+    "dinov3": ("DINOv3ViT", {**WIDE, "num_register_tokens": 2}, 1, 2),
+}
 
 
-@pytest.fixture(scope="module", params=ENCODERS)
-def model(request):
-    config, kind = ENCODERS[request.param]
+def build(name):
+    kind, shape, *_ = ENCODERS[name]
     with torch.random.fork_rng(devices=[]):
-        return randomise(kind(config(**SHAPE)), 0).eval()
+        return randomise(getattr(hf, f"{kind}Model")(getattr(hf, f"{kind}Config")(**shape)), 0).eval()
+
+
+@pytest.fixture(scope="module", params=["clip", "siglip"])
+def model(request):
+    return build(request.param)
 
 
 def pixels(n, seed=0):
     return torch.randn(n, 3, 16, 16, generator=torch.Generator().manual_seed(seed))
 
 
-def test_distances_equal_fp64_numpy(model):
-    stats = harvest_encoder(model, [{"pixel_values": pixels(2)}, {"pixel_values": pixels(1, 1)}])
-    with torch.inference_mode():
-        hidden = [model(pixel_values=p, output_hidden_states=True).hidden_states for p in (pixels(2), pixels(1, 1))]
-    states = np.concatenate([torch.stack(h).double().numpy() for h in hidden], axis=1)
-    rho = 1 - (states[:-1] * states[1:]).sum(-1) / np.prod(np.linalg.norm([states[:-1], states[1:]], axis=-1), axis=0)
-    first = 1 if model.config.model_type.startswith("clip") else 0  # CLIP's class token is no patch
+def distances(states):
+    norms = np.linalg.norm([states[:-1], states[1:]], axis=-1)
+    return 1 - (states[:-1] * states[1:]).sum(-1) / np.prod(norms, axis=0)
+
+
+def states_of(model, batches):
+    """What goes into every layer, and what comes out of the last, by plain hooks."""
+    layers, seen = list(model.get_submodule(encoder_adapter(model).layers_path)), []
+    hooks = [layer.register_forward_pre_hook(lambda m, args: seen.append(args[0].clone())) for layer in layers]
+    hooks.append(layers[-1].register_forward_hook(lambda m, args, y: seen.append(y[0] if type(y) is tuple else y)))
+    with torch.no_grad():
+        for batch in batches:
+            model(**batch)
+    for hook in hooks:
+        hook.remove()
+    n = len(hooks)
+    return np.concatenate([torch.stack(seen[i : i + n]).double().numpy() for i in range(0, len(seen), n)], axis=1)
+
+
+@pytest.mark.parametrize("name", ENCODERS)
+def test_distances_equal_fp64_numpy(name):
+    model, (_, _, n_class, n_more) = build(name), ENCODERS[name]
+    batches = [{"pixel_values": pixels(2)}, {"pixel_values": pixels(1, 1)}]
+    stats = harvest_encoder(model, batches)
+    rho = distances(states_of(model, batches))
+    first = n_class + n_more  # no patches
     np.testing.assert_array_equal(stats.token_counts("vision"), 16)
-    np.testing.assert_array_equal(stats.token_counts("sink"), first)
+    np.testing.assert_array_equal(stats.token_counts("sink"), n_class)
+    np.testing.assert_array_equal(stats.token_counts("special"), n_more)
     np.testing.assert_allclose(stats.distance_sums("vision"), rho[:, :, first:].sum(-1).T, rtol=5e-6)
-    if first:
-        np.testing.assert_allclose(stats.distance_sums("sink"), rho[:, :, 0].T, rtol=5e-6)
+    np.testing.assert_allclose(stats.distance_sums("sink"), rho[:, :, :n_class].sum(-1).T, rtol=5e-6)
+    np.testing.assert_allclose(stats.distance_sums("special"), rho[:, :, n_class:first].sum(-1).T, rtol=5e-6)
     assert stats.token_counts("words").sum() == 0
     assert np.isnan(stats.mean_distance("words")).all()
     stats.validate()
+
+
+def test_an_encoder_of_flattened_patches_with_padding():
+    """SigLIP 2: images of different shape in one batch; what pads the smaller is in no group."""
+    config = hf.Siglip2VisionConfig(**{k: v for k, v in WIDE.items() if k != "image_size"}, num_patches=16)
+    with torch.random.fork_rng(devices=[]):
+        model = randomise(hf.Siglip2VisionModel(config), 0).eval()
+    batch = {"pixel_values": torch.randn(2, 16, 48, generator=torch.Generator().manual_seed(1))}
+    batch["pixel_attention_mask"] = torch.tensor([[1] * 16, [1] * 12 + [0] * 4])
+    batch["spatial_shapes"] = torch.tensor([[4, 4], [3, 4]])
+    stats = harvest_encoder(model, [{**batch, "sample_ids": ["a", "b"]}])
+    assert stats.token_counts("vision").tolist() == [16, 12]
+    rho = distances(states_of(model, [batch]))
+    expected = np.stack([rho[:, 0].sum(-1), rho[:, 1, :12].sum(-1)])
+    np.testing.assert_allclose(stats.distance_sums("vision"), expected, rtol=5e-6)
+    assert stats.token_counts("all").tolist() == [16, 12]
 
 
 def test_outputs_are_untouched_and_batches_do_not_matter(model):
@@ -88,7 +133,7 @@ def test_bad_input_gets_a_sentence(model):
         harvest_encoder(model, [{"pixel_values": pixels(1)[0]}])
     with pytest.raises(UnsupportedModelError, match="need the path"):
         encoder_adapter(model, layers_path="nowhere")
-    with pytest.raises(UnsupportedModelError, match=r"llava .*pass its vision tower"):
+    with pytest.raises(UnsupportedModelError, match=r"the llava model.*pass its vision tower"):
         encoder_adapter(tiny_llava(n_layers=1))
 
 
