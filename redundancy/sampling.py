@@ -1,0 +1,93 @@
+"""The unit of independence and the one order of the bets: a value per unit, in ascending order of a salted hash.
+
+Questions about one image are not independent, so every bound takes one value per image or declared group. A betting
+bound holds in any order that was fixed without looking at the values, and names can betray values ("chart_12",
+"photo_3"). A hash with a salt that was declared before the data cannot be arranged by either.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from redundancy.checks import as_floats
+from redundancy.errors import InvalidInputError
+
+__all__ = ["hash_order", "unit_means"]
+
+
+def hash_order(unit_ids: Sequence[Any], salt: str) -> npt.NDArray[np.intp]:
+    """Positions of the units in the order in which they are bet on.
+
+    Parameters
+    ----------
+    unit_ids : sequence of str or int, length n
+        Name of each unit. Equal names keep their order among themselves.
+    salt : str
+        Declared before the data are seen, and stored with the result.
+
+    Returns
+    -------
+    ndarray of int, shape (n,)
+        Positions in ascending order of the SHA-256 of salt and name, so that any order of the file gives one order of
+        the units.
+
+    Examples
+    --------
+    >>> names = ["b", "a", "c"]
+    >>> [names[i] for i in hash_order(names, "2026")] == [sorted(names)[i] for i in hash_order(sorted(names), "2026")]
+    True
+    """
+    digests = [
+        hashlib.sha256(f"{len(salt)}:{salt}{name}".encode("utf-8", "surrogatepass")).digest() for name in unit_ids
+    ]
+    return np.array(sorted(range(len(digests)), key=digests.__getitem__), dtype=np.intp)
+
+
+def unit_means(values: npt.ArrayLike, unit_ids: Iterable[Any]) -> tuple[npt.NDArray[np.float64], tuple[str, ...]]:
+    """Mean of the values of each unit.
+
+    Parameters
+    ----------
+    values : array_like of shape (n,) or (n, k)
+        Finite; a row per sample.
+    unit_ids : iterable of str or int, length n
+        Unit of each sample.
+
+    Returns
+    -------
+    means : ndarray of shape (units,) or (units, k)
+        Never outside the range of the unit's own values.
+    units : tuple of str
+        In the order of their first sample.
+
+    Raises
+    ------
+    InvalidInputError
+        If there is not one unit for each row.
+
+    Examples
+    --------
+    >>> unit_means([1.0, 0.0, 1.0], ["cat.png", "dog.png", "cat.png"])
+    (array([1., 0.]), ('cat.png', 'dog.png'))
+    """
+    rows = as_floats(values, "values")
+    names = [str(name) for name in unit_ids]
+    if rows.ndim not in (1, 2) or len(names) != len(rows):
+        raise InvalidInputError(f"need one unit for each row of values, got {len(names)} for shape {rows.shape}")
+    units = tuple(dict.fromkeys(names))
+    place = {name: i for i, name in enumerate(units)}
+    index = np.array([place[name] for name in names], dtype=np.intp)
+    shape = (len(units), *rows.shape[1:])
+    total, low, high = np.zeros(shape), np.full(shape, np.inf), np.full(shape, -np.inf)
+    np.add.at(total, index, rows)
+    np.minimum.at(low, index, rows)
+    np.maximum.at(high, index, rows)
+    counts = np.bincount(index, minlength=len(units)).astype(np.float64)
+    means: npt.NDArray[np.float64] = total / (counts if rows.ndim == 1 else counts[:, None])
+    # A mean lies between its values, and rounding must not carry it out of a declared range.
+    return np.clip(means, low, high), units
