@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from redundancy.errors import InvalidInputError, StoreError
-from redundancy.files.tensors import load_tensors
+from redundancy.files.tensors import TensorHeader, load_tensors, read_header
 from redundancy.statistics.harvest_statistics import BASE_GROUPS
 
 __all__ = ["MANIFESTS", "SCHEMA", "SPEC_FILE", "ActivationStore", "LayerView", "read_manifest", "spec_digest"]
@@ -28,23 +28,19 @@ __all__ = ["MANIFESTS", "SCHEMA", "SPEC_FILE", "ActivationStore", "LayerView", "
 SCHEMA = "skip-it/activation-store/1"
 SPEC_FILE = "store.json"
 MANIFESTS = "manifest-*.jsonl"
-_DTYPES = {"F16": "<f2", "F32": "<f4", "F64": "<f8", "I64": "<i8", "I32": "<i4", "U8": "|u1"}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Shard:
-    """One file: its path and where each tensor lies in it."""
+    """One file: its header and its samples."""
 
-    path: Path
-    places: Mapping[str, tuple[np.dtype[Any], tuple[int, ...], int]]
+    header: TensorHeader
     ids: tuple[str, ...]
 
     def tensor(self, name: str) -> npt.NDArray[Any]:
         """Memory-mapped, read-only."""
-        dtype, shape, start = self.places[name]
-        if 0 in shape:
-            return np.empty(shape, dtype=dtype)
-        return np.memmap(self.path, dtype=dtype, mode="r", offset=start, shape=shape)
+        array: npt.NDArray[Any] = self.header.mapped(name)
+        return array
 
 
 class LayerView:
@@ -328,15 +324,7 @@ def _open_shard(path: Path, entry: Mapping[str, Any], *, verify: bool) -> _Shard
         digest = load_tensors(path)[1]["skip_it.sha256"]
         if digest != entry["sha256"]:
             raise StoreError(f"need the shard that the manifest names, {path} is another: its SHA-256 differs")
-    with path.open("rb") as file:
-        length = int.from_bytes(file.read(8), "little")
-        header = json.loads(file.read(length))
-    places = {}
-    for name, place in header.items():
-        if name != "__metadata__":
-            dtype = np.dtype(_DTYPES[place["dtype"]])
-            places[name] = (dtype, tuple(place["shape"]), 8 + length + place["data_offsets"][0])
-    return _Shard(path, places, tuple(entry["ids"]))
+    return _Shard(read_header(path), tuple(entry["ids"]))
 
 
 def _group_mask(codes: npt.NDArray[Any], group: str | None) -> npt.NDArray[np.bool_]:

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from estimators.codes.pairs import CodedPair
-from redundancy.checks import check_count, check_real, refuse_masked
+from redundancy.checks import as_labels, check_count, check_real
 from redundancy.errors import InvalidInputError
 from redundancy.files.tabular import Tabular
 from redundancy.interval import Interval
@@ -158,8 +158,7 @@ def unique_information_estimate(
     level = check_real(confidence_level, "confidence_level", lower=0.0, upper=1.0, open_ends=True)
     rounds = check_count(n_bootstrap, "n_bootstrap", lower=20)
     seed = check_count(random_state, "random_state")
-    refuse_masked(task, "task")
-    labels = np.asarray(task)
+    labels = as_labels(task, "task", empty=True)
     if labels.shape != (pair.n_tokens,) or labels.dtype.kind not in "iub" or (labels.astype(np.int64) < 0).any():
         raise InvalidInputError(
             f"need a label 0..T-1 for each of {pair.n_tokens} tokens, got dtype {labels.dtype}, shape {labels.shape}"

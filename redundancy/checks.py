@@ -8,11 +8,21 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from redundancy.arrays import as_floats, as_labels, as_states, refuse_masked, to_numpy
 from redundancy.errors import InvalidInputError
 
-__all__ = ["as_floats", "check_count", "check_joint", "check_real", "check_rows", "refuse_masked"]
+__all__ = [
+    "as_floats",
+    "as_labels",
+    "as_states",
+    "check_count",
+    "check_joint",
+    "check_real",
+    "check_rows",
+    "refuse_masked",
+    "to_numpy",
+]
 
-_KINDS = {"c": "complex numbers", "m": "time differences", "M": "dates"}
 _SUM_TOLERANCE = 1e-9  # within it a table is renormalised, outside it is refused (style: never in silence beyond)
 
 
@@ -37,43 +47,6 @@ def check_count(value: Any, name: str, *, lower: int = 0, upper: int | None = No
     if value < lower or (upper is not None and value > upper):
         raise InvalidInputError(f"need {name} in {lower}..{'' if upper is None else upper}, got {value!r}")
     return int(value)
-
-
-def as_floats(values: Any, name: str) -> npt.NDArray[np.float64]:
-    """Real numbers as float64, the very array if it is one; text, complex numbers, times and masks are refused.
-
-    Every array argument comes in here, because `np.asarray(values, dtype=float)` reads numbers out of text, drops
-    imaginary parts and units, and forgets masks.
-    """
-    refuse_masked(values, name)
-    try:
-        array = np.asarray(values)
-    except ValueError:
-        raise InvalidInputError(
-            f"need {name} as a regular array of numbers, got parts of different length or depth; make them alike"
-        ) from None
-    kind = array.dtype.kind
-    if kind in "biuf" or (kind == "O" and not _has_text(array)):
-        try:
-            return np.asarray(array, dtype=np.float64)
-        except (TypeError, ValueError, OverflowError) as error:
-            raise InvalidInputError(f"need real numbers in {name}, got something else: {error}") from None
-    got = "text" if kind in "OSUT" else _KINDS.get(kind, f"dtype {array.dtype}")
-    raise InvalidInputError(f"need real numbers in {name}, got {got}; convert them to the numbers that are meant")
-
-
-def refuse_masked(values: Any, name: str) -> None:
-    """A mask would be ignored by all that follows: refuse masked arrays, also inside a list or tuple."""
-    parts = values if isinstance(values, (list, tuple)) else (values,)
-    if any(isinstance(part, np.ma.MaskedArray) for part in parts):
-        raise InvalidInputError(
-            f"need an array without a mask for {name}, got a masked one; drop what is masked, then pass .data"
-        )
-
-
-def _has_text(array: npt.NDArray[Any]) -> bool:
-    """Whether an array of objects holds text, out of which `float` would read numbers."""
-    return any(isinstance(value, (str, bytes)) for value in array.flat)
 
 
 def check_joint(joint: npt.ArrayLike, name: str = "joint", *, ndim: int | None = None) -> npt.NDArray[np.float64]:

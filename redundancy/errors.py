@@ -6,6 +6,7 @@ from typing import Any
 
 __all__ = [
     "AssumptionError",
+    "InputWarning",
     "InvalidInputError",
     "MissingExtraError",
     "NotConvergedError",
@@ -24,6 +25,10 @@ class SkipItError(Exception):
 
 class InvalidInputError(SkipItError, ValueError):
     """An argument is outside its documented range or shape."""
+
+
+class InputWarning(UserWarning):
+    """Something was left out of an input, which changes no number: said, so that nobody wonders."""
 
 
 class AssumptionError(SkipItError, ValueError):

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from estimators.codes.kmeans import engine_for, kmeans, unit_rows
 from estimators.codes.pairs import CodedPair
 from estimators.folds import image_folds
-from redundancy.checks import check_count, check_real
+from redundancy.checks import as_labels, as_states, check_count, check_real
 from redundancy.distances import ball_sizes
 from redundancy.errors import InvalidInputError, StoreError
 from redundancy.files.tensors import load_tensors, save_tensors
@@ -99,7 +99,8 @@ class Codebook:
 
     def is_held_out(self, image_ids: npt.ArrayLike) -> npt.NDArray[np.bool_]:
         """Whether each row is of an image that the codebook was not fitted on."""
-        index = index_images(image_ids, len(np.asarray(image_ids)))
+        ids = as_labels(image_ids, "image_ids")
+        index = index_images(ids, len(ids))
         fresh = np.array([name not in self.fit_images for name in index.names], dtype=np.bool_)
         return np.asarray(fresh[index.rows])
 
@@ -122,7 +123,8 @@ class Codebook:
         InvalidInputError
             For images that it was fitted on, another width, or rows that are zero or not finite.
         """
-        if states.ndim != 2 or states.shape[1] != self.centres.shape[1]:
+        states = as_states(states, "states")
+        if states.shape[1] != self.centres.shape[1]:
             raise InvalidInputError(f"need states of shape (n, {self.centres.shape[1]}), got shape {states.shape}")
         fresh = self.is_held_out(image_ids)
         if len(fresh) != len(states):
@@ -225,7 +227,8 @@ def choose_fit_images(image_ids: npt.ArrayLike, *, share: float = 0.25, random_s
     2
     """
     share = check_real(share, "share", lower=0.0, upper=1.0, open_ends=True)
-    split = image_folds(image_ids, len(np.asarray(image_ids)), folds=2, random_state=random_state, per_fold=1)
+    ids = as_labels(image_ids, "image_ids")
+    split = image_folds(ids, len(ids), folds=2, random_state=random_state, per_fold=1)
     n_fit = min(max(1, round(share * split.n_images)), split.n_images - 1)
     return frozenset(split.index.names[i] for i in np.flatnonzero(split.rank < n_fit))
 
@@ -290,8 +293,9 @@ def fit_codebook(
     """
     size = check_count(n_codes, "n_codes", lower=2, upper=_MOST_CODES)
     seed = check_count(random_state, "random_state")
+    layers = [as_states(x, f"layer {i}") for i, x in enumerate(layers)]
     shapes = [tuple(x.shape) for x in layers]
-    if not shapes or len(shapes[0]) != 2 or any(shape != shapes[0] for shape in shapes):
+    if not shapes or any(shape != shapes[0] for shape in shapes):
         raise InvalidInputError(f"need layers of one shape (n_rows, d), row by row the same token, got {shapes}")
     index = index_images(image_ids, shapes[0][0])
     if fit_images is None:

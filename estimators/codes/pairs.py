@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from estimators.folds import image_folds
-from redundancy.checks import as_floats, check_count, refuse_masked
+from redundancy.checks import as_floats, check_count, to_numpy
 from redundancy.distances import check_distances
 from redundancy.errors import InvalidInputError
 from redundancy.statistics.streaming import ImageIndex, index_images
@@ -81,8 +81,7 @@ class CodedPair:
         size = check_count(n_codes, "n_codes", lower=2)
         columns = []
         for name, given in (("prev", prev), ("next", next)):
-            refuse_masked(given, name)
-            codes = np.asarray(given)
+            codes = to_numpy(given, name)
             if codes.ndim != 1 or codes.size == 0 or codes.dtype.kind not in "iu":
                 raise InvalidInputError(
                     f"need integer codes of shape (n_tokens >= 1,) in {name}, got dtype {codes.dtype} and shape "

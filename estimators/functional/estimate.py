@@ -28,7 +28,7 @@ from estimators.functional.task import Task, read_task
 from estimators.functional.theorems import estimated_constants, theorem_values
 from estimators.probes.lipschitz import spectral_norm
 from redundancy.certificates.certificate import BoundCertificate
-from redundancy.checks import check_real, refuse_masked
+from redundancy.checks import as_states, check_real
 from redundancy.concentration.sample import ESTIMANDS
 from redundancy.errors import InvalidInputError
 from redundancy.interval import Interval
@@ -141,6 +141,7 @@ def functional_redundancy(
     >>> bool(abs(result.estimate - 0.25) < 0.05), 0.25 in result.interval
     (True, True)
     """
+    x_prev, x_next = as_states(x_prev, "x_prev"), as_states(x_next, "x_next")
     n_rows = _check_layers(x_prev, x_next)
     level = check_real(confidence_level, "confidence_level", lower=0.0, upper=1.0, open_ends=True)
     if estimand not in ESTIMANDS:
@@ -251,13 +252,6 @@ def functional_redundancy(
 
 
 def _check_layers(x_prev: Any, x_next: Any) -> int:
-    for name, array in (("x_prev", x_prev), ("x_next", x_next)):
-        refuse_masked(array, name)
-        if getattr(array, "ndim", None) != 2 or 0 in array.shape:
-            shape = getattr(array, "shape", type(array).__name__)
-            raise InvalidInputError(f"need {name} as an array of shape (n_rows, n_features), got {shape}")
-        if np.dtype(array.dtype).kind != "f":
-            raise InvalidInputError(f"need floating-point states in {name}, got dtype {array.dtype}")
     if len(x_prev) != len(x_next):
         raise InvalidInputError(
             f"need layers of one length, got {len(x_prev)} rows in x_prev and {len(x_next)} in x_next; "

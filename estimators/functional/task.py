@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from redundancy.checks import refuse_masked
+from redundancy.checks import as_floats, as_labels, to_numpy
 from redundancy.errors import InvalidInputError
 from redundancy.interval import round_up
 
@@ -17,7 +17,7 @@ __all__ = ["Task", "read_task"]
 
 Array = npt.NDArray[np.float64]
 
-_SIMPLEX = 1e-6  # answer distributions come from float32 softmaxes
+_SIMPLEX = 1e-6  # answer distributions come from float32 softmaxes, and coarser ones
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -118,8 +118,7 @@ def read_task(
     InvalidInputError
         For another length, NaN, a single class, a constant, or values outside the declared range.
     """
-    refuse_masked(target, "target")
-    z = np.asarray(target)
+    z = to_numpy(target, "target")
     if z.ndim == 2 and z.shape[1] == 1:
         z = z[:, 0]
     if z.ndim not in (1, 2) or len(z) != n_rows or z.size == 0:
@@ -128,9 +127,7 @@ def read_task(
         )
     if z.dtype.kind == "f" or z.ndim == 2:
         return _read_vectors(z, target_range, n_classes)
-    if z.dtype.kind not in "iubUSO":
-        raise InvalidInputError(f"need labels, one-hot rows or real values as target, got dtype {z.dtype}")
-    names, numbers = np.unique(z, return_inverse=True)
+    names, numbers = np.unique(as_labels(z, "target", empty=True), return_inverse=True)
     if len(names) < 2:
         raise InvalidInputError(f"need at least two classes in target, got only {names[0]}; there is nothing to tell")
     if n_classes is not None and n_classes < len(names):
@@ -141,7 +138,7 @@ def read_task(
 def _read_vectors(z: npt.NDArray[Any], target_range: tuple[float, float] | None, n_classes: int | None) -> Task:
     if z.dtype.kind not in "fiub":
         raise InvalidInputError(f"need real rows as target, got dtype {z.dtype}")
-    vectors = np.asarray(z, dtype=np.float64).reshape(len(z), -1)
+    vectors = as_floats(z, "target").reshape(len(z), -1)
     bad = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
     if bad.size:
         raise InvalidInputError(
@@ -149,8 +146,11 @@ def _read_vectors(z: npt.NDArray[Any], target_range: tuple[float, float] | None,
         )
     if (vectors == vectors[0]).all():
         raise InvalidInputError("need a target that varies, got one value in all rows; there is nothing to tell")
+    # Each entry of a softmax is rounded to its own type; below the normal numbers of float16 by a fixed amount.
+    kind = np.finfo(z.dtype) if z.dtype.kind == "f" else np.finfo(np.float64)
+    slack = max(_SIMPLEX, 2.0 * float(kind.eps) + vectors.shape[1] * float(kind.smallest_subnormal))
     simplex = vectors.shape[1] > 1 and target_range is None and (vectors >= 0.0).all()
-    if simplex and bool((np.abs(vectors.sum(axis=1) - 1.0) <= _SIMPLEX).all()):
+    if simplex and bool((np.abs(vectors.sum(axis=1) - 1.0) <= slack).all()):
         whole = bool(((vectors == 0.0) | (vectors == 1.0)).all())
         if n_classes is not None and n_classes < vectors.shape[1]:
             raise InvalidInputError(f"need n_classes >= the {vectors.shape[1]} columns of target, got {n_classes}")

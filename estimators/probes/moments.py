@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from redundancy.checks import as_floats
 from redundancy.errors import InvalidInputError, MissingExtraError
 
 __all__ = ["Centred", "Moments", "load_torch"]
@@ -222,9 +223,7 @@ class Moments:
 
 def _numpy(values: Any) -> Array:
     """Rows as float64 numpy, from numpy, anything array-like, or a tensor on any device."""
-    if hasattr(values, "detach"):
-        values = values.detach().cpu().numpy()
-    return np.asarray(values, dtype=np.float64)
+    return as_floats(values, "values")
 
 
 def load_torch() -> Any:

@@ -12,7 +12,7 @@ from redundancy.bounds.task_range import task_range
 from redundancy.certificates.certificate import BoundCertificate
 from redundancy.certificates.certifying import RHO_MAX, Declaration
 from redundancy.certificates.pair_builders import PairFields
-from redundancy.checks import as_floats, check_count, check_joint, refuse_masked
+from redundancy.checks import as_floats, check_count, check_joint, to_numpy
 from redundancy.concentration.betting import betting_upper
 from redundancy.distances import ball_masses, ball_sizes, check_distances
 from redundancy.errors import InvalidInputError
@@ -60,9 +60,7 @@ def pair_of_codes(
     """
     declaration = Declaration(**{"order": "first appearance", **declared})
     size = check_count(n_codes, "n_codes", lower=2)
-    for name, given in (("prev_codes", prev_codes), ("next_codes", next_codes)):
-        refuse_masked(given, name)
-    first, second = np.asarray(next_codes), np.asarray(prev_codes)
+    first, second = to_numpy(next_codes, "next_codes"), to_numpy(prev_codes, "prev_codes")
     if first.ndim != 1 or first.shape != second.shape or first.size == 0:
         raise InvalidInputError(f"need two code vectors of one length, got shapes {second.shape} and {first.shape}")
     for name, codes in (("prev_codes", second), ("next_codes", first)):

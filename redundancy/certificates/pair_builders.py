@@ -13,7 +13,7 @@ from redundancy.bounds import braun_pokutta
 from redundancy.certificates.certificate import BoundCertificate
 from redundancy.certificates.certifying import LEAVES_PER_PAIR, Declaration, leaf_calls, statements_of_leaves
 from redundancy.certificates.probes import probe_leaves, probe_statements
-from redundancy.checks import check_count
+from redundancy.checks import as_states, check_count
 from redundancy.concentration.betting import betting_upper, together
 from redundancy.errors import AssumptionError, InvalidInputError
 from redundancy.statistics.harvest_statistics import HarvestStatistics
@@ -231,6 +231,7 @@ def pair_of_arrays(
     if target is None and target_range is not None:
         raise InvalidInputError("need a target with target_range, got the range alone; drop it or give the target")
     declaration = Declaration(**{"order": "first appearance", **declared})
+    x_prev, x_next = as_states(x_prev, "x_prev"), as_states(x_next, "x_next")
     sums = pair_sums(x_prev, x_next, ids, thresholds=(declaration.t,), progress=progress)
     n_images = len(sums.index.names)
     if n_images < 2:

@@ -18,7 +18,7 @@ from redundancy.bounds.lipschitz import probe_errors_cap
 from redundancy.bounds.plug_in import inverse_bounds
 from redundancy.certificates.certificate import BoundCertificate
 from redundancy.certificates.certifying import Leaf
-from redundancy.checks import refuse_masked
+from redundancy.checks import as_floats, to_numpy
 from redundancy.concentration.betting import betting_lower, betting_upper
 from redundancy.errors import InvalidInputError
 from redundancy.files.mapped import Pages
@@ -187,8 +187,7 @@ def probe_statements(probes: ProbeLeaves, leaves: Sequence[BoundCertificate]) ->
 
 
 def _read_task(target: npt.ArrayLike, n_rows: int, target_range: tuple[float, float] | None) -> _Task:
-    refuse_masked(target, "target")
-    z = np.asarray(target)
+    z = to_numpy(target, "target")
     if z.ndim == 2 and z.shape[1] == 1 and z.dtype.kind in "iub":
         z = z[:, 0]
     if z.ndim not in (1, 2) or len(z) != n_rows:
@@ -212,7 +211,7 @@ def _read_task(target: npt.ArrayLike, n_rows: int, target_range: tuple[float, fl
             f"need target_range=(low, high), the declared range of a real-valued target, got {target_range}; "
             "a range read off the sample certifies nothing"
         )
-    vectors = np.asarray(z, dtype=np.float64).reshape(n_rows, -1)
+    vectors = as_floats(z, "target").reshape(n_rows, -1)
     if not ((vectors >= target_range[0]) & (vectors <= target_range[1])).all():
         raise InvalidInputError(f"need target values in {tuple(target_range)}, got values outside or NaN")
     return _Task(vectors, False, vectors.shape[1], (float(target_range[0]), float(target_range[1])))

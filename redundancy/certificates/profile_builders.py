@@ -14,6 +14,7 @@ from redundancy.certificates.certifying import LEAVES_PER_PAIR, Declaration, Lea
 from redundancy.certificates.finite_builders import pair_of_law
 from redundancy.certificates.pair import LayerPairCertificate
 from redundancy.certificates.pair_builders import anomaly_notes, leaves_of_statistics, population_of
+from redundancy.checks import as_labels, as_states
 from redundancy.concentration.betting import together
 from redundancy.errors import InvalidInputError
 from redundancy.statistics.harvest_statistics import HarvestStatistics
@@ -102,14 +103,15 @@ def profile_of_arrays(
     declaration = Declaration(**{"order": "first appearance", **declared})
     if len(states) < 2:
         raise InvalidInputError(f"need states of at least two depths, got {len(states)}; give h_0, h_1, ... in order")
+    states = [as_states(depth, f"states at depth {i}") for i, depth in enumerate(states)]
     n_rows = len(states[0])
     index = index_images(ids, n_rows)
     if len(index.names) < 2:
         raise InvalidInputError(
             f"need at least 2 images, the i.i.d. units of a certificate, got {len(index.names)}; check ids"
         )
-    members = np.full(n_rows, "all") if token_groups is None else np.asarray(token_groups)
-    if members.shape != (n_rows,) or members.dtype.kind != "U":
+    members = np.full(n_rows, "all") if token_groups is None else as_labels(token_groups, "token_groups", n_rows)
+    if members.dtype.kind != "U":
         raise InvalidInputError(
             f"need one group name per row, got token_groups of shape {members.shape} and dtype {members.dtype} "
             f"for {n_rows} rows"

@@ -26,7 +26,7 @@ _LIBRARIES = {  # import name: (distribution, extra that brings it)
     "tqdm": ("tqdm", "estimators"),
     "torch": ("torch", "extract"),
     "transformers": ("transformers", "extract"),
-    "safetensors": ("safetensors", "extract"),
+    "safetensors": ("safetensors", None),
     "PIL": ("pillow", "extract"),
     "sympy": ("sympy", "proofs"),
     "mpmath": ("mpmath", "proofs"),

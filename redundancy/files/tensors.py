@@ -1,4 +1,4 @@
-"""Read and write safetensors files with numpy alone: atomic, checked by a digest, no pickle."""
+"""Tensor files: safetensors through its own library, written whole, with a digest of ours in the header."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import json
 import math
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +15,14 @@ import numpy as np
 import numpy.typing as npt
 
 from redundancy.errors import InvalidInputError, StoreError
+from redundancy.files.reading import causes, read_bytes, regular_file
 from redundancy.files.writing import write_whole
 
-__all__ = ["DIGEST_KEY", "load_tensors", "save_tensors"]
+__all__ = ["DIGEST_KEY", "BFloat16Array", "TensorHeader", "load_tensors", "read_header", "save_tensors"]
 
 DIGEST_KEY = "skip_it.sha256"
-_MAX_HEADER = 100_000_000  # the limit of the reference implementation
-_CODES = {
+_KIND = "an intact safetensors file"
+_DTYPES = {
     "BOOL": "?",
     "U8": "u1",
     "I8": "i1",
@@ -33,9 +35,77 @@ _CODES = {
     "F16": "<f2",
     "F32": "<f4",
     "F64": "<f8",
+    "BF16": "<u2",  # its bits; `BFloat16Array` reads them
 }
-_DTYPES = {code: np.dtype(text) for code, text in _CODES.items()}
-_NAMES = {dtype: code for code, dtype in _DTYPES.items()}
+
+
+class BFloat16Array:
+    """bfloat16 values, which numpy has no type for: slices are float32, exactly.
+
+    Parameters
+    ----------
+    bits : ndarray of uint16
+        The upper halves of the float32 values.
+    """
+
+    def __init__(self, bits: npt.NDArray[np.uint16]) -> None:
+        self.bits = bits
+        self.shape, self.ndim, self.dtype = bits.shape, bits.ndim, np.dtype(np.float32)
+
+    def __len__(self) -> int:
+        return len(self.bits)
+
+    def __getitem__(self, key: Any) -> npt.NDArray[np.float32]:
+        return (np.asarray(self.bits[key]).astype(np.uint32) << 16).view(np.float32)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> npt.NDArray[Any]:
+        whole = self[...]
+        return whole if dtype is None else whole.astype(dtype)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TensorHeader:
+    """What a safetensors file holds, and where, without its data.
+
+    Attributes
+    ----------
+    path : Path
+        The file.
+    metadata : dict of str to str
+        Free text of the header.
+    places : dict of str to (str, tuple of int, int)
+        Code of the type, shape, and first byte in the file of every tensor.
+    """
+
+    path: Path
+    metadata: dict[str, str]
+    places: dict[str, tuple[str, tuple[int, ...], int]]
+
+    def mapped(self, name: str) -> Any:
+        """One tensor, memory-mapped and read-only.
+
+        Parameters
+        ----------
+        name : str
+            Its name.
+
+        Returns
+        -------
+        ndarray, or `BFloat16Array` for bfloat16
+
+        Raises
+        ------
+        StoreError
+            For a type that numpy has not.
+        """
+        code, shape, start = self.places[name]
+        if code not in _DTYPES:
+            raise _torn(self.path, f"dtype {code} of {name!r} is not one of {', '.join(_DTYPES)}")
+        dtype = np.dtype(_DTYPES[code])
+        if math.prod(shape) == 0:  # nothing to map
+            return np.zeros(shape, np.float32 if code == "BF16" else dtype)
+        array = np.memmap(self.path, dtype=dtype, mode="r", offset=start, shape=shape)
+        return BFloat16Array(array) if code == "BF16" else array
 
 
 def save_tensors(
@@ -68,32 +138,18 @@ def save_tensors(
     ----------
     The safetensors format, https://github.com/huggingface/safetensors
     """
-    header: dict[str, Any] = {"__metadata__": dict(metadata or {})}
-    header["__metadata__"].pop(DIGEST_KEY, None)
-    chunks: list[memoryview] = []
-    offset = 0
-    # Wide types first keeps every array aligned to its own size.
-    for name, array in sorted(arrays.items(), key=lambda item: (-item[1].dtype.itemsize, item[0])):
+    from safetensors.numpy import save
+
+    plain = {}
+    for name, array in arrays.items():
         little = np.asarray(array, order="C")
-        little = little.astype(little.dtype.newbyteorder("<"), copy=False)
-        code = _NAMES.get(little.dtype)
-        if code is None or name == "__metadata__":
+        plain[name] = little.astype(little.dtype.newbyteorder("<"), copy=False)
+        if little.dtype.kind not in "biuf" or little.itemsize > 8 or name == "__metadata__":
             raise InvalidInputError(f"need named numeric arrays, got {name!r} of dtype {array.dtype}")
-        header[name] = {
-            "dtype": code,
-            "shape": list(little.shape),
-            "data_offsets": [offset, offset + little.nbytes],
-        }
-        chunks.append(little.reshape(-1).view(np.uint8).data)
-        offset += little.nbytes
-    digest = hashlib.sha256(_canonical(header))
-    for chunk in chunks:
-        digest.update(chunk)
-    header["__metadata__"][DIGEST_KEY] = digest.hexdigest()
-    text = _canonical(header)
-    text += b" " * (-len(text) % 8)
-    write_whole(Path(path), [len(text).to_bytes(8, "little"), text, *chunks])
-    return digest.hexdigest()
+    texts = {key: text for key, text in (metadata or {}).items() if key != DIGEST_KEY}
+    digest = _digest(save(plain, texts))
+    write_whole(Path(path), [save(plain, {**texts, DIGEST_KEY: digest})])
+    return digest
 
 
 def load_tensors(
@@ -120,65 +176,81 @@ def load_tensors(
     StoreError
         If the file is missing, torn, altered, or no safetensors file.
     """
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
+
     path = Path(path)
+    raw = read_bytes(path, _KIND)
     try:
-        raw = path.read_bytes()
+        arrays = {name: array.copy() for name, array in load(raw).items()}
+        metadata = _split(raw)[0].get("__metadata__", {})
+    except KeyError as error:
+        raise _torn(path, f"dtype {error} is none of numpy") from None
+    except (SafetensorError, ValueError, RecursionError, MemoryError) as error:
+        raise _torn(path, causes(error)) from error
+    stored = metadata.get(DIGEST_KEY)
+    if stored is None and require_digest:
+        raise _torn(path, "it carries no digest of this library")
+    if stored is not None and stored != _digest(raw):
+        raise _torn(path, "its SHA-256 does not match its contents")
+    return arrays, metadata
+
+
+def read_header(path: str | os.PathLike[str]) -> TensorHeader:
+    """Read and check the header of a safetensors file; of the data only the size is checked.
+
+    Parameters
+    ----------
+    path : path-like
+        The file.
+
+    Returns
+    -------
+    TensorHeader
+
+    Raises
+    ------
+    StoreError
+        If the file is missing, cut, or no safetensors file.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    place = regular_file(path, _KIND)
+    try:
+        with safe_open(place, framework="np"):  # checks types, shapes, extents and the size of the file
+            pass
+        with place.open("rb") as file:
+            size = int.from_bytes(file.read(8), "little")
+            header = json.loads(file.read(size))
     except OSError as error:
-        raise StoreError(f"need a readable tensor file, {path} gives: {error.strerror}; check the path") from error
-    header, data = _split(raw, path)
-    metadata = header.get("__metadata__", {})
-    if not isinstance(metadata, dict) or not all(isinstance(text, str) for text in metadata.values()):
-        raise _torn(path, "its metadata is no table of texts")
-    _check_digest(header, metadata, data, path, require=require_digest)
-    arrays: dict[str, npt.NDArray[Any]] = {}
-    end = 0
-    entries = [(name, entry) for name, entry in header.items() if name != "__metadata__"]
-    try:
-        for name, entry in sorted(entries, key=lambda item: item[1]["data_offsets"]):
-            dtype, shape = _DTYPES[entry["dtype"]], tuple(entry["shape"])
-            start, stop = entry["data_offsets"]
-            if start != end or stop - start != math.prod(shape) * dtype.itemsize or stop > len(data):
-                raise _torn(path, f"the extent of {name!r} does not fit")
-            arrays[name] = np.frombuffer(data[start:stop], dtype).reshape(shape).copy()
-            end = stop
-    except (KeyError, TypeError, ValueError) as error:
-        raise _torn(path, f"its header is malformed ({error!r})") from error
-    if end != len(data):
-        raise _torn(path, f"it holds {len(data)} bytes of data where its header says {end}")
-    return arrays, dict(metadata)
+        raise StoreError(f"need {_KIND}, {place} gives: {error.strerror or error}") from error
+    except (SafetensorError, ValueError, RecursionError, MemoryError) as error:
+        raise _torn(place, causes(error)) from error
+    metadata = header.pop("__metadata__", {})
+    places = {
+        name: (entry["dtype"], tuple(entry["shape"]), 8 + size + entry["data_offsets"][0])
+        for name, entry in header.items()
+    }
+    return TensorHeader(place, metadata, places)
 
 
-def _canonical(header: Mapping[str, Any]) -> bytes:
-    return json.dumps(header, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+def _split(raw: bytes) -> tuple[dict[str, Any], memoryview]:
+    """Header and data of a file that safetensors has taken."""
+    size = int.from_bytes(raw[:8], "little")
+    return json.loads(raw[8 : 8 + size]), memoryview(raw)[8 + size :]
+
+
+def _digest(raw: bytes) -> str:
+    """SHA-256 of the header without the digest itself, in a canonical form, and of the data."""
+    header, data = _split(raw)
+    metadata = {key: text for key, text in header.get("__metadata__", {}).items() if key != DIGEST_KEY}
+    canonical = json.dumps(
+        {**header, "__metadata__": metadata}, sort_keys=True, separators=(",", ":"), ensure_ascii=False
+    )
+    digest = hashlib.sha256(canonical.encode())
+    digest.update(data)
+    return digest.hexdigest()
 
 
 def _torn(path: Path, why: str) -> StoreError:
-    return StoreError(f"need an intact safetensors file, {path} is torn or altered: {why}; write it again")
-
-
-def _split(raw: bytes, path: Path) -> tuple[dict[str, Any], memoryview]:
-    size = int.from_bytes(raw[:8], "little")
-    if len(raw) < 8 or size > min(_MAX_HEADER, len(raw) - 8):
-        raise _torn(path, f"it ends after {len(raw)} bytes, inside its header")
-    try:
-        header = json.loads(raw[8 : 8 + size])
-    except ValueError as error:
-        raise _torn(path, "its header is not JSON") from error
-    if not isinstance(header, dict):
-        raise _torn(path, "its header is no table")
-    return header, memoryview(raw)[8 + size :]
-
-
-def _check_digest(
-    header: Mapping[str, Any], metadata: Mapping[str, str], data: memoryview, path: Path, *, require: bool
-) -> None:
-    stored = metadata.get(DIGEST_KEY)
-    if stored is None:
-        if require:
-            raise _torn(path, "it carries no digest of this library")
-        return
-    bare = {name: text for name, text in metadata.items() if name != DIGEST_KEY}
-    digest = hashlib.sha256(_canonical({**header, "__metadata__": bare}))
-    digest.update(data)
-    if digest.hexdigest() != stored:
-        raise _torn(path, "its SHA-256 does not match its contents")
+    return StoreError(f"need {_KIND}, {path} is torn or altered: {why}; write it again")

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from redundancy.checks import as_floats, check_joint, refuse_masked
+from redundancy.checks import as_floats, check_joint, to_numpy
 from redundancy.errors import InvalidInputError
 
 __all__ = [
@@ -185,9 +185,7 @@ def joint_from_codes(next_codes: npt.ArrayLike, prev_codes: npt.ArrayLike, *, n_
     InvalidInputError
         If the codes are no integers, negative, or of different lengths.
     """
-    for name, given in (("next_codes", next_codes), ("prev_codes", prev_codes)):
-        refuse_masked(given, name)
-    first, second = np.asarray(next_codes), np.asarray(prev_codes)
+    first, second = to_numpy(next_codes, "next_codes"), to_numpy(prev_codes, "prev_codes")
     if first.ndim != 1 or first.shape != second.shape or first.size == 0:
         raise InvalidInputError(f"need two non-empty code vectors of one length, got {first.shape} and {second.shape}")
     for name, codes in (("next_codes", first), ("prev_codes", second)):

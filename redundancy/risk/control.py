@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from redundancy.certificates.certificate import ArrayInput, RecheckReport
 from redundancy.certificates.digested import check_sentence, reading, seal, unseal
-from redundancy.checks import as_floats, check_real
+from redundancy.checks import as_floats, check_real, to_numpy
 from redundancy.errors import InvalidInputError
 from redundancy.files.tabular import Tabular
 from redundancy.risk.graph import ErrorGraph, sequentially_reject
@@ -268,7 +268,7 @@ def control_risk(
     'mild'
     """
     as_floats(losses, "losses")  # for what it refuses; the data type is needed below, to tell binary losses
-    given = np.asarray(losses)
+    given = to_numpy(losses, "losses")
     names = [str(name) for name in names]
     if given.ndim != 2 or len(given) != len(names) or not names:
         raise InvalidInputError(f"need losses of shape ({len(names)} plans, n_samples), got shape {given.shape}")

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import binom
 
-from redundancy.checks import as_floats, check_real
+from redundancy.checks import as_floats, check_real, to_numpy
 from redundancy.concentration.multiplicity import mean_capital
 from redundancy.errors import InvalidInputError
 
@@ -110,7 +110,7 @@ def resolve_kind(losses: Any, loss_range: tuple[float, float], kind: str) -> str
     """
     if kind not in KINDS:
         raise InvalidInputError(f"need a kind of p-value among {KINDS}, got {kind!r}")
-    array = np.asarray(losses)
+    array = to_numpy(losses, "losses")
     unit = tuple(loss_range) == (0.0, 1.0)
     if kind == "binomial" and not (unit and np.isin(array, (0, 1)).all()):
         raise InvalidInputError("need losses of 0 or 1 for the binomial p-value, got others; use kind='betting'")

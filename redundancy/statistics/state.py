@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
@@ -14,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from redundancy.errors import StoreError
-from redundancy.files.tensors import load_tensors, save_tensors
+from redundancy.files.tensors import load_tensors, read_header, save_tensors
 from redundancy.statistics.provenance import Provenance
 from redundancy.statistics.schema import ARRAYS, StatisticsSpec
 
@@ -93,13 +92,9 @@ def save_state(
 def is_state(path: Path) -> bool:
     """Whether the header of a file says that it is one of `save_state`; the rest is not read."""
     try:
-        with path.open("rb") as file:
-            size = int.from_bytes(file.read(8), "little")
-            header = json.loads(file.read(size)) if size < path.stat().st_size else None
-    except (OSError, ValueError, RecursionError):
+        return read_header(path).metadata.get("schema") == _SCHEMA
+    except StoreError:
         return False
-    metadata = header.get("__metadata__") if isinstance(header, dict) else None
-    return isinstance(metadata, dict) and metadata.get("schema") == _SCHEMA
 
 
 def load_state(

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from redundancy.checks import check_real, refuse_masked
+from redundancy.checks import as_labels, as_states, check_real
 from redundancy.distances import COSINE_RANGE, cosine_distance
 from redundancy.errors import InvalidInputError
 from redundancy.files.mapped import Pages
@@ -98,16 +98,7 @@ def index_images(ids: npt.ArrayLike, n_rows: int) -> ImageIndex:
     InvalidInputError
         If there is not one id per row, or an id is NaN.
     """
-    refuse_masked(ids, "ids")
-    labels = np.asarray(ids)
-    if labels.ndim == 2 and labels.shape[1] == 1:
-        labels = labels[:, 0]
-    if labels.shape != (n_rows,):
-        raise InvalidInputError(f"need one image id per row, got ids of shape {labels.shape} for {n_rows} rows")
-    if labels.dtype.kind not in "iubUSf":
-        raise InvalidInputError(f"need ids that are integers or strings, got dtype {labels.dtype}")
-    if labels.dtype.kind == "f" and not np.isfinite(labels).all():
-        raise InvalidInputError("need finite ids, got NaN or infinity; give each image an integer or a name")
+    labels = as_labels(ids, "ids", n_rows)
     names, first, inverse = np.unique(labels, return_index=True, return_inverse=True)
     order = np.argsort(first)
     rank = np.empty_like(order)
@@ -159,6 +150,7 @@ def pair_sums(
     >>> sums.index.names, sums.distance_sums.tolist(), sums.tail_counts[:, 0].tolist()
     (('a', 'b'), [1.0, 0.0], [1, 0])
     """
+    x_prev, x_next = as_states(x_prev, "x_prev"), as_states(x_next, "x_next")
     n_rows, n_features = _check_pair(x_prev, x_next)
     pages = [Pages(x) for x in (x_prev, x_next)]
     # Slices of numpy.memmap cost microseconds each; a plain view of the same memory does not.
@@ -186,13 +178,6 @@ def pair_sums(
 
 
 def _check_pair(x_prev: Any, x_next: Any) -> tuple[int, int]:
-    for name, array in (("x_prev", x_prev), ("x_next", x_next)):
-        refuse_masked(array, name)
-        if getattr(array, "ndim", None) != 2 or 0 in array.shape:
-            shape = getattr(array, "shape", type(array).__name__)
-            raise InvalidInputError(f"need {name} of shape (n_rows, n_features), got {shape}")
-        if np.dtype(array.dtype).kind != "f":
-            raise InvalidInputError(f"need floating-point states in {name}, got dtype {array.dtype}")
     if x_prev.shape != x_next.shape:
         raise InvalidInputError(f"need x_prev and x_next of one shape, got {x_prev.shape} and {x_next.shape}")
     return int(x_prev.shape[0]), int(x_prev.shape[1])

@@ -301,7 +301,7 @@ def test_every_result_says_its_regime():
         ({"prev": [0, 9, 1]}, "codes in 0..3 in prev"),
         ({"prev": [0.0, 1.0, 1.0]}, "integer codes"),
         ({"prev": [0, 1]}, "same tokens at both layers"),
-        ({"image_ids": ["a"]}, "one image id per row"),
+        ({"image_ids": ["a"]}, "ids, one per row"),
         ({"n_codes": 1}, "n_codes"),
         ({"distances": np.zeros((3, 3))}, r"shape \(4, 4\)"),
         ({"distances": np.arange(16.0).reshape(4, 4)}, "symmetric"),

@@ -51,7 +51,7 @@ def test_streamed_folds_depend_on_the_name_alone():
     [
         (["a"] * 10, 5, "got 1 image "),
         (np.arange(6), 5, "at least 2 images in each of 5 folds, got 6"),
-        (np.arange(4), 2, "one image id per row"),
+        (np.arange(4), 2, "ids, one per row"),
         (np.full(6, np.nan), 2, "finite ids"),
         (np.arange(6), 1, "folds"),
     ],

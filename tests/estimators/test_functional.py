@@ -355,8 +355,8 @@ def nan_row(x):
         (lambda p, n, z, i: (p, n[:-2], z, i), "layers of one length, got 180 rows in x_prev and 178 in x_next"),
         (lambda p, n, z, i: (p, n, z[:-2], i), "one target per row"),
         (lambda p, n, z, i: (p, n, np.where(z > 1, np.nan, z), i), "finite targets"),
-        (lambda p, n, z, i: (p, n, z, i[:-2]), "one image id per row"),
-        (lambda p, n, z, i: (p[:, 0], n, z, i), "x_prev as an array of shape"),
+        (lambda p, n, z, i: (p, n, z, i[:-2]), "ids, one per row"),
+        (lambda p, n, z, i: (p[:, 0], n, z, i), "x_prev of shape"),
         (lambda p, n, z, i: (p.astype(int), n, z, i), "floating-point states"),
     ],
 )

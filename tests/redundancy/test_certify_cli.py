@@ -243,7 +243,7 @@ BAD = {
     "zero vector": (["bad.npy", "y.npy", "--ids", "ids.npy"], lambda: states(zero), "zero vectors in row 7"),
     "nan": (["x.npy", "bad.npy", "--ids", "ids.npy"], lambda: states(nan), "NaN or infinity in row 7"),
     "shape": (["x.npy", "bad.npy", "--ids", "ids.npy"], lambda: np.ones((200, 5)), "of one shape"),
-    "fewer ids": (["x.npy", "y.npy", "--ids", "bad.npy"], lambda: np.arange(10), "need one image id per row"),
+    "fewer ids": (["x.npy", "y.npy", "--ids", "bad.npy"], lambda: np.arange(10), "need ids, one per row"),
     "one image": (["x.npy", "y.npy", "--ids", "bad.npy"], lambda: np.zeros(200, int), "need at least 2 images"),
     "t": (["x.npy", "y.npy", "--ids", "ids.npy", "--t", "2.5"], None, "need t inside [0, 2], got 2.5"),
     "level": (["x.npy", "y.npy", "--ids", "ids.npy", "--confidence", "1"], None, "need confidence_level"),

@@ -29,7 +29,7 @@ BAD_ARRAYS = {
     "nan": ((X, broken(5, np.nan), IDS), {}, "need finite values in x_next, got NaN or infinity in row 5"),
     "infinity": ((broken(2, np.inf), X, IDS), {}, "need finite values in x_prev, got NaN or infinity in row 2"),
     "zero": ((broken([1, 6], 0.0), X, IDS), {}, "need non-zero rows in x_prev, got zero vectors in rows 1, 6"),
-    "ids short": ((X, X, IDS[:5]), {}, r"need one image id per row, got ids of shape \(5,\) for 8 rows"),
+    "ids short": ((X, X, IDS[:5]), {}, r"need ids, one per row, got shape \(5,\) for 8 rows"),
     "ids nan": ((X, X, np.where(IDS == 0, np.nan, IDS)), {}, "need finite ids"),
     "one image": ((X, X, np.zeros(8, int)), {}, "need at least 2 images, the i.i.d. units"),
     "t high": ((X, X, IDS), {"t": 2.5}, r"need t inside \[0, 2\], got 2.5"),

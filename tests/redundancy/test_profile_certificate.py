@@ -350,8 +350,8 @@ ROWS, IDS, NAMES = flat(stream(np.random.default_rng(0), 4))
 BAD_ARRAYS = {
     "one depth": ((ROWS[:1], IDS), {}, "need states of at least two depths"),
     "one image": ((ROWS, ["a"] * 24), {}, "need at least 2 images"),
-    "short ids": ((ROWS, IDS[:5]), {}, "need one image id per row"),
-    "groups short": ((ROWS, IDS), {"token_groups": NAMES[:3]}, "need one group name per row"),
+    "short ids": ((ROWS, IDS[:5]), {}, "need ids, one per row"),
+    "groups short": ((ROWS, IDS), {"token_groups": NAMES[:3]}, "need token_groups, one per row"),
     "no such group": ((ROWS, IDS), {"token_groups": NAMES, "groups": ["audio"]}, r"got \['audio'\]"),
     "twice": ((ROWS, IDS), {"token_groups": NAMES, "groups": ["text", "text"]}, "need distinct groups"),
     "shapes": (([ROWS[0], ROWS[1][:, :2]], IDS), {}, "need x_prev and x_next of one shape"),

@@ -14,9 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from redundancy.errors import InvalidInputError, StoreError
-from redundancy.files.arrays import BFloat16Array, open_array
+from redundancy.files.arrays import open_array
 from redundancy.files.mapped import Pages
-from redundancy.files.tensors import save_tensors
+from redundancy.files.tensors import BFloat16Array, save_tensors
 from redundancy.statistics import streaming
 from redundancy.statistics.from_states import cosine_distances
 from redundancy.statistics.streaming import index_images, pair_sums
@@ -263,8 +263,8 @@ def test_thresholds_outside_the_range(t):
     [
         ("a.npy", b"\x93NUMPY\x01\x00", "need an intact array file"),
         ("a.npz", b"PK\x03\x04", "a.npz gives"),
-        ("a.safetensors", struct.pack("<Q", 10**6) + b"{}", "its header is longer than the file"),
-        ("a.safetensors", struct.pack("<Q", 2) + b"[]", "its header is no table"),
+        ("a.safetensors", struct.pack("<Q", 10**6) + b"{}", "need an intact safetensors file"),
+        ("a.safetensors", struct.pack("<Q", 2) + b"[]", "need an intact safetensors file"),
         ("a.pt", b"anything", "need an array in .npy, .npz, .safetensors"),
     ],
 )
