@@ -106,7 +106,7 @@ def tightness(
     Examples
     --------
     >>> from proofs_check.statements import statements_of
-    >>> tightness(statements_of("thm5.entropy")[0]).attained
+    >>> tightness(statements_of("pinsker.chain_entropy_upper")[0]).attained
     True
     """
     ranked: list[tuple[float, Verdict, Law, str]] = []

@@ -27,7 +27,7 @@ def prove(
     Shannon and symbolic proofs; exact checks on extremal laws (exact) and on random ones (property); the largest
     left/right ratio that a search finds (tightness); false variants that must be refuted (mutants killed).
 
-    Example: skip-it prove --theorem thm1.minkowski
+    Example: skip-it prove --theorem lipschitz.minkowski_upper
     """
     if seed < 0:
         raise InvalidInputError(f"need a seed >= 0, got {seed}")

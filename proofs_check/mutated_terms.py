@@ -74,7 +74,7 @@ def _entropy_of_tail(law: Law) -> Real:
 
 
 def _prop1(needs: tuple[str, ...], family: str) -> Statement:
-    return _s("prop1.printed [printed, on cosine distance]").but(needs=needs, families=(family,))
+    return _s("tail.printed_upper [printed, on cosine distance]").but(needs=needs, families=(family,))
 
 
 def _gap_of_performance(law: Law, c: Constants) -> Real:
@@ -87,106 +87,151 @@ def _with_foresight(statement: Statement, upper: bool) -> Statement:
 
 
 def _mutants() -> Iterator[tuple[str, str, str, Statement]]:
-    yield "M1", "lemma1", "constant 1.9 for 2", _s("lemma1").with_constants(a=F(19, 10))
-    yield "M2a", "lemma2", "E|X-Y|^2 = E rho", _s("lemma2").with_constants(a=F(1))
-    yield "M2b", "lemma2", "E|X-Y|^2 = 2 E rho without unit norm", _cosine_not_unit("lemma2")
-    yield "M3", "lemma3", "constant 2 for 3", _s("lemma3").with_constants(a=F(2))
-    yield "M4", "lemma4", "without the Markov chain", _s("lemma4").without(_PRINTED)
+    yield (
+        "M1",
+        "lemmas.squared_triangle_upper",
+        "constant 1.9 for 2",
+        _s("lemmas.squared_triangle_upper").with_constants(a=F(19, 10)),
+    )
+    yield (
+        "M2a",
+        "lemmas.squared_distance_of_cosine",
+        "E|X-Y|^2 = E rho",
+        _s("lemmas.squared_distance_of_cosine").with_constants(a=F(1)),
+    )
+    yield (
+        "M2b",
+        "lemmas.squared_distance_of_cosine",
+        "E|X-Y|^2 = 2 E rho without unit norm",
+        _cosine_not_unit("lemmas.squared_distance_of_cosine"),
+    )
+    yield "M3", "lemmas.squared_sum_upper", "constant 2 for 3", _s("lemmas.squared_sum_upper").with_constants(a=F(2))
+    yield (
+        "M4",
+        "lemmas.divergence_information",
+        "without the Markov chain",
+        _s("lemmas.divergence_information").without(_PRINTED),
+    )
     yield (
         "M5",
-        "prop1.printed",
+        "tail.printed_upper",
         "Proposition 1 as printed on cosine distance, range [0, 2]",
-        _s("prop1.printed [printed, on cosine distance]"),
+        _s("tail.printed_upper [printed, on cosine distance]"),
     )
     yield (
         "M6",
-        "prop1.printed",
+        "tail.printed_upper",
         "P[rho > t] < eps/(1-t) gives E rho < eps",
         _prop1(("distances up to one", "weak tail premise"), "half and one"),
     )
     yield (
         "M7",
-        "prop1.printed",
+        "tail.printed_upper",
         "Proposition 1 with t > 1",
         _prop1(("distances up to one", "tail premise, any t"), "surely one"),
     )
-    minkowski = _s("thm1.minkowski")
+    minkowski = _s("lipschitz.minkowski_upper")
     yield (
         "M8a",
-        "thm1.minkowski",
+        "lipschitz.minkowski_upper",
         "F <= (alpha^2 + beta^2) E|X-Y|^2",
         minkowski.but(right=lambda law, c: (law.alpha_squared + law.beta_squared) * law.squared_distance),
     )
     yield (
         "M8b",
-        "thm1.minkowski",
+        "lipschitz.minkowski_upper",
         "F <= 2 max(alpha, beta)^2 E|X-Y|^2",
         minkowski.but(right=lambda law, c: 2 * greatest(law.alpha_squared, law.beta_squared) * law.squared_distance),
     )
     yield (
         "M8c",
-        "thm1.unit_norm",
+        "lipschitz.unit_norm_upper",
         "F <= (alpha + beta)^2 E rho",
-        _s("thm1.unit_norm").but(right=lambda law, c: lipschitz_sum(law) * law.mean_distance),
+        _s("lipschitz.unit_norm_upper").but(right=lambda law, c: lipschitz_sum(law) * law.mean_distance),
     )
-    printed = _s("thm1.printed")
+    printed = _s("lipschitz.printed_upper")
     yield (
         "M9a",
-        "thm1.printed",
+        "lipschitz.printed_upper",
         "F <= 4 alpha^2 E rho, beta dropped",
         printed.but(right=lambda law, c: _one_constant(law, law.alpha_squared)),
     )
     yield (
         "M9b",
-        "thm1.printed",
+        "lipschitz.printed_upper",
         "F <= 4 beta^2 E rho, alpha dropped",
         printed.but(right=lambda law, c: _one_constant(law, law.beta_squared)),
     )
-    yield "M10", "thm1.printed", "without unit norm", _cosine_not_unit("thm1.printed")
-    yield "M11a", "thm1.printed", "Theorem 1 with < for <=", _s("thm1.printed [printed, strict]")
-    yield "M11b", "thm2.printed", "Theorem 2 with < for <=", _s("thm2.printed [printed, strict]")
-    yield "M12", "thm1.residual", "residuals swapped", _s("thm1.residual").but(right=_swapped)
-    yield "M13a", "thm2.printed", "constant 1 for 3", _s("thm2.printed").with_constants(a=F(1))
-    yield "M13b", "thm2.printed", "constant 2.9 for 3", _s("thm2.printed [with F]").with_constants(a=F(29, 10))
-    fano = _s("thm3.printed")
-    yield "M14", "thm3.printed", "without the binary entropy", fano.with_constants(a=F(0))
-    yield "M15", "thm3.printed", "log N_min for log N_max", fano.but(right=_fano_least_ball)
+    yield "M10", "lipschitz.printed_upper", "without unit norm", _cosine_not_unit("lipschitz.printed_upper")
+    yield "M11a", "lipschitz.printed_upper", "Theorem 1 with < for <=", _s("lipschitz.printed_upper [printed, strict]")
+    yield "M11b", "plug_in.printed_upper", "Theorem 2 with < for <=", _s("plug_in.printed_upper [printed, strict]")
+    yield "M12", "lipschitz.residual_upper", "residuals swapped", _s("lipschitz.residual_upper").but(right=_swapped)
+    yield "M13a", "plug_in.printed_upper", "constant 1 for 3", _s("plug_in.printed_upper").with_constants(a=F(1))
+    yield (
+        "M13b",
+        "plug_in.printed_upper",
+        "constant 2.9 for 3",
+        _s("plug_in.printed_upper [with F]").with_constants(a=F(29, 10)),
+    )
+    fano = _s("fano.printed_upper")
+    yield "M14", "fano.printed_upper", "without the binary entropy", fano.with_constants(a=F(0))
+    yield "M15", "fano.printed_upper", "log N_min for log N_max", fano.but(right=_fano_least_ball)
     yield (
         "M16",
-        "thm3.printed",
+        "fano.printed_upper",
         "open balls with a strict tail",
         fano.but(right=lambda law, c: printed_fano(law, c, open_balls=True), families=("two points, open balls",)),
     )
     yield (
         "M17",
-        "thm3.printed",
+        "fano.printed_upper",
         "K - N_max for K - N_min",
         fano.but(right=_fano_short, families=("star, leaf known", *fano.families)),
     )
-    yield "M18", "thm4.printed", "ball counts N/K for probabilities", _s("thm4.printed").but(left=_by_counts)
-    yield "M19", "thm4.printed", "binary entropy added, not subtracted", _s("thm4.printed").with_constants(d=F(-1))
-    yield "M20", "thm4.printed", "p_min for p_max", _s("thm4.printed").but(left=_by_least)
+    yield (
+        "M18",
+        "braun_pokutta.printed_lower",
+        "ball counts N/K for probabilities",
+        _s("braun_pokutta.printed_lower").but(left=_by_counts),
+    )
+    yield (
+        "M19",
+        "braun_pokutta.printed_lower",
+        "binary entropy added, not subtracted",
+        _s("braun_pokutta.printed_lower").with_constants(d=F(-1)),
+    )
+    yield "M20", "braun_pokutta.printed_lower", "p_min for p_max", _s("braun_pokutta.printed_lower").but(left=_by_least)
     for letter, name, value in (("a", "1", F(1)), ("b", "1.44", F(36, 25))):
-        yield f"M21{letter}", "thm5.printed", f"constant {name} for 2", _s("thm5.printed").with_constants(a=value)
+        yield (
+            f"M21{letter}",
+            "pinsker.printed_upper",
+            f"constant {name} for 2",
+            _s("pinsker.printed_upper").with_constants(a=value),
+        )
     yield (
         "M21c",
-        "thm5.printed",
+        "pinsker.printed_upper",
         "entropy to base 10",
-        _s("thm5.printed").but(right=lambda law, c: 2 * law.norm_squared * law.forward_entropy / log(F(10))),
+        _s("pinsker.printed_upper").but(right=lambda law, c: 2 * law.norm_squared * law.forward_entropy / log(F(10))),
     )
-    yield "M22", "thm5.printed", "under the natural chain", _s("thm5.printed [printed, natural chain]")
+    yield (
+        "M22",
+        "pinsker.printed_upper",
+        "under the natural chain",
+        _s("pinsker.printed_upper [printed, natural chain]"),
+    )
     yield (
         "M23",
-        "thm5.information",
+        "pinsker.chain_information_upper",
         "Delta^2/4 for Delta^2/2",
-        _s(f"thm5.information [{_PRINTED}]").with_constants(a=F(1, 4)),
+        _s(f"pinsker.chain_information_upper [{_PRINTED}]").with_constants(a=F(1, 4)),
     )
     yield "M24", "claim.unique_information_gap", "unique information bounds F", _s("claim.unique_information_gap")
     yield (
         "M25",
-        "lemma5",
+        "lemmas.self_unique_information",
         "Uni(X : X \\ Y) = H(X)",
-        _s("lemma5").but(right=lambda law, c: law.entropy("x"), relation="="),
+        _s("lemmas.self_unique_information").but(right=lambda law, c: law.entropy("x"), relation="="),
     )
     yield (
         "M26",
@@ -202,15 +247,17 @@ def _mutants() -> Iterator[tuple[str, str, str, Statement]]:
     )
     yield (
         "M28",
-        "thm5.performance_gap",
+        "performance_gap.performance_gap_upper",
         "|mmse_prev - mmse_next| <= (Delta^2/2) I(Z;X|Y)",
-        _s("thm5.performance_gap [information]").but(left=_gap_of_performance, families=("constant next",)),
+        _s("performance_gap.performance_gap_upper [information]").but(
+            left=_gap_of_performance, families=("constant next",)
+        ),
     )
     yield (
         "M29",
-        "thm5.mismatch_diameter",
+        "mismatch.mismatch_upper_of_diameter",
         "kappa = Delta^2 for vector tasks",
-        _s("thm5.mismatch_diameter [scalar or one-hot]").without("scalar or one-hot"),
+        _s("mismatch.mismatch_upper_of_diameter [scalar or one-hot]").without("scalar or one-hot"),
     )
     yield (
         "M30a",
@@ -233,16 +280,18 @@ def _mutants() -> Iterator[tuple[str, str, str, Statement]]:
     )
     yield (
         "M32",
-        "thm1.unit_norm",
+        "lipschitz.unit_norm_upper",
         "F <= (1-r^2)(alpha^2 + beta^2 + 2 alpha beta |r|), r = 1 - e",
-        _s("thm1.unit_norm").but(right=_correlated, families=("flip at right angles",)),
+        _s("lipschitz.unit_norm_upper").but(right=_correlated, families=("flip at right angles",)),
     )
     # ---- not in the specification: other slips that the same formulas invite
     yield (
         "M33",
-        "def2.strict",
+        "tail.strict_tail_upper",
         "P[rho >= t] <= P[rho > t]",
-        _s("def2.strict").but(left=lambda law, c: law.closed_tail(law.t), right=lambda law, c: law.tail(law.t)),
+        _s("tail.strict_tail_upper").but(
+            left=lambda law, c: law.closed_tail(law.t), right=lambda law, c: law.tail(law.t)
+        ),
     )
     yield (
         "M34",
@@ -251,7 +300,7 @@ def _mutants() -> Iterator[tuple[str, str, str, Statement]]:
         _s("claim.informational_generalises_functional"),
     )
     for side in ("upper", "lower"):
-        statement = _s(f"mean.betting_{side}")
+        statement = _s(f"concentration.betting_{side}")
         yield (
             f"M35{side[0]}",
             statement.theorem,
@@ -260,17 +309,17 @@ def _mutants() -> Iterator[tuple[str, str, str, Statement]]:
         )
     yield (
         "M36",
-        "thm5.free_information",
+        "pinsker.free_information_upper",
         "the cross term 2 sqrt(I I') dropped",
-        _s("thm5.free_information").but(
+        _s("pinsker.free_information_upper").but(
             right=lambda law, c: c["a"] * law.diameter_squared * (law.information_next + law.information_prev)
         ),
     )
     yield (
         "M37",
-        "thm2.minkowski",
+        "plug_in.minkowski_bounds",
         "G <= F, the errors of the probes forgotten",
-        _s("thm2.minkowski [upper]").but(right=lambda law, c: sqrt(law.gap)),
+        _s("plug_in.minkowski_bounds [upper]").but(right=lambda law, c: sqrt(law.gap)),
     )
 
 

@@ -24,33 +24,33 @@ F = Fraction
 
 # Where 9/10 of the constant (11/10 on the left side) is not yet false, or a plainer wrong value is the likely mistake.
 _WRONG: dict[tuple[str, str], Real] = {
-    ("thm1.printed", "a"): F(2),
-    ("thm2.printed", "a"): F(1),
-    ("thm2.printed", "b"): F(3),
-    ("thm2.printed [with F]", "a"): F(29, 10),
-    ("thm1.truncated", "d"): F(1, 5),
-    ("thm4.printed", "b"): F(11, 10),
-    ("thm5.printed", "a"): F(36, 25),
-    ("thm5.mismatch_diameter [any task]", "a"): F(1),
-    ("thm5.mismatch_diameter [kappa]", "a"): F(1),
-    ("mean.empirical_bernstein_upper", "a"): F(0),
-    ("mean.empirical_bernstein_lower", "a"): F(0),
-    ("mean.empirical_bernstein_upper", "b"): F(1, 3),
-    ("mean.empirical_bernstein_lower", "b"): F(1, 3),
-    ("mean.hoeffding_upper", "a"): F(6),
-    ("mean.hoeffding_lower", "a"): F(6),
-    ("mean.clopper_pearson_upper", "a"): F(2),
-    ("mean.clopper_pearson_lower", "a"): F(2),
-    ("mean.betting_upper", "a"): F(1, 2),
-    ("mean.betting_lower", "a"): F(1, 2),
-    ("mean.betting_sequence_upper", "a"): F(1, 2),
-    ("mean.betting_sequence_lower", "a"): F(1, 2),
-    ("mean.finite_population_upper", "a"): F(1, 2),
-    ("mean.finite_population_lower", "a"): F(1, 2),
-    ("tail.dkw", "a"): F(12),
-    ("tail.dkw_band", "a"): F(12),
-    ("tail.dkw", "b"): F(1, 10),
-    ("tail.dkw_band", "b"): F(1, 10),
+    ("lipschitz.printed_upper", "a"): F(2),
+    ("plug_in.printed_upper", "a"): F(1),
+    ("plug_in.printed_upper", "b"): F(3),
+    ("plug_in.printed_upper [with F]", "a"): F(29, 10),
+    ("lipschitz.truncated_upper", "d"): F(1, 5),
+    ("braun_pokutta.printed_lower", "b"): F(11, 10),
+    ("pinsker.printed_upper", "a"): F(36, 25),
+    ("mismatch.mismatch_upper_of_diameter [any task]", "a"): F(1),
+    ("mismatch.mismatch_upper_of_diameter [kappa]", "a"): F(1),
+    ("concentration.empirical_bernstein_upper", "a"): F(0),
+    ("concentration.empirical_bernstein_lower", "a"): F(0),
+    ("concentration.empirical_bernstein_upper", "b"): F(1, 3),
+    ("concentration.empirical_bernstein_lower", "b"): F(1, 3),
+    ("concentration.hoeffding_upper", "a"): F(6),
+    ("concentration.hoeffding_lower", "a"): F(6),
+    ("concentration.clopper_pearson_upper", "a"): F(2),
+    ("concentration.clopper_pearson_lower", "a"): F(2),
+    ("concentration.betting_upper", "a"): F(1, 2),
+    ("concentration.betting_lower", "a"): F(1, 2),
+    ("concentration.betting_sequence_upper", "a"): F(1, 2),
+    ("concentration.betting_sequence_lower", "a"): F(1, 2),
+    ("concentration.finite_population_upper", "a"): F(1, 2),
+    ("concentration.finite_population_lower", "a"): F(1, 2),
+    ("concentration.dkw_tail", "a"): F(12),
+    ("concentration.dkw_band", "a"): F(12),
+    ("concentration.dkw_tail", "b"): F(1, 10),
+    ("concentration.dkw_band", "b"): F(1, 10),
 }
 
 
@@ -61,7 +61,7 @@ class Mutation:
     Parameters
     ----------
     id : str
-        "M5", "K: thm1.minkowski a = 9/10", ...
+        "M5", "K: lipschitz.minkowski_upper a = 9/10", ...
     theorem : str
         Id in the ledger.
     claim : str
@@ -170,19 +170,24 @@ def _assumption_mutants() -> Iterator[Mutation]:
 
 _OF_DISTANCES = ("distances up to one", "range")
 _FORWARD, _BACKWARD = "previous - next - task", "next - previous - task"
-_CHAINED = ("thm5.information", "thm5.entropy", "thm5.guessing", "thm5.coupling")
+_CHAINED = (
+    "pinsker.chain_information_upper",
+    "pinsker.chain_entropy_upper",
+    "pinsker.guessing_upper",
+    "mismatch.coupling_upper",
+)
 
 _NECESSARY: tuple[tuple[str, str, str, tuple[str, ...]], ...] = (
-    ("prop1.printed", "repaired", "distances up to one", ("cosine beyond one",)),
-    ("prop1.sandwich_upper", "", "range", ("rho beyond its range",)),
-    ("thm1.chain", _FORWARD, _FORWARD, ("chain of signs, task reads previous", "constant next")),
-    ("thm1.chain", _BACKWARD, _BACKWARD, ("chain of signs, task reads next", "fresh bit")),
-    ("thm2.function", "", "next is a function", ("probes off at a flip",)),
-    ("thm5.printed", "", _FORWARD, ("lost bit",)),
+    ("tail.printed_upper", "repaired", "distances up to one", ("cosine beyond one",)),
+    ("tail.sandwich_upper", "", "range", ("rho beyond its range",)),
+    ("lipschitz.chain_upper", _FORWARD, _FORWARD, ("chain of signs, task reads previous", "constant next")),
+    ("lipschitz.chain_upper", _BACKWARD, _BACKWARD, ("chain of signs, task reads next", "fresh bit")),
+    ("plug_in.function_upper", "", "next is a function", ("probes off at a flip",)),
+    ("pinsker.printed_upper", "", _FORWARD, ("lost bit",)),
     *((theorem, _FORWARD, _FORWARD, ("lost bit",)) for theorem in _CHAINED),
     *((theorem, _BACKWARD, _BACKWARD, ("fresh bit",)) for theorem in _CHAINED),
-    ("thm5.performance_gap", "unique information", "same pairwise margins", ("unrelated coupling",)),
-    ("lemma5", "", "z is x", ("rare fresh bit", "noisy reading of next")),
+    ("performance_gap.performance_gap_upper", "unique information", "same pairwise margins", ("unrelated coupling",)),
+    ("lemmas.self_unique_information", "", "z is x", ("rare fresh bit", "noisy reading of next")),
 )
 
 

@@ -106,7 +106,7 @@ def refute(statement: Statement, pool: Sequence[Law] = ()) -> Counterexample | N
     Examples
     --------
     >>> from proofs_check.statements import statements_of
-    >>> wrong = statements_of("thm5.entropy")[0].with_constants(a=Fraction(99, 100))
+    >>> wrong = statements_of("pinsker.chain_entropy_upper")[0].with_constants(a=Fraction(99, 100))
     >>> print(refute(wrong))
     1 > 0.99 at P(x=0, y=0, z=-1) = 1/2; P(x=1, y=0, z=1) = 1/2
     """

@@ -95,28 +95,28 @@ _PROCESSING = ShannonClaim("I(A;B) <= I(X;Y)", _CODES)
 _LOST = (ShannonClaim("I(Z;X|Y) = 0", (_NATURAL,)), ShannonClaim("I(Z;Y|X) = 0", (_PRINTED,)))
 
 SHANNON_CLAIMS: dict[str, tuple[ShannonClaim, ...]] = {
-    "lemma4": (ShannonClaim("I(Z;X|Y) = I(Z;X) - I(Z;Y)", (_PRINTED,)),),
-    "lemma5": (
+    "lemmas.divergence_information": (ShannonClaim("I(Z;X|Y) = I(Z;X) - I(Z;Y)", (_PRINTED,)),),
+    "lemmas.self_unique_information": (
         ShannonClaim("UniX = H(X|Y)", _DEFINITION_5, _ATOMS, whole=True),
         ShannonClaim("Syn = 0", _DEFINITION_5, _ATOMS),
     ),
-    "thm2.function": (ShannonClaim("I(Z;X|Y) = 0", ("X = f(Y)",)),),
-    "thm3.printed": (_FANO_STEP, ShannonClaim("H(X|Y) = H(E|Y) + H(X|E,Y)", (_FANO,))),
-    "thm3.list": (_FANO_STEP,),
-    "thm3.sized_lists": (
+    "plug_in.function_upper": (ShannonClaim("I(Z;X|Y) = 0", ("X = f(Y)",)),),
+    "fano.printed_upper": (_FANO_STEP, ShannonClaim("H(X|Y) = H(E|Y) + H(X|E,Y)", (_FANO,))),
+    "fano.list_upper": (_FANO_STEP,),
+    "fano.sized_lists_upper": (
         ShannonClaim("H(X|Y) <= H(E|S) + H(X|E,Y)", (_FANO, "S = g(Y)")),
         ShannonClaim("H(X|Y) = H(E|Y) + H(X|E,Y)", (_FANO,)),
     ),
-    "thm3.ball": (ShannonClaim("H(X|Y) = H(E|Y) + H(X|E,Y)", (_FANO,)),),
-    "thm3.best_radius": (_FANO_STEP,),
-    "thm3.shells": (_FANO_STEP,),
-    "thm3.best_shells": (_FANO_STEP,),
-    "thm5.printed": (_INFORMATION, _LOST[1]),
-    "thm5.information": _LOST,
-    "thm5.entropy": (_INFORMATION, _BACKWARD),
-    "thm5.free_information": (ShannonClaim("I(Z;X|Y) + I(Z;Y|X) <= 2 I(Z;X,Y)"),),
-    "thm5.free_entropy": (_INFORMATION, _BACKWARD),
-    "thm5.performance_gap": (
+    "fano.ball_upper": (ShannonClaim("H(X|Y) = H(E|Y) + H(X|E,Y)", (_FANO,)),),
+    "fano.best_radius_upper": (_FANO_STEP,),
+    "fano.shells_upper": (_FANO_STEP,),
+    "fano.best_shells_upper": (_FANO_STEP,),
+    "pinsker.printed_upper": (_INFORMATION, _LOST[1]),
+    "pinsker.chain_information_upper": _LOST,
+    "pinsker.chain_entropy_upper": (_INFORMATION, _BACKWARD),
+    "pinsker.free_information_upper": (ShannonClaim("I(Z;X|Y) + I(Z;Y|X) <= 2 I(Z;X,Y)"),),
+    "pinsker.free_entropy_upper": (_INFORMATION, _BACKWARD),
+    "performance_gap.performance_gap_upper": (
         ShannonClaim("UniX <= I(Z;X|Y)", _TASK_ATOMS, _ATOMS),
         ShannonClaim("UniX = 0", (*_TASK_ATOMS, _NATURAL), _ATOMS),
     ),

@@ -180,7 +180,7 @@ def _mean(
         "confidence_level": level,
         "order": order,
     }
-    return betting_upper, "mean.betting_upper", inputs
+    return betting_upper, "concentration.betting_upper", inputs
 
 
 def _moves(pair: CodedPair) -> Array:

@@ -89,16 +89,16 @@ def certify(
         }
         for name, values in zip(("error_prev", "error_next", "probe_gap"), sums[:, held_out], strict=True):
             inputs = {**common, "values": np.minimum(values, diameter * counts[held_out]), "quantity": name}
-            calls.append((betting_upper, "mean.betting_upper", inputs))
-        calls.append((betting_lower, "mean.betting_lower", inputs))
+            calls.append((betting_upper, "concentration.betting_upper", inputs))
+        calls.append((betting_lower, "concentration.betting_lower", inputs))
     everywhere = {**shared, "counts": counts[order], "order": "keyed hash of the image names"}
     if distances_of is not None:
         values = _distance_sums(*distances_of, split)[order]
         inputs = {**everywhere, "values": values, "scale": 2.0, "quantity": "mean_distance"}
-        calls.append((betting_upper, "mean.betting_upper", inputs))
+        calls.append((betting_upper, "concentration.betting_upper", inputs))
     if codes is not None:
         inputs = {**everywhere, "values": _mismatches(codes, split)[order], "quantity": "mismatch_prob"}
-        calls.append((betting_upper, "mean.betting_upper", inputs))
+        calls.append((betting_upper, "concentration.betting_upper", inputs))
     level = 1.0 - (1.0 - confidence_level) / max(len(calls), 1)
     leaves = together([(f, theorem, {**inputs, "confidence_level": level}) for f, theorem, inputs in calls])
     return _conclude(leaves, task, diameter is not None, distances_of is not None, codes is not None, means)

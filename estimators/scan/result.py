@@ -191,7 +191,8 @@ class LayerScan(Tabular):
                 f"{_bound(pair.information_lower, 'lower'):>8}",
             ]
             atom = "" if pair.atoms is None else _text(pair.atoms.atoms["unique_next"])
-            theorems = [_text(row.get("thm1.unit_norm", row.get("thm1.minkowski"))), _text(row.get("thm2.printed"))]
+            first = row.get("lipschitz.unit_norm_upper", row.get("lipschitz.minkowski_upper"))
+            theorems = [_text(first), _text(row.get("plug_in.printed_upper"))]
             lines.append(f"{name:>9} {estimate:>29} {' '.join(cells)} {atom:>12} {theorems[0]:>8} {theorems[1]:>8}")
         unit = next((p.entropy.base for p in self.pairs if p.entropy is not None), 2.0)
         lines += [

@@ -66,7 +66,7 @@ sizes, certified, by_token = (4, 8, 16, 32, 64), [], []
 for n in sizes:
     rows = np.isin(ids, batch["sample_ids"][:n])
     part = LayerPairCertificate.from_arrays(x_prev[rows], x_next[rows], ids[rows], layer=LAYER, group="vision")
-    lower = part.find("mean.betting_lower", "mean_distance").interval.lower
+    lower = part.find("concentration.betting_lower", "mean_distance").interval.lower
     certified.append((lower, part.distance_upper))
     spread = 1.96 * cosine[rows].std() / math.sqrt(rows.sum())
     by_token.append((cosine[rows].mean() - spread, cosine[rows].mean() + spread))

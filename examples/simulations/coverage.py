@@ -54,10 +54,10 @@ POPULATION = 840  # images of the benchmark that is sampled without replacement
 N_LAYERS = 8
 NOT_OFFERED = "t over images (not offered)"
 PAIRS = {
-    "betting": ((betting_upper, "mean.betting_upper"), (betting_lower, "mean.betting_lower")),
+    "betting": ((betting_upper, "concentration.betting_upper"), (betting_lower, "concentration.betting_lower")),
     "betting, all n at once": (
-        (betting_sequence_upper, "mean.betting_sequence_upper"),
-        (betting_sequence_lower, "mean.betting_sequence_lower"),
+        (betting_sequence_upper, "concentration.betting_sequence_upper"),
+        (betting_sequence_lower, "concentration.betting_sequence_lower"),
     ),
     "Hoeffding": (hoeffding_upper, hoeffding_lower),
     "Maurer-Pontil": (empirical_bernstein_upper, empirical_bernstein_lower),
@@ -264,7 +264,7 @@ def family_rows(icc: float, n: int, runs: int, rng: np.random.Generator) -> Iter
     x = rng.binomial(576, share) / 576
     each = bonferroni(LEVEL, N_LAYERS)[0]
     calls = [
-        (betting_upper, "mean.betting_upper", {"values": run[:, i], "confidence_level": each})
+        (betting_upper, "concentration.betting_upper", {"values": run[:, i], "confidence_level": each})
         for run in x
         for i in range(N_LAYERS)
     ]

@@ -140,7 +140,7 @@ def certified_losses(kind, n_images, tokens, d, repeats, icc, *, level=0.75, see
             ((outputs[1] - outputs[0]) ** 2).sum(axis=1),
         ]
         values = dict(zip(("error_prev", "error_next", "probe_gap"), losses, strict=True))
-        leaves = [c for c in statements if c.theorem.startswith("mean.")]
+        leaves = [c for c in statements if c.theorem.startswith("concentration.")]
         held.append([_holds(c.interval, values[c.quantity]) for c in leaves])
     rates = np.array(held).mean(axis=0)
     return {

@@ -22,18 +22,18 @@ from redundancy.certificates.certificate import registered
 
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "theorems"
 POINTS: dict[str, Callable[[], list[Panel]]] = {
-    "definitions": distance.definitions,
+    "laws": distance.definitions,
     "lemmas": distance.lemmas_page,
-    "proposition-1": distance.proposition_1,
-    "theorem-1": functional.theorem_1,
-    "theorem-2": functional.theorem_2,
-    "theorem-3": information.theorem_3,
-    "theorem-4": information.theorem_4,
-    "theorem-5": task.theorem_5,
+    "tail": distance.proposition_1,
+    "lipschitz": functional.theorem_1,
+    "plug_in": functional.theorem_2,
+    "fano": information.theorem_3,
+    "braun_pokutta": information.theorem_4,
+    "pinsker": task.theorem_5,
     "mismatch": task.code_mismatch,
-    "performance-gap": task.performance_gap,
+    "performance_gap": task.performance_gap,
     "implications": graph.implications,
-    "confidence": graph.confidence,
+    "concentration": graph.confidence,
 }
 MOST_BYTES = 120_000
 

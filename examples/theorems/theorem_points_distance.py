@@ -46,13 +46,19 @@ LAWS = 120
 def definitions() -> list[Panel]:
     """Both tails of one distance, exact values of a known law, and what a plug-in estimate makes of Definition 4."""
     rng = Random(1)
-    strict = Cloud("def2.strict", "random laws, t on an atom", side="upper")
-    closed = Cloud("def2.closed", "random laws, t on an atom", side="lower")
+    strict = Cloud("tail.strict_tail_upper", "random laws, t on an atom", side="upper")
+    closed = Cloud("tail.closed_tail_lower", "random laws, t on an atom", side="lower")
     known = {
-        name: Cloud(f"law.{name}", "random laws", side="inside")
-        for name in (
-            "mean_distance", "tail_prob", "tail_prob_closed", "mismatch_prob", "conditional_entropy",
-            "backward_entropy", "information_next", "functional_gap",
+        name: Cloud(f"laws.{function}", "random laws", side="inside")
+        for name, function in (
+            ("mean_distance", "law_distance"),
+            ("tail_prob", "law_tail"),
+            ("tail_prob_closed", "law_tail_closed"),
+            ("mismatch_prob", "law_mismatch"),
+            ("conditional_entropy", "forward_entropy_of_law"),
+            ("backward_entropy", "backward_entropy_of_law"),
+            ("information_next", "information_of_law"),
+            ("functional_gap", "gap_of_law"),
         )
     }  # fmt: skip
     for _ in range(LAWS):
@@ -105,10 +111,10 @@ def definitions() -> list[Panel]:
 def lemmas_page() -> list[Panel]:
     """Lemmas 1 to 5 on points and laws."""
     rng = Random(2)
-    one = [Cloud("lemma1", "printed"), Cloud("lemma1.minkowski", "sharp")]
-    three = [Cloud("lemma3", "printed"), Cloud("lemma3.minkowski", "sharp")]
-    equal = Cloud("lemma3", "a = b = c", extremal=True)
-    line = Cloud("lemma1", "0, k, 2k on the line", extremal=True)
+    one = [Cloud("lemmas.squared_triangle_upper", "printed"), Cloud("lemmas.squared_triangle_minkowski", "sharp")]
+    three = [Cloud("lemmas.squared_sum_upper", "printed"), Cloud("lemmas.sum_minkowski", "sharp")]
+    equal = Cloud("lemmas.squared_sum_upper", "a = b = c", extremal=True)
+    line = Cloud("lemmas.squared_triangle_upper", "0, k, 2k on the line", extremal=True)
     for _ in range(LAWS):
         x, y, z = ((F(rng.randint(-9, 9)), F(rng.randint(-9, 9) * rng.randint(0, 1))) for _ in range(3))
         first, second = root_up(square(minus(x, z))), root_up(square(minus(z, y)))
@@ -121,8 +127,11 @@ def lemmas_page() -> list[Panel]:
     for k in range(1, 10):
         line.add(F(4 * k * k), lemmas.squared_triangle_upper(first=float(k), second=float(k)))
         equal.add(F(9 * k * k), lemmas.squared_sum_upper(first=float(k**2), second=float(k**2), third=float(k**2)))
-    unit, plain = Cloud("lemma2", "unit vectors", side="inside"), Cloud("lemma2.norms", "norms in [1, 2]")
-    dropped = Cloud("lemma2", "norms 1 and 3: false", refuted=True, extremal=True)
+    unit, plain = (
+        Cloud("lemmas.squared_distance_of_cosine", "unit vectors", side="inside"),
+        Cloud("lemmas.squared_distance_of_norms", "norms in [1, 2]"),
+    )
+    dropped = Cloud("lemmas.squared_distance_of_cosine", "norms 1 and 3: false", refuted=True, extremal=True)
     for _ in range(LAWS):
         size = rng.randint(2, 4)
         law, points = random_pair(rng, size), rng.sample(CIRCLE, size)
@@ -142,8 +151,11 @@ def lemmas_page() -> list[Panel]:
     for k in range(1, 10):
         # e1 and 3 e1 with probability k/10, else equal: all cosine distances are 0.
         dropped.add(F(4 * k, 10), lemmas.squared_distance_of_cosine(mean_distance=0.0))
-    four, five = Cloud("lemma4", "chains", side="inside"), Cloud("lemma5", "random laws", side="inside")
-    unchained = Cloud("lemma4", "no chain: false", refuted=True, extremal=True)
+    four, five = (
+        Cloud("lemmas.divergence_information", "chains", side="inside"),
+        Cloud("lemmas.self_unique_information", "random laws", side="inside"),
+    )
+    unchained = Cloud("lemmas.divergence_information", "no chain: false", refuted=True, extremal=True)
     for _ in range(LAWS // 2):
         size = rng.randint(2, 3)
         law = random_chain(rng, "prev-next-task", size, 3)
@@ -158,7 +170,7 @@ def lemmas_page() -> list[Panel]:
         value = mean_divergence(loose)
         if value is not None:
             unchained.add(information_given(loose, 2, 0, 1), float(value))
-    self_unique = Cloud("lemma5", "BROJA of (X, X, Y)", extremal=True)
+    self_unique = Cloud("lemmas.self_unique_information", "BROJA of (X, X, Y)", extremal=True)
     for _ in range(12):
         pair = random_pair(rng, 3)
         cube = np.zeros((3, 3, 3))
@@ -200,14 +212,17 @@ def kernel(law: Law, axis: int) -> dict[int, dict[int, Fraction]]:
 def proposition_1() -> list[Panel]:
     """Mean distance against what its tails say."""
     rng = Random(3)
-    upper, lower = Cloud("prop1.sandwich_upper", "one t"), Cloud("prop1.sandwich_lower", "one t", side="lower")
+    upper, lower = Cloud("tail.sandwich_upper", "one t"), Cloud("tail.sandwich_lower", "one t", side="lower")
     grid_up, grid_low = (
-        Cloud("prop1.sandwich_grid", "grid of 5"),
-        Cloud("prop1.sandwich_grid", "grid of 5", side="lower"),
+        Cloud("tail.sandwich_grid", "grid of 5"),
+        Cloud("tail.sandwich_grid", "grid of 5", side="lower"),
     )
-    printed = Cloud("prop1.printed", "distances in [0, 1]")
-    cosine_range = Cloud("prop1.printed", "printed range, cosine distance: false", refuted=True)
-    markov, converse = Cloud("prop1.tail_upper", "P(rho ≥ t)"), Cloud("prop1.tail_lower", "P(rho > t)", side="lower")
+    printed = Cloud("tail.printed_upper", "distances in [0, 1]")
+    cosine_range = Cloud("tail.printed_upper", "printed range, cosine distance: false", refuted=True)
+    markov, converse = (
+        Cloud("tail.tail_closed_upper", "P(rho ≥ t)"),
+        Cloud("tail.tail_lower", "P(rho > t)", side="lower"),
+    )
     grid = [F(k, 2) for k in range(5)]
     for _ in range(LAWS):
         size = rng.randint(2, 4)
@@ -229,10 +244,10 @@ def proposition_1() -> list[Panel]:
         markov.add(closed, tails.tail_closed_upper(mean_distance=up(e), t=float(t)))
         converse.add(above, tails.tail_lower(mean_distance=down(e), t=float(t)))
     top, bottom = (
-        Cloud("prop1.sandwich_upper", "mass on {t, 2}", extremal=True),
-        Cloud("prop1.sandwich_lower", "mass on {0, t}", side="lower", extremal=True),
+        Cloud("tail.sandwich_upper", "mass on {t, 2}", extremal=True),
+        Cloud("tail.sandwich_lower", "mass on {0, t}", side="lower", extremal=True),
     )
-    example = Cloud("prop1.printed", "theory's example", refuted=True, extremal=True)
+    example = Cloud("tail.printed_upper", "theory's example", refuted=True, extremal=True)
     for k in range(1, 10):
         p, t = F(k, 10), F(k, 8)
         top.add(t * (1 - p) + 2 * p, tails.sandwich_upper(tail_prob=up(p), t=float(t)))

@@ -95,14 +95,18 @@ def draw(rng: Random) -> tuple[Law, list[Vector], list[Vector], Fraction, Fracti
 def theorem_1() -> list[Panel]:
     """Every form of Theorem 1 and the caps, on random unit states and on a flipped sign."""
     rng = Random(11)
-    names = ("printed", "minkowski", "unit_norm", "residual", "truncated", "proximal")
-    random = {n: Cloud(f"thm1.{n}", "random") for n in names}
-    flipped = {n: Cloud(f"thm1.{n}", "flipped sign", extremal=True) for n in names}
-    caps = [Cloud("cap.variance", "Var Z"), Cloud("cap.variance", "R²"), Cloud("cap.probe_errors", "probes")]
+    names = [f"lipschitz.{n}_upper" for n in ("printed", "minkowski", "unit_norm", "residual", "truncated", "proximal")]
+    random = {n: Cloud(n, "random") for n in names}
+    flipped = {n: Cloud(n, "flipped sign", extremal=True) for n in names}
+    caps = [
+        Cloud("lipschitz.variance_cap", "Var Z"),
+        Cloud("lipschitz.variance_cap", "R²"),
+        Cloud("lipschitz.probe_errors_cap", "probes"),
+    ]
     for _ in range(LAWS):
         law, values, points, a2, b2, gap = draw(rng)
         for certificate in forms(law, values, points, a2, b2):
-            random[certificate.theorem[5:]].add(gap, certificate)
+            random[certificate.theorem].add(gap, certificate)
         floats = [[float(c) for c in v] for v in values]
         caps[0].add(gap, lipschitz.variance_cap(task_variance=up(variance(law, values))))
         caps[1].add(gap, lipschitz.variance_cap(radius=task_range(floats).radius))
@@ -111,8 +115,11 @@ def theorem_1() -> list[Panel]:
     for q in FLIPS:
         law, values, points = flipped_sign(q, lambda x, y: x + y)
         for certificate in forms(law, values, points, F(1), F(1)):
-            flipped[certificate.theorem[5:]].add(functional_gap(law, values), certificate)
-    chains = [Cloud("thm1.chain", "previous - next - task"), Cloud("thm1.chain", "next - previous - task")]
+            flipped[certificate.theorem].add(functional_gap(law, values), certificate)
+    chains = [
+        Cloud("lipschitz.chain_upper", "previous - next - task"),
+        Cloud("lipschitz.chain_upper", "next - previous - task"),
+    ]
     while len(chains[1].points) < LAWS // 2:
         for axis, cloud in enumerate(chains):
             size = rng.randint(2, 3)
@@ -130,18 +137,51 @@ def theorem_1() -> list[Panel]:
                     lipschitz=root_up(constants[axis]),
                 ),
             )
-    swapped = Cloud("thm1.residual", "residuals swapped: false", refuted=True, extremal=True)
-    half = Cloud("thm1.minkowski", "alpha² + beta² for (alpha + beta)²: false", refuted=True, extremal=True)
+    swapped = Cloud("lipschitz.residual_upper", "residuals swapped: false", refuted=True, extremal=True)
+    half = Cloud("lipschitz.minkowski_upper", "alpha² + beta² for (alpha + beta)²: false", refuted=True, extremal=True)
     law, values = {(0, 0, 0): F(1, 2), (0, 1, 1): F(1, 2)}, [(F(-1),), (F(1),)]
     swapped.add(functional_gap(law, values), 0.0)
     for q in FLIPS[:4]:
         law, values, points = flipped_sign(q, lambda x, y: x + y)
         half.add(functional_gap(law, values), up(2 * squared_distance(law, points, points)))
-    rest = [flipped["printed"], flipped["unit_norm"], flipped["proximal"], swapped, half]
+    rest = [
+        flipped["lipschitz.printed_upper"],
+        flipped["lipschitz.unit_norm_upper"],
+        flipped["lipschitz.proximal_upper"],
+        swapped,
+        half,
+    ]
     return [
-        Panel("printed, Minkowski", "F", [random["printed"], random["minkowski"], flipped["minkowski"]], log=True),
-        Panel("unit norm, residuals", "F", [random["unit_norm"], random["residual"], flipped["residual"]], log=True),
-        Panel("truncated, proximal", "F", [random["truncated"], random["proximal"], flipped["truncated"]], log=True),
+        Panel(
+            "printed, Minkowski",
+            "F",
+            [
+                random["lipschitz.printed_upper"],
+                random["lipschitz.minkowski_upper"],
+                flipped["lipschitz.minkowski_upper"],
+            ],
+            log=True,
+        ),
+        Panel(
+            "unit norm, residuals",
+            "F",
+            [
+                random["lipschitz.unit_norm_upper"],
+                random["lipschitz.residual_upper"],
+                flipped["lipschitz.residual_upper"],
+            ],
+            log=True,
+        ),
+        Panel(
+            "truncated, proximal",
+            "F",
+            [
+                random["lipschitz.truncated_upper"],
+                random["lipschitz.proximal_upper"],
+                flipped["lipschitz.truncated_upper"],
+            ],
+            log=True,
+        ),
         Panel("caps and single chains", "F", [*caps, *chains], log=True),
         Panel("", "F", rest, drawn=False),
     ]
@@ -156,10 +196,11 @@ def probes(rng: Random, ideal: dict[int, Vector]) -> dict[int, Vector]:
 def theorem_2() -> list[Panel]:
     """G and F of perturbed predictors, both directions."""
     rng = Random(12)
-    random = {n: Cloud(f"thm2.{n}", "random") for n in ("printed", "minkowski", "function")}
-    lower = Cloud("thm2.minkowski", "random, lower end", side="lower")
-    inverse = [Cloud("thm2.inverse", "upper end"), Cloud("thm2.inverse", "lower end", side="lower")]
-    linear = Cloud("thm2.probe_lipschitz", "linear probes")
+    names = {"printed": "printed_upper", "minkowski": "minkowski_bounds", "function": "function_upper"}
+    random = {n: Cloud(f"plug_in.{name}", "random") for n, name in names.items()}
+    lower = Cloud("plug_in.minkowski_bounds", "random, lower end", side="lower")
+    inverse = [Cloud("plug_in.inverse_bounds", "upper end"), Cloud("plug_in.inverse_bounds", "lower end", side="lower")]
+    linear = Cloud("plug_in.probe_lipschitz_upper", "linear probes")
     for _ in range(LAWS):
         law, values, points, a2, b2, gap = draw(rng)
         if rng.random() < 0.3:  # the next state a function of the previous one
@@ -199,9 +240,9 @@ def theorem_2() -> list[Panel]:
                 squared_distance=up(squared_distance(law, points, points)), lipschitz=root_up(square(weights))
             ),
         )
-    family = Cloud("thm2.printed", "flipped sign, probes off by sqrt(q)/5", extremal=True)
-    sharp = Cloud("thm2.minkowski", "flipped sign, probes off by sqrt(q)/5", extremal=True)
-    smaller = Cloud("thm2.printed", "constant 2.9 for 3: false", refuted=True, extremal=True)
+    family = Cloud("plug_in.printed_upper", "flipped sign, probes off by sqrt(q)/5", extremal=True)
+    sharp = Cloud("plug_in.minkowski_bounds", "flipped sign, probes off by sqrt(q)/5", extremal=True)
+    smaller = Cloud("plug_in.printed_upper", "constant 2.9 for 3: false", refuted=True, extremal=True)
     for root in (F(1, 10), F(1, 20), F(1, 40)):
         eta, gap, g = family_of_theory(root)
         errors = {"error_next": up(eta), "error_prev": up(eta)}

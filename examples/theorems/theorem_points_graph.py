@@ -52,11 +52,11 @@ def around(value: object) -> Interval:
 def implications() -> list[Panel]:
     """Everything that follows from the exact quantities of a law, and which theorem says it best."""
     rng = Random(41)
-    start = Cloud("given", "a declared starting point", side="inside")
+    start = Cloud("implications.given", "a declared starting point", side="inside")
     gap_of = {
-        "distances": Cloud("logic.intersection", "from distances"),
-        "codes": Cloud("logic.intersection", "from code mismatch"),
-        "information": Cloud("logic.intersection", "from entropies"),
+        "distances": Cloud("implications.intersection", "from distances"),
+        "codes": Cloud("implications.intersection", "from code mismatch"),
+        "information": Cloud("implications.intersection", "from entropies"),
     }
     WINNERS.clear()
     while len(start.points) < LAWS:
@@ -134,10 +134,10 @@ def confidence() -> list[Panel]:
     }
     names = [*plain, "clopper_pearson", "finite_population"]
     labels = {n: LEGEND.get(n, n.replace("_", " ")) for n in names}
-    upper = {n: Cloud(f"mean.{n}_upper", label, allowed=MISSES) for n, label in labels.items()}
-    lower = {n: Cloud(f"mean.{n}_lower", label, side="lower", allowed=MISSES) for n, label in labels.items()}
-    band = Cloud("tail.dkw_band", "largest deviation on the grid", allowed=MISSES)
-    tails = Cloud("tail.dkw", "all of a grid at once", side="inside", allowed=MISSES)
+    upper = {n: Cloud(f"concentration.{n}_upper", label, allowed=MISSES) for n, label in labels.items()}
+    lower = {n: Cloud(f"concentration.{n}_lower", label, side="lower", allowed=MISSES) for n, label in labels.items()}
+    band = Cloud("concentration.dkw_band", "largest deviation on the grid", allowed=MISSES)
+    tails = Cloud("concentration.dkw_tail", "all of a grid at once", side="inside", allowed=MISSES)
     for _ in range(REPEATS):
         n, atoms = rng.choice((60, 150, 300)), image_law(rng)
         mean = sum(atoms, F(0)) / len(atoms)
@@ -196,7 +196,7 @@ def widths() -> Sequence[Cloud]:
         "Hoeffding": hoeffding.hoeffding_upper,
         "Clopper-Pearson": clopper_pearson.clopper_pearson_upper,
     }
-    curves = [Cloud("mean.betting_upper", name) for name in (*methods, "no method can beat")]
+    curves = [Cloud("concentration.betting_upper", name) for name in (*methods, "no method can beat")]
     for n in (50, 100, 200, 500, 1000, 2000):
         samples = [[float(rng.random() < 0.028) for _ in range(n)] for _ in range(25)]
         for curve, method in zip(curves, methods.values(), strict=False):

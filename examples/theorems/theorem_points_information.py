@@ -40,7 +40,7 @@ def theorem_3() -> list[Panel]:
     """All forms of Fano's inequality on random pairs, and where each is attained."""
     rng = Random(21)
     names = ("printed", "list", "sized_lists", "ball", "best_radius", "shells", "best_shells", "predictor")
-    random = {n: Cloud(f"thm3.{n}", "random") for n in names}
+    random = {n: Cloud(f"fano.{n}_upper", "random") for n in names}
     for _ in range(LAWS):
         size = rng.randint(2, 5)
         law, rho, t = random_pair(rng, size), random_distances(rng, size), F(rng.randint(0, 4), 4)
@@ -58,10 +58,10 @@ def theorem_3() -> list[Panel]:
         )
         random["sized_lists"].add(h, sized(law, rng, size))
         random["predictor"].add(h, predictor_bound(law, rng, size))
-    classical = Cloud("thm3.list", "even errors", extremal=True)
-    printed = Cloud("thm3.printed", "even errors", extremal=True)
-    in_ball = Cloud("thm3.printed", "uniform in its ball", extremal=True)
-    shells = Cloud("thm3.best_shells", "uniform in each shell", extremal=True)
+    classical = Cloud("fano.list_upper", "even errors", extremal=True)
+    printed = Cloud("fano.printed_upper", "even errors", extremal=True)
+    in_ball = Cloud("fano.printed_upper", "uniform in its ball", extremal=True)
+    shells = Cloud("fano.best_shells_upper", "uniform in each shell", extremal=True)
     for size in (2, 3, 4, 8):
         for miss in (F(0), F(1, 100), F(1, 10), F(1, 2)):
             law = even_errors(size, miss)
@@ -84,9 +84,9 @@ def theorem_3() -> list[Panel]:
             conditional_entropy(law, 0, 1),
             fano.best_shells_upper(joint=pair_table(law, size), distances=np.array(ring, dtype=float), base=E),
         )
-    without = Cloud("thm3.printed", "without H2: false", refuted=True, extremal=True)
-    smallest = Cloud("thm3.printed", "N_min for N_max: false", refuted=True, extremal=True)
-    opened = Cloud("thm3.printed", "open balls: false", refuted=True, extremal=True)
+    without = Cloud("fano.printed_upper", "without H2: false", refuted=True, extremal=True)
+    smallest = Cloud("fano.printed_upper", "N_min for N_max: false", refuted=True, extremal=True)
+    opened = Cloud("fano.printed_upper", "open balls: false", refuted=True, extremal=True)
     without.add(log(F(2)), 0.0)  # two points, N = 1, P = 1/2, Y constant
     smallest.add(log(F(3)), math.log(2.0))  # path of three, Y its middle, X uniform, t = 1
     opened.add(log(F(2)), 0.0)  # two independent fair points at distance t
@@ -131,10 +131,15 @@ def theorem_4() -> list[Panel]:
     """Lower bounds on the information of random pairs, and where each is attained."""
     rng = Random(22)
     names = ("printed", "binary", "law", "variational", "best_radius")
-    random = {n: Cloud(f"thm4.{n}", "random", side="lower") for n in names}
-    excluded = Cloud("thm4.printed", "p_min + p_max ≥ 1", side="lower")
-    counts = Cloud("thm4.printed", "ball counts for probabilities: false", side="lower", refuted=True, extremal=True)
-    families = {n: Cloud(f"thm4.{n}", "even errors", side="lower", extremal=True) for n in ("printed", "binary", "law")}
+    random = {n: Cloud(f"braun_pokutta.{n}_lower", "random", side="lower") for n in names}
+    excluded = Cloud("braun_pokutta.printed_lower", "p_min + p_max ≥ 1", side="lower")
+    counts = Cloud(
+        "braun_pokutta.printed_lower", "ball counts for probabilities: false", side="lower", refuted=True, extremal=True
+    )
+    families = {
+        n: Cloud(f"braun_pokutta.{n}_lower", "even errors", side="lower", extremal=True)
+        for n in ("printed", "binary", "law")
+    }
     pairs: list[tuple[bool, Law, Distances, Fraction]] = []
     for _ in range(LAWS):
         size = rng.randint(2, 5)

@@ -33,6 +33,7 @@ from theorem_truth import (
 )
 
 from redundancy.bounds import mismatch, pinsker
+from redundancy.bounds.performance_gap import performance_gap_upper
 from redundancy.bounds.task_range import task_range
 from redundancy.certificates.certificate import BoundCertificate
 from redundancy.pid import layer_pair_pid
@@ -72,11 +73,11 @@ def chain_forms(law: Law, values: list[Vector], chain: str) -> list[BoundCertifi
 def theorem_5() -> list[Panel]:
     """Chains and no chain, printed and sharpened."""
     rng = Random(31)
-    names = ("information", "entropy", "guessing")
-    either = {n: Cloud(f"thm5.{n}", "either chain") for n in names}
-    printed = Cloud("thm5.printed", "previous - next - task")
-    free = [Cloud("thm5.free_information", "no chain"), Cloud("thm5.free_entropy", "no chain")]
-    wrong = Cloud("thm5.printed", "next - previous - task: false", refuted=True, extremal=True)
+    names = ("pinsker.chain_information_upper", "pinsker.chain_entropy_upper", "pinsker.guessing_upper")
+    either = {n: Cloud(n, "either chain") for n in names}
+    printed = Cloud("pinsker.printed_upper", "previous - next - task")
+    free = [Cloud("pinsker.free_information_upper", "no chain"), Cloud("pinsker.free_entropy_upper", "no chain")]
+    wrong = Cloud("pinsker.printed_upper", "next - previous - task: false", refuted=True, extremal=True)
     for k in range(LAWS):
         size, n_z = rng.randint(2, 4), rng.randint(2, 3)
         values = random_values(rng, n_z, rng.choice(("scalar", "vector", "one_hot")))
@@ -84,7 +85,7 @@ def theorem_5() -> list[Panel]:
         law = random_chain(rng, chain, size, n_z)
         gap = functional_gap(law, values)
         for certificate in chain_forms(law, values, chain):
-            either[certificate.theorem[5:]].add(gap, certificate)
+            either[certificate.theorem].add(gap, certificate)
         norm = root_up(max(square(v) for v in values))
         as_printed = pinsker.printed_upper(
             conditional_entropy=max(0.0, up(conditional_entropy(law, 0, 1))), norm_bound=norm, base=E
@@ -121,10 +122,10 @@ def theorem_5() -> list[Panel]:
             functional_gap(law, values), pinsker.printed_upper(conditional_entropy=entropy, norm_bound=1.0, base=E)
         )
     attained = (("information", "nearly fair coin"), ("entropy", "sign made anew"), ("guessing", "sign made anew"))
-    coin = {n: Cloud(f"thm5.{n}", family, extremal=True) for n, family in attained}
+    coin = {n: Cloud(id_of, family, extremal=True) for (n, family), id_of in zip(attained, names, strict=True)}
     constants = [
-        Cloud("thm5.printed", "1.44 B² for 2 B²: false", refuted=True, extremal=True),
-        Cloud("thm5.information", "Delta²/4 for Delta²/2: false", refuted=True, extremal=True),
+        Cloud("pinsker.printed_upper", "1.44 B² for 2 B²: false", refuted=True, extremal=True),
+        Cloud("pinsker.chain_information_upper", "Delta²/4 for Delta²/2: false", refuted=True, extremal=True),
     ]
     for delta in (F(1, 100), F(1, 10), F(1, 4), F(2, 5)):
         law, values = nearly_fair(delta)
@@ -139,8 +140,8 @@ def theorem_5() -> list[Panel]:
         coin["guessing"].add(gap, guessing)
     law, values = made_sign()
     constants[0].add(functional_gap(law, values), 1.44 * math.log(2.0))
-    chained = [either["information"], either["entropy"], coin["information"], coin["entropy"]]
-    guessed = [either["guessing"], coin["guessing"], *free]
+    chained = [either[names[0]], either[names[1]], coin["information"], coin["entropy"]]
+    guessed = [either[names[2]], coin["guessing"], *free]
     return [
         Panel("as printed", "F", [printed, wrong], log=True, floor=1e-4),
         Panel("either chain", "F", chained, log=True, floor=1e-4),
@@ -152,9 +153,14 @@ def theorem_5() -> list[Panel]:
 def code_mismatch() -> list[Panel]:
     """The functional gap against how often codes differ."""
     rng = Random(32)
-    exact = {k: Cloud("thm5.mismatch", f"kappa, {k.replace('_', '-')}") for k in ("scalar", "one_hot", "vector")}
-    diameter = {k: Cloud("thm5.mismatch_diameter", f"diameter, {k.replace('_', '-')}") for k in exact}
-    coupled = [Cloud("thm5.coupling", "previous - next - task"), Cloud("thm5.coupling", "next - previous - task")]
+    exact = {
+        k: Cloud("mismatch.mismatch_upper", f"kappa, {k.replace('_', '-')}") for k in ("scalar", "one_hot", "vector")
+    }
+    diameter = {k: Cloud("mismatch.mismatch_upper_of_diameter", f"diameter, {k.replace('_', '-')}") for k in exact}
+    coupled = [
+        Cloud("mismatch.coupling_upper", "previous - next - task"),
+        Cloud("mismatch.coupling_upper", "next - previous - task"),
+    ]
     for k in range(LAWS):
         kind = ("scalar", "one_hot", "vector")[k % 3]
         size, n_z = rng.randint(2, 3), rng.randint(2, 4)
@@ -180,13 +186,15 @@ def code_mismatch() -> list[Panel]:
                 chain=chain, miss_prob=up(1 - sum(best.values())), diameter=root_up(diameter_squared(values))
             ),
         )
-    copies = Cloud("thm5.mismatch", "rare sign", extremal=True)
+    copies = Cloud("mismatch.mismatch_upper", "rare sign", extremal=True)
     for q in (F(1, 2), F(1, 4), F(1, 10), F(1, 100), F(1, 1000)):
         law, values = made_sign(q)
         copies.add(
             functional_gap(law, values), mismatch.mismatch_upper(mismatch_prob=up(q), task_values=floats(values))
         )
-    plane = Cloud("thm5.mismatch", "Delta² for kappa, four values in the plane: false", refuted=True, extremal=True)
+    plane = Cloud(
+        "mismatch.mismatch_upper", "Delta² for kappa, four values in the plane: false", refuted=True, extremal=True
+    )
     law, points = plane_example()
     miss = sum((m for p, m in law.items() if p[0] != p[1]), F(0))
     plane.add(functional_gap(law, points), down(diameter_squared(points) * miss))
@@ -209,11 +217,13 @@ def plane_example() -> tuple[Law, list[Vector]]:
 def performance_gap() -> list[Panel]:
     """What ideal readers lose by reading the previous layer, against unique information."""
     rng = Random(33)
-    uni = Cloud("thm5.performance_gap", "BROJA, random")
-    informed = Cloud("thm5.performance_gap", "I(Z; X | Y) in its place")
-    chained = Cloud("thm5.performance_gap", "chain previous - next - task", extremal=True)
-    on_gap = Cloud("thm5.performance_gap", "the same bound on F: false", refuted=True, extremal=True)
-    two_sided = Cloud("thm5.performance_gap", "on the absolute difference: false", refuted=True, extremal=True)
+    uni = Cloud("performance_gap.performance_gap_upper", "BROJA, random")
+    informed = Cloud("performance_gap.performance_gap_upper", "I(Z; X | Y) in its place")
+    chained = Cloud("performance_gap.performance_gap_upper", "chain previous - next - task", extremal=True)
+    on_gap = Cloud("performance_gap.performance_gap_upper", "the same bound on F: false", refuted=True, extremal=True)
+    two_sided = Cloud(
+        "performance_gap.performance_gap_upper", "on the absolute difference: false", refuted=True, extremal=True
+    )
     for k in range(LAWS // 2):
         size, n_z = rng.randint(2, 3), rng.randint(2, 3)
         values = random_values(rng, n_z, "one_hot")
@@ -221,24 +231,24 @@ def performance_gap() -> list[Panel]:
         loss, ends = mmse(law, values, 1) - mmse(law, values, 0), task_range(floats(values))
         result = layer_pair_pid(table(law, shape=(size, size, n_z)), base=E)
         limits = {"diameter": ends.diameter, "base": E}
-        certificate = pinsker.performance_gap_upper(unique_information=result.unique_x, **limits)
+        certificate = performance_gap_upper(unique_information=result.unique_x, **limits)
         (chained if k % 4 == 0 else uni).add(loss, certificate)
         information = up(information_given(law, 2, 0, 1)) + 1e-30
-        informed.add(loss, pinsker.performance_gap_upper(unique_information=information, **limits))
-    coin = Cloud("thm5.performance_gap", "nearly fair coin", extremal=True)
+        informed.add(loss, performance_gap_upper(unique_information=information, **limits))
+    coin = Cloud("performance_gap.performance_gap_upper", "nearly fair coin", extremal=True)
     for delta in (F(1, 100), F(1, 10), F(1, 4), F(2, 5)):
         law, values = nearly_fair(delta)
         result = layer_pair_pid(table(law), base=E)
-        certificate = pinsker.performance_gap_upper(unique_information=result.unique_x, diameter=1.0, base=E)
+        certificate = performance_gap_upper(unique_information=result.unique_x, diameter=1.0, base=E)
         coin.add(mmse(law, values, 1) - mmse(law, values, 0), certificate)
     for error in (F(1, 10), F(1, 4), F(2, 5)):
         law, values = noisy_copies(error)
         result = layer_pair_pid(table(law), base=E)
-        certificate = pinsker.performance_gap_upper(unique_information=result.unique_x, diameter=2.0, base=E)
+        certificate = performance_gap_upper(unique_information=result.unique_x, diameter=2.0, base=E)
         on_gap.add(functional_gap(law, values), certificate)
     law, values = lost_sign()
     loss = mmse(law, values, 1) - mmse(law, values, 0)
-    two_sided.add(abs(loss), pinsker.performance_gap_upper(unique_information=0.0, diameter=2.0, base=E))
+    two_sided.add(abs(loss), performance_gap_upper(unique_information=0.0, diameter=2.0, base=E))
     positive = "mmse(prev) - mmse(next)"
     return [
         Panel("by unique information", positive, [uni, chained, coin]),

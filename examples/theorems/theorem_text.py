@@ -14,18 +14,18 @@ from redundancy.bounds.ledger import STATUSES, TheoremRecord, find, theorems
 __all__ = ["TITLES", "arrows", "index", "statements", "table", "winners"]
 
 TITLES = {
-    "definitions": "Definitions 1 to 4",
+    "laws": "Definitions 1 to 4",
     "lemmas": "Lemmas 1 to 5",
-    "proposition-1": "Proposition 1: tail and mean of the distance",
-    "theorem-1": "Theorem 1: close states, smooth task",
-    "theorem-2": "Theorem 2: fitted predictors",
-    "theorem-3": "Theorem 3: conditional entropy from closeness",
-    "theorem-4": "Theorem 4: mutual information from closeness",
-    "theorem-5": "Theorem 5: functional gap from information",
+    "tail": "Proposition 1: tail and mean of the distance",
+    "lipschitz": "Theorem 1: close states, smooth task",
+    "plug_in": "Theorem 2: fitted predictors",
+    "fano": "Theorem 3: conditional entropy from closeness",
+    "braun_pokutta": "Theorem 4: mutual information from closeness",
+    "pinsker": "Theorem 5: functional gap from information",
     "mismatch": "Code mismatch: functional gap from disagreement",
-    "performance-gap": "Performance gap and unique information",
+    "performance_gap": "Performance gap and unique information",
     "implications": "Figure 2, corrected",
-    "confidence": "Confidence from a sample",
+    "concentration": "Confidence from a sample",
 }
 
 

@@ -110,9 +110,9 @@ def _best_radius(given: Inputs) -> Claim:
 
 
 RULES: dict[str, Callable[[Inputs], Claim]] = {
-    "thm4.printed": _printed,
-    "thm4.binary": _binary,
-    "thm4.law": _law,
-    "thm4.variational": _variational,
-    "thm4.best_radius": _best_radius,
+    "braun_pokutta.printed_lower": _printed,
+    "braun_pokutta.binary_lower": _binary,
+    "braun_pokutta.law_lower": _law,
+    "braun_pokutta.variational_lower": _variational,
+    "braun_pokutta.best_radius_lower": _best_radius,
 }

@@ -183,12 +183,12 @@ def _predictor(given: Inputs) -> Claim:
 
 
 RULES: dict[str, Callable[[Inputs], Claim]] = {
-    "thm3.printed": _printed,
-    "thm3.list": _list,
-    "thm3.sized_lists": _sized_lists,
-    "thm3.ball": _ball,
-    "thm3.best_radius": _best_radius,
-    "thm3.shells": _shells,
-    "thm3.best_shells": _best_shells,
-    "thm3.predictor": _predictor,
+    "fano.printed_upper": _printed,
+    "fano.list_upper": _list,
+    "fano.sized_lists_upper": _sized_lists,
+    "fano.ball_upper": _ball,
+    "fano.best_radius_upper": _best_radius,
+    "fano.shells_upper": _shells,
+    "fano.best_shells_upper": _best_shells,
+    "fano.predictor_upper": _predictor,
 }

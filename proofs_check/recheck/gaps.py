@@ -135,13 +135,13 @@ def _probe_cap(given: Inputs) -> Claim:
 
 
 RULES: dict[str, Callable[[Inputs], Claim]] = {
-    "thm1.printed": _printed,
-    "thm1.minkowski": _minkowski,
-    "thm1.unit_norm": _unit_norm,
-    "thm1.residual": _residual,
-    "thm1.chain": _chain,
-    "thm1.truncated": _truncated,
-    "thm1.proximal": _proximal,
-    "cap.variance": _variance_cap,
-    "cap.probe_errors": _probe_cap,
+    "lipschitz.printed_upper": _printed,
+    "lipschitz.minkowski_upper": _minkowski,
+    "lipschitz.unit_norm_upper": _unit_norm,
+    "lipschitz.residual_upper": _residual,
+    "lipschitz.chain_upper": _chain,
+    "lipschitz.truncated_upper": _truncated,
+    "lipschitz.proximal_upper": _proximal,
+    "lipschitz.variance_cap": _variance_cap,
+    "lipschitz.probe_errors_cap": _probe_cap,
 }

@@ -116,12 +116,12 @@ def _functional_gap(given: Inputs) -> Claim:
 
 
 RULES: dict[str, Callable[[Inputs], Claim]] = {
-    "law.mean_distance": _distance,
-    "law.tail_prob": _tail,
-    "law.tail_prob_closed": _tail_closed,
-    "law.mismatch_prob": _mismatch,
-    "law.conditional_entropy": _forward,
-    "law.backward_entropy": _backward,
-    "law.information_next": _information,
-    "law.functional_gap": _functional_gap,
+    "laws.law_distance": _distance,
+    "laws.law_tail": _tail,
+    "laws.law_tail_closed": _tail_closed,
+    "laws.law_mismatch": _mismatch,
+    "laws.forward_entropy_of_law": _forward,
+    "laws.backward_entropy_of_law": _backward,
+    "laws.information_of_law": _information,
+    "laws.gap_of_law": _functional_gap,
 }

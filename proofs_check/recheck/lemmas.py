@@ -133,12 +133,12 @@ def _room(cells: int) -> Fraction:
 
 
 RULES: dict[str, Callable[[Inputs], Claim]] = {
-    "lemma1": _lemma1,
-    "lemma1.minkowski": _lemma1_minkowski,
-    "lemma2": _lemma2,
-    "lemma2.norms": _lemma2_norms,
-    "lemma3": _lemma3,
-    "lemma3.minkowski": _lemma3_minkowski,
-    "lemma4": _lemma4,
-    "lemma5": _lemma5,
+    "lemmas.squared_triangle_upper": _lemma1,
+    "lemmas.squared_triangle_minkowski": _lemma1_minkowski,
+    "lemmas.squared_distance_of_cosine": _lemma2,
+    "lemmas.squared_distance_of_norms": _lemma2_norms,
+    "lemmas.squared_sum_upper": _lemma3,
+    "lemmas.sum_minkowski": _lemma3_minkowski,
+    "lemmas.divergence_information": _lemma4,
+    "lemmas.self_unique_information": _lemma5,
 }

@@ -72,4 +72,4 @@ def _intersection(given: Inputs) -> Claim:
     )
 
 
-RULES: dict[str, Callable[[Inputs], Claim]] = {"given": _given, "logic.intersection": _intersection}
+RULES: dict[str, Callable[[Inputs], Claim]] = {"implications.given": _given, "implications.intersection": _intersection}

@@ -69,9 +69,9 @@ def _probe_lipschitz(given: Inputs) -> Claim:
 
 
 RULES: dict[str, Callable[[Inputs], Claim]] = {
-    "thm2.printed": _printed,
-    "thm2.minkowski": _minkowski,
-    "thm2.inverse": _inverse,
-    "thm2.function": _function,
-    "thm2.probe_lipschitz": _probe_lipschitz,
+    "plug_in.printed_upper": _printed,
+    "plug_in.minkowski_bounds": _minkowski,
+    "plug_in.inverse_bounds": _inverse,
+    "plug_in.function_upper": _function,
+    "plug_in.probe_lipschitz_upper": _probe_lipschitz,
 }

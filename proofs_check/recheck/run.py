@@ -25,6 +25,7 @@ from proofs_check.recheck import (
 from proofs_check.recheck.record import Claim, Inputs, Refused, exact, parents_of
 from proofs_check.recheck.report import CONFIRMED, REFUTED, UNCOVERED, RecheckReport, Row
 from proofs_check.recheck.whole import problems_of_pair, problems_of_profile
+from redundancy.certificates.former_ids import current_id, sealed_id
 
 __all__ = ["covered", "recheck"]
 
@@ -154,7 +155,7 @@ class _Run:
         if set(record) != _FIELDS:
             odd = ", ".join(sorted(set(record) ^ _FIELDS))
             return REFUTED, "structure", f"missing or unknown fields: {odd}", stored, ""
-        rule = _RULES.get(record["theorem"])
+        rule = _RULES.get(current_id(record["theorem"]))
         if rule is None:
             return UNCOVERED, "", "this theorem id has no rule here", stored, ""
         try:
@@ -197,7 +198,7 @@ def _comparison(record: Mapping[str, Any], claim: Claim) -> list[tuple[str, str]
         found.append(("evidence", f"is {record['evidence']!r}, the inputs and the theorem give {evidence!r}"))
     failures = {key: delta for parent in parents for key, delta in parent["failures"]}
     if claim.level is not None:
-        failures[_digest({"theorem": record["theorem"], "inputs": record["inputs"]})] = 1.0 - claim.level
+        failures[_digest({"theorem": sealed_id(record["theorem"]), "inputs": record["inputs"]})] = 1.0 - claim.level
     if record["failures"] != [list(item) for item in sorted(failures.items())]:
         found.append(("failures", f"are {record['failures']}, recomputed {sorted(failures.items())}"))
     return found

@@ -98,12 +98,12 @@ def _closed(given: Inputs) -> Claim:
 
 
 RULES: dict[str, Callable[[Inputs], Claim]] = {
-    "def2.strict": _strict,
-    "def2.closed": _closed,
-    "prop1.printed": _printed,
-    "prop1.sandwich_upper": _sandwich_upper,
-    "prop1.sandwich_lower": _sandwich_lower,
-    "prop1.sandwich_grid": _grid,
-    "prop1.tail_upper": _tail_upper,
-    "prop1.tail_lower": _tail_lower,
+    "tail.strict_tail_upper": _strict,
+    "tail.closed_tail_lower": _closed,
+    "tail.printed_upper": _printed,
+    "tail.sandwich_upper": _sandwich_upper,
+    "tail.sandwich_lower": _sandwich_lower,
+    "tail.sandwich_grid": _grid,
+    "tail.tail_closed_upper": _tail_upper,
+    "tail.tail_lower": _tail_lower,
 }

@@ -132,14 +132,14 @@ def _performance_gap(given: Inputs) -> Claim:
 
 
 RULES: dict[str, Callable[[Inputs], Claim]] = {
-    "thm5.printed": _printed,
-    "thm5.information": _information,
-    "thm5.entropy": _entropy,
-    "thm5.guessing": _guessing,
-    "thm5.coupling": _coupling,
-    "thm5.mismatch": _mismatch,
-    "thm5.mismatch_diameter": _mismatch_diameter,
-    "thm5.free_information": _free_information,
-    "thm5.free_entropy": _free_entropy,
-    "thm5.performance_gap": _performance_gap,
+    "pinsker.printed_upper": _printed,
+    "pinsker.chain_information_upper": _information,
+    "pinsker.chain_entropy_upper": _entropy,
+    "pinsker.guessing_upper": _guessing,
+    "mismatch.coupling_upper": _coupling,
+    "mismatch.mismatch_upper": _mismatch,
+    "mismatch.mismatch_upper_of_diameter": _mismatch_diameter,
+    "pinsker.free_information_upper": _free_information,
+    "pinsker.free_entropy_upper": _free_entropy,
+    "performance_gap.performance_gap_upper": _performance_gap,
 }

@@ -5,7 +5,7 @@ A mutation replaces a constant, drops an assumption or swaps a term; see `proofs
 
 Examples
 --------
->>> [s.claim for s in statements_of("lemma1")]
+>>> [s.claim for s in statements_of("lemmas.squared_triangle_upper")]
 ['E|X-Y|^2 <= a (E|X-Z|^2 + E|Z-Y|^2)']
 """
 

@@ -72,7 +72,7 @@ def _direct(law: Law) -> Real:
 
 FUNCTIONAL: tuple[Statement, ...] = (
     Statement(
-        theorem="thm1.printed",
+        theorem="lipschitz.printed_upper",
         claim="F <= a (alpha^2 + beta^2) E rho",
         left=lambda law, c: law.gap,
         right=lambda law, c: c["a"] * (law.alpha_squared + law.beta_squared) * law.mean_distance,
@@ -81,7 +81,7 @@ FUNCTIONAL: tuple[Statement, ...] = (
         families=_FLIPS,
     ),
     Statement(
-        theorem="thm1.printed",
+        theorem="lipschitz.printed_upper",
         part="printed, strict",
         claim="E rho < eps/2: F < 2 (alpha^2 + beta^2) eps",
         left=lambda law, c: law.gap,
@@ -93,7 +93,7 @@ FUNCTIONAL: tuple[Statement, ...] = (
         families=("constant task", "sign"),
     ),
     Statement(
-        theorem="thm1.minkowski",
+        theorem="lipschitz.minkowski_upper",
         claim="F <= a (alpha + beta)^2 E|X-Y|^2",
         left=lambda law, c: law.gap,
         right=lambda law, c: c["a"] * lipschitz_sum(law) * law.squared_distance,
@@ -102,7 +102,7 @@ FUNCTIONAL: tuple[Statement, ...] = (
         families=_FLIPS,
     ),
     Statement(
-        theorem="thm1.unit_norm",
+        theorem="lipschitz.unit_norm_upper",
         claim="F <= a (alpha + beta)^2 e (2 - e), factor 1 for e > 1",
         left=lambda law, c: law.gap,
         right=lambda law, c: c["a"] * lipschitz_sum(law) * _scaled(law.mean_distance),
@@ -111,7 +111,7 @@ FUNCTIONAL: tuple[Statement, ...] = (
         families=_FLIPS,
     ),
     Statement(
-        theorem="thm1.residual",
+        theorem="lipschitz.residual_upper",
         claim="F <= a (beta sqrt V(prev|next) + alpha sqrt V(next|prev))^2",
         left=lambda law, c: law.gap,
         right=lambda law, c: (
@@ -122,7 +122,7 @@ FUNCTIONAL: tuple[Statement, ...] = (
         families=_FLIPS,
     ),
     Statement(
-        theorem="thm1.chain",
+        theorem="lipschitz.chain_upper",
         part="previous - next - task",
         claim="F <= a alpha^2 V(next|prev)",
         left=lambda law, c: law.gap,
@@ -132,7 +132,7 @@ FUNCTIONAL: tuple[Statement, ...] = (
         families=_CHAINS,
     ),
     Statement(
-        theorem="thm1.chain",
+        theorem="lipschitz.chain_upper",
         part="next - previous - task",
         claim="F <= a beta^2 V(prev|next)",
         left=lambda law, c: law.gap,
@@ -142,7 +142,7 @@ FUNCTIONAL: tuple[Statement, ...] = (
         families=(*_CHAINS_BACK, "constant next"),
     ),
     Statement(
-        theorem="thm1.truncated",
+        theorem="lipschitz.truncated_upper",
         claim="F <= a (sqrt E min(alpha^2|X-Y|^2, d Delta^2) + sqrt E min(beta^2|X-Y|^2, d Delta^2))^2",
         left=lambda law, c: law.gap,
         right=lambda law, c: (
@@ -153,7 +153,7 @@ FUNCTIONAL: tuple[Statement, ...] = (
         families=(*_FLIPS, "rare jump"),
     ),
     Statement(
-        theorem="thm1.proximal",
+        theorem="lipschitz.proximal_upper",
         part="alpha",
         claim="E min(alpha^2|X-Y|^2, Delta^2) <= min(a alpha^2 t, Delta^2)(1-P) + min(b alpha^2, Delta^2) P",
         left=lambda law, c: truncated(law, law.alpha_squared, {"d": _ONE}),
@@ -163,7 +163,7 @@ FUNCTIONAL: tuple[Statement, ...] = (
         families=("orthogonal states", "flip"),
     ),
     Statement(
-        theorem="thm1.proximal",
+        theorem="lipschitz.proximal_upper",
         part="beta",
         claim="E min(beta^2|X-Y|^2, Delta^2) <= min(a beta^2 t, Delta^2)(1-P) + min(b beta^2, Delta^2) P",
         left=lambda law, c: truncated(law, law.beta_squared, {"d": _ONE}),
@@ -173,7 +173,7 @@ FUNCTIONAL: tuple[Statement, ...] = (
         families=("orthogonal states", "flip"),
     ),
     Statement(
-        theorem="cap.variance",
+        theorem="lipschitz.variance_cap",
         part="variance",
         claim="F <= a Var Z",
         left=lambda law, c: law.gap,
@@ -182,7 +182,7 @@ FUNCTIONAL: tuple[Statement, ...] = (
         families=("fresh bit", "one-hot labels"),
     ),
     Statement(
-        theorem="cap.variance",
+        theorem="lipschitz.variance_cap",
         part="radius",
         claim="Var Z <= a R^2",
         left=lambda law, c: law.variance,
@@ -191,7 +191,7 @@ FUNCTIONAL: tuple[Statement, ...] = (
         families=("fresh bit", "one-hot labels"),
     ),
     Statement(
-        theorem="cap.probe_errors",
+        theorem="lipschitz.probe_errors_cap",
         claim="F <= a (sqrt mse_next + sqrt mse_prev)^2",
         left=lambda law, c: law.gap,
         right=lambda law, c: c["a"] * _mean_roots(law) ** 2,
@@ -200,7 +200,7 @@ FUNCTIONAL: tuple[Statement, ...] = (
         families=("flip", "probes off"),
     ),
     Statement(
-        theorem="thm2.printed",
+        theorem="plug_in.printed_upper",
         claim="G <= a eta_next + a eta_prev + b (alpha^2 + beta^2) E rho",
         left=lambda law, c: probe_gap(law),
         right=lambda law, c: (
@@ -212,7 +212,7 @@ FUNCTIONAL: tuple[Statement, ...] = (
         families=("probes off", "probes off at a flip", "probes far off", "flip"),
     ),
     Statement(
-        theorem="thm2.printed",
+        theorem="plug_in.printed_upper",
         part="with F",
         claim="G <= a (eta_next + eta_prev + F)",
         left=lambda law, c: probe_gap(law),
@@ -222,7 +222,7 @@ FUNCTIONAL: tuple[Statement, ...] = (
         families=("probes off at a flip", "probes far off"),
     ),
     Statement(
-        theorem="thm2.printed",
+        theorem="plug_in.printed_upper",
         part="printed, strict",
         claim="E rho < eps/2: G < 3 eta_next + 3 eta_prev + 6 (alpha^2 + beta^2) eps",
         left=lambda law, c: probe_gap(law),
@@ -236,7 +236,7 @@ FUNCTIONAL: tuple[Statement, ...] = (
         families=("constant task", "sign"),
     ),
     Statement(
-        theorem="thm2.minkowski",
+        theorem="plug_in.minkowski_bounds",
         part="upper",
         claim="sqrt G <= sqrt F + a (sqrt eta_next + sqrt eta_prev)",
         left=lambda law, c: sqrt(probe_gap(law)),
@@ -246,7 +246,7 @@ FUNCTIONAL: tuple[Statement, ...] = (
         families=("probes off", "probes far off"),
     ),
     Statement(
-        theorem="thm2.minkowski",
+        theorem="plug_in.minkowski_bounds",
         part="lower",
         claim="sqrt F - a (sqrt eta_next + sqrt eta_prev) <= sqrt G",
         left=lambda law, c: sqrt(law.gap) - c["a"] * _roots(law),
@@ -256,7 +256,7 @@ FUNCTIONAL: tuple[Statement, ...] = (
         families=("constant next, probe halved", "probes constant", "probes off"),
     ),
     Statement(
-        theorem="thm2.inverse",
+        theorem="plug_in.inverse_bounds",
         part="upper",
         claim="sqrt F <= sqrt G + a (sqrt eta_next + sqrt eta_prev)",
         left=lambda law, c: sqrt(law.gap),
@@ -266,7 +266,7 @@ FUNCTIONAL: tuple[Statement, ...] = (
         families=("probes constant", "flip", "sign"),
     ),
     Statement(
-        theorem="thm2.inverse",
+        theorem="plug_in.inverse_bounds",
         part="lower",
         claim="sqrt G - a (sqrt eta_next + sqrt eta_prev) <= sqrt F",
         left=lambda law, c: sqrt(probe_gap(law)) - c["a"] * _roots(law),
@@ -276,7 +276,7 @@ FUNCTIONAL: tuple[Statement, ...] = (
         families=("constant next, probes off", "probes far off"),
     ),
     Statement(
-        theorem="thm2.inverse",
+        theorem="plug_in.inverse_bounds",
         part="errors",
         claim="eta_next <= a mse_next",
         left=lambda law, c: probe_error(law, "x"),
@@ -286,7 +286,7 @@ FUNCTIONAL: tuple[Statement, ...] = (
         families=("probes far off", "probes constant"),
     ),
     Statement(
-        theorem="thm2.function",
+        theorem="plug_in.function_upper",
         claim="X = g(Y): G <= a (sqrt eta_prev + sqrt(eta_next + F))^2",
         left=lambda law, c: probe_gap(law),
         right=lambda law, c: c["a"] * (sqrt(probe_error(law, "y")) + sqrt(probe_error(law, "x") + law.gap)) ** 2,
@@ -295,7 +295,7 @@ FUNCTIONAL: tuple[Statement, ...] = (
         families=("constant next, probes off", "probes far off"),
     ),
     Statement(
-        theorem="thm2.probe_lipschitz",
+        theorem="plug_in.probe_lipschitz_upper",
         claim="E|f(X)-f(Y)|^2 <= a L^2 E|X-Y|^2 for f(s) = <w, s>, L = |w|",
         left=lambda law, c: _direct(law),
         right=lambda law, c: c["a"] * square(law.extra["direction"]) * law.squared_distance,

@@ -47,63 +47,63 @@ def _values(law: Law) -> Any:
 
 
 _CASES: dict[str, tuple[str, Callable[[Law], Real], Callable[[Law], BoundCertificate], tuple[str, ...], bool]] = {
-    "given": (
+    "implications.given": (
         "the declared value",
         lambda law: Fraction(float(law.mean_distance)),
         lambda law: given(quantity="mean_distance", value=float(law.mean_distance)),
         ("distances", "range"),
         False,
     ),
-    "law.mean_distance": (
+    "laws.law_distance": (
         "E rho",
         lambda law: law.mean_distance,
         lambda law: laws.law_distance(joint=_pair(law), distances=_rho(law)),
         ("square distance table",),
         False,
     ),
-    "law.tail_prob": (
+    "laws.law_tail": (
         "P[rho > t]",
         lambda law: law.tail(law.t),
         lambda law: laws.law_tail(joint=_pair(law), distances=_rho(law), t=float(law.t)),
         ("square distance table",),
         False,
     ),
-    "law.tail_prob_closed": (
+    "laws.law_tail_closed": (
         "P[rho >= t]",
         lambda law: law.closed_tail(law.t),
         lambda law: laws.law_tail_closed(joint=_pair(law), distances=_rho(law), t=float(law.t)),
         ("square distance table",),
         False,
     ),
-    "law.mismatch_prob": (
+    "laws.law_mismatch": (
         "P[X != Y]",
         lambda law: law.mismatch,
         lambda law: laws.law_mismatch(joint=_pair(law)),
         ("one alphabet",),
         False,
     ),
-    "law.conditional_entropy": (
+    "laws.forward_entropy_of_law": (
         "H(X|Y)",
         lambda law: law.forward_entropy,
         lambda law: laws.forward_entropy_of_law(joint=_pair(law)),
         (),
         True,
     ),
-    "law.backward_entropy": (
+    "laws.backward_entropy_of_law": (
         "H(Y|X)",
         lambda law: law.backward_entropy,
         lambda law: laws.backward_entropy_of_law(joint=_pair(law)),
         (),
         True,
     ),
-    "law.information_next": (
+    "laws.information_of_law": (
         "I(Z;X|Y)",
         lambda law: law.information_next,
         lambda law: laws.information_of_law(joint=_whole(law)),
         (),
         True,
     ),
-    "law.functional_gap": (
+    "laws.gap_of_law": (
         "F",
         lambda law: law.gap,
         lambda law: laws.gap_of_law(joint=_whole(law), task_values=_values(law)),

@@ -64,7 +64,7 @@ _SPACE = ("one space with task",)
 
 LEMMAS: tuple[Statement, ...] = (
     Statement(
-        theorem="logic.intersection",
+        theorem="implications.intersection",
         claim="P[A or B] <= a (P[A] + P[B])",
         left=lambda law, c: _events(law, lambda a, b: a or b),
         right=lambda law, c: c["a"] * (_events(law, lambda a, b: a) + _events(law, lambda a, b: b)),
@@ -72,7 +72,7 @@ LEMMAS: tuple[Statement, ...] = (
         families=("flip", "disjoint events", "independent bits"),
     ),
     Statement(
-        theorem="def2.strict",
+        theorem="tail.strict_tail_upper",
         claim="P[rho > t] <= a P[rho >= t]",
         left=lambda law, c: law.tail(law.t),
         right=lambda law, c: c["a"] * law.closed_tail(law.t),
@@ -81,7 +81,7 @@ LEMMAS: tuple[Statement, ...] = (
         families=("beyond t", "two distances", "atom at t"),
     ),
     Statement(
-        theorem="def2.closed",
+        theorem="tail.closed_tail_lower",
         claim="a P[rho > t] <= P[rho >= t]",
         left=lambda law, c: c["a"] * law.tail(law.t),
         right=lambda law, c: law.closed_tail(law.t),
@@ -90,7 +90,7 @@ LEMMAS: tuple[Statement, ...] = (
         families=("beyond t", "two distances", "atom at t"),
     ),
     Statement(
-        theorem="lemma1",
+        theorem="lemmas.squared_triangle_upper",
         claim="E|X-Y|^2 <= a (E|X-Z|^2 + E|Z-Y|^2)",
         left=lambda law, c: _triples(law, lambda x, y, z: _apart(x, y)),
         right=lambda law, c: c["a"] * _triples(law, lambda x, y, z: _apart(x, z) + _apart(z, y)),
@@ -99,7 +99,7 @@ LEMMAS: tuple[Statement, ...] = (
         families=("three points",),
     ),
     Statement(
-        theorem="lemma1.minkowski",
+        theorem="lemmas.squared_triangle_minkowski",
         claim="E|X-Y|^2 <= a E(|X-Z| + |Z-Y|)^2",
         left=lambda law, c: _triples(law, lambda x, y, z: _apart(x, y)),
         right=lambda law, c: c["a"] * _triples(law, lambda x, y, z: _roots(_apart(x, z), _apart(z, y))),
@@ -108,7 +108,7 @@ LEMMAS: tuple[Statement, ...] = (
         families=("three points",),
     ),
     Statement(
-        theorem="lemma2",
+        theorem="lemmas.squared_distance_of_cosine",
         claim="E|X-Y|^2 = a E rho",
         left=lambda law, c: law.squared_distance,
         right=lambda law, c: c["a"] * law.mean_distance,
@@ -118,7 +118,7 @@ LEMMAS: tuple[Statement, ...] = (
         families=("axes", "sign", "flip"),
     ),
     Statement(
-        theorem="lemma2.norms",
+        theorem="lemmas.squared_distance_of_norms",
         claim="E|X-Y|^2 = b E(|X|-|Y|)^2 + a E[|X||Y| rho]",
         left=lambda law, c: law.squared_distance,
         right=lambda law, c: law.mean(
@@ -133,7 +133,7 @@ LEMMAS: tuple[Statement, ...] = (
         families=("axes", "two lengths", "flip"),
     ),
     Statement(
-        theorem="lemma3",
+        theorem="lemmas.squared_sum_upper",
         claim="E|X+Y+Z|^2 <= a E(|X|^2 + |Y|^2 + |Z|^2)",
         left=lambda law, c: _triples(law, _sum_of_three),
         right=lambda law, c: c["a"] * _triples(law, lambda x, y, z: square(x) + square(y) + square(z)),
@@ -142,7 +142,7 @@ LEMMAS: tuple[Statement, ...] = (
         families=("one point",),
     ),
     Statement(
-        theorem="lemma3.minkowski",
+        theorem="lemmas.sum_minkowski",
         claim="E|X+Y+Z|^2 <= a E(|X| + |Y| + |Z|)^2",
         left=lambda law, c: _triples(law, _sum_of_three),
         right=lambda law, c: c["a"] * _triples(law, lambda x, y, z: _roots(square(x), square(y), square(z))),
@@ -151,7 +151,7 @@ LEMMAS: tuple[Statement, ...] = (
         families=("one point",),
     ),
     Statement(
-        theorem="lemma4",
+        theorem="lemmas.divergence_information",
         claim="E D(p(Z|X) || p(Z|Y)) = a I(Z;X|Y)",
         left=lambda law, c: _divergence(law),
         right=lambda law, c: c["a"] * law.information_next,
@@ -161,7 +161,7 @@ LEMMAS: tuple[Statement, ...] = (
         families=("noisy reading of next", "noisy reading of previous"),
     ),
     Statement(
-        theorem="lemma5",
+        theorem="lemmas.self_unique_information",
         claim="Uni(X : X \\ Y) = I(X;X|Y) = a H(X|Y)",
         left=lambda law, c: law.information_next,
         right=lambda law, c: c["a"] * law.forward_entropy,
@@ -171,7 +171,7 @@ LEMMAS: tuple[Statement, ...] = (
         families=("copied bit", "fresh bit"),
     ),
     Statement(
-        theorem="prop1.printed",
+        theorem="tail.printed_upper",
         part="repaired",
         claim="0 <= rho <= 1: E rho <= t + a (1-t) P[rho > t]",
         left=lambda law, c: law.mean_distance,
@@ -181,7 +181,7 @@ LEMMAS: tuple[Statement, ...] = (
         families=("two distances up to one", "half and one"),
     ),
     Statement(
-        theorem="prop1.printed",
+        theorem="tail.printed_upper",
         part="printed, on cosine distance",
         claim="0 <= rho <= 2, P[rho > t] < (eps-t)/(1-t): E rho < eps",
         left=lambda law, c: law.mean_distance,
@@ -192,7 +192,7 @@ LEMMAS: tuple[Statement, ...] = (
         families=("cosine beyond one",),
     ),
     Statement(
-        theorem="prop1.sandwich_upper",
+        theorem="tail.sandwich_upper",
         claim="E rho <= b t + a (r-t) P[rho > t]",
         left=lambda law, c: law.mean_distance,
         right=lambda law, c: c["b"] * law.t + c["a"] * (law.largest - law.t) * law.tail(law.t),
@@ -201,7 +201,7 @@ LEMMAS: tuple[Statement, ...] = (
         families=("two distances", "atom at t"),
     ),
     Statement(
-        theorem="prop1.sandwich_lower",
+        theorem="tail.sandwich_lower",
         claim="a t P[rho >= t] <= E rho",
         left=lambda law, c: c["a"] * law.t * law.closed_tail(law.t),
         right=lambda law, c: law.mean_distance,
@@ -210,7 +210,7 @@ LEMMAS: tuple[Statement, ...] = (
         families=("atom at t", "two distances"),
     ),
     Statement(
-        theorem="prop1.sandwich_grid",
+        theorem="tail.sandwich_grid",
         part="upper",
         claim="E rho <= a sum (t_i+1 - t_i) P[rho > t_i]",
         left=lambda law, c: law.mean_distance,
@@ -220,7 +220,7 @@ LEMMAS: tuple[Statement, ...] = (
         families=("distances on a grid",),
     ),
     Statement(
-        theorem="prop1.sandwich_grid",
+        theorem="tail.sandwich_grid",
         part="lower",
         claim="a sum (t_i+1 - t_i) P[rho >= t_i+1] <= E rho",
         left=lambda law, c: grid_sum(law, False, c),
@@ -230,7 +230,7 @@ LEMMAS: tuple[Statement, ...] = (
         families=("distances on a grid",),
     ),
     Statement(
-        theorem="prop1.tail_upper",
+        theorem="tail.tail_closed_upper",
         claim="a P[rho >= t] <= E rho / t",
         left=lambda law, c: c["a"] * law.closed_tail(law.t),
         right=lambda law, c: law.mean_distance / law.t,
@@ -239,7 +239,7 @@ LEMMAS: tuple[Statement, ...] = (
         families=("atom at t", "two distances"),
     ),
     Statement(
-        theorem="prop1.tail_lower",
+        theorem="tail.tail_lower",
         claim="a (E rho - t)/(r - t) <= P[rho > t]",
         left=lambda law, c: c["a"] * (law.mean_distance - law.t) / (law.largest - law.t),
         right=lambda law, c: law.tail(law.t),

@@ -209,14 +209,14 @@ def _sided(
 
 SAMPLING: tuple[Statement, ...] = (
     *_sided(
-        "mean.hoeffding",
+        "concentration.hoeffding",
         "average +- sqrt(ln(1/delta) / (a n))",
         lambda law, c, upper: _hoeffding(law, c, 1 if upper else -1),
         {"a": _TWO},
         families=("many coins", "coins", "rare ones"),
     ),
     *_sided(
-        "mean.empirical_bernstein",
+        "concentration.empirical_bernstein",
         "average +- (sqrt(a V ln(2/delta) / n) + b ln(2/delta) / (n-1))",
         lambda law, c, upper: _bernstein(law, c, 1 if upper else -1),
         {"a": _TWO, "b": Fraction(7, 3)},
@@ -224,7 +224,7 @@ SAMPLING: tuple[Statement, ...] = (
         families=("many coins", "rare ones", "rare zeros"),
     ),
     *_sided(
-        "mean.clopper_pearson",
+        "concentration.clopper_pearson",
         "the p at which as extreme a count has probability a delta",
         lambda law, c, upper: _clopper_pearson(law, c, upper=upper),
         {"a": _ONE},
@@ -232,19 +232,19 @@ SAMPLING: tuple[Statement, ...] = (
         families=("exact tail", "exact tail, other side", "coins", "rare ones", "rare zeros"),
     ),
     *_sided(
-        "mean.betting",
+        "concentration.betting",
         "the m at which the capital reaches a / delta",
         lambda law, c, upper: betting(law, c, upper=upper),
         {"a": _ONE},
     ),
     *_sided(
-        "mean.betting_sequence",
+        "concentration.betting_sequence",
         "the m at which the capital reaches a / delta, at any time",
         lambda law, c, upper: betting(law, c, upper=upper, sequence=True),
         {"a": _ONE},
     ),
     *_sided(
-        "mean.finite_population",
+        "concentration.finite_population",
         "the m at which the capital against the conditional means reaches a / delta",
         lambda law, c, upper: _finite(law, c, upper=upper),
         {"a": _ONE},
@@ -252,7 +252,7 @@ SAMPLING: tuple[Statement, ...] = (
         ("benchmark of twelve", "benchmark of twelve, other side"),
     ),
     Statement(
-        theorem="tail.dkw_band",
+        theorem="concentration.dkw_band",
         claim="P[sup_t |average share - share| > sqrt(ln(b e/delta) / (a n))] <= delta",
         left=_band,
         right=_delta,
@@ -261,7 +261,7 @@ SAMPLING: tuple[Statement, ...] = (
         families=("many shares", "shares", "coins"),
     ),
     Statement(
-        theorem="tail.dkw",
+        theorem="concentration.dkw_tail",
         claim="for t chosen after looking: P[|average share - share| > u] <= delta, u = sqrt(ln(b e/delta) / (a n))",
         left=_band,
         right=_delta,

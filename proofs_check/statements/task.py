@@ -82,7 +82,7 @@ def _either(
 
 TASK: tuple[Statement, ...] = (
     Statement(
-        theorem="thm5.printed",
+        theorem="pinsker.printed_upper",
         claim="F <= a B^2 H(X|Y) in nats",
         left=lambda law, c: law.gap,
         right=lambda law, c: c["a"] * law.norm_squared * law.forward_entropy,
@@ -91,7 +91,7 @@ TASK: tuple[Statement, ...] = (
         families=_READS_NEXT,
     ),
     Statement(
-        theorem="thm5.printed",
+        theorem="pinsker.printed_upper",
         part="printed, natural chain",
         claim="X - Y - Z: F <= 2 B^2 H(X|Y)",
         left=lambda law, c: law.gap,
@@ -101,28 +101,28 @@ TASK: tuple[Statement, ...] = (
         families=_READS_PREV,
     ),
     *_either(
-        "thm5.information",
+        "pinsker.chain_information_upper",
         "a Delta^2 I",
         lambda law, c: c["a"] * law.diameter_squared * law.information_next,
         lambda law, c: c["a"] * law.diameter_squared * law.information_prev,
         {"a": _HALF},
     ),
     *_either(
-        "thm5.entropy",
+        "pinsker.chain_entropy_upper",
         "a R^2 H / ln 2",
         lambda law, c: _nats(c["a"]) * law.radius_squared * law.forward_entropy,
         lambda law, c: _nats(c["a"]) * law.radius_squared * law.backward_entropy,
         {"a": _ONE},
     ),
     *_either(
-        "thm5.guessing",
+        "pinsker.guessing_upper",
         "R^2 E g(p1), g(p) = a p(1-p) from 1/2 on, else b",
         lambda law, c: law.radius_squared * guessing(law, "x", c),
         lambda law, c: law.radius_squared * guessing(law, "y", c),
         {"a": Fraction(4), "b": _ONE},
     ),
     *_either(
-        "thm5.coupling",
+        "mismatch.coupling_upper",
         "a Delta^2 P[state != guess]",
         lambda law, c: c["a"] * law.diameter_squared * guess_error(law, "x"),
         lambda law, c: c["a"] * law.diameter_squared * guess_error(law, "y"),
@@ -130,7 +130,7 @@ TASK: tuple[Statement, ...] = (
         "guesses",
     ),
     Statement(
-        theorem="thm5.mismatch",
+        theorem="mismatch.mismatch_upper",
         claim="F <= a kappa P[X != Y]",
         left=lambda law, c: law.gap,
         right=lambda law, c: c["a"] * law.kappa * law.mismatch,
@@ -139,7 +139,7 @@ TASK: tuple[Statement, ...] = (
         families=("rare fresh bit", "four values in the plane"),
     ),
     Statement(
-        theorem="thm5.mismatch_diameter",
+        theorem="mismatch.mismatch_upper_of_diameter",
         part="scalar or one-hot",
         claim="F <= a Delta^2 P[X != Y]",
         left=lambda law, c: law.gap,
@@ -149,7 +149,7 @@ TASK: tuple[Statement, ...] = (
         families=("rare fresh bit", "four values in the plane"),
     ),
     Statement(
-        theorem="thm5.mismatch_diameter",
+        theorem="mismatch.mismatch_upper_of_diameter",
         part="any task",
         claim="F <= a Delta^2 P[X != Y]",
         left=lambda law, c: law.gap,
@@ -159,7 +159,7 @@ TASK: tuple[Statement, ...] = (
         families=("four values in the plane", "rare fresh bit"),
     ),
     Statement(
-        theorem="thm5.mismatch_diameter",
+        theorem="mismatch.mismatch_upper_of_diameter",
         part="kappa",
         claim="kappa <= a Delta^2",
         left=lambda law, c: law.kappa,
@@ -168,7 +168,7 @@ TASK: tuple[Statement, ...] = (
         families=("four values in the plane",),
     ),
     Statement(
-        theorem="thm5.free_information",
+        theorem="pinsker.free_information_upper",
         claim="F <= a Delta^2 (sqrt I(Z;X|Y) + sqrt I(Z;Y|X))^2",
         left=lambda law, c: law.gap,
         right=lambda law, c: c["a"] * law.diameter_squared * _both(law.information_next, law.information_prev),
@@ -176,7 +176,7 @@ TASK: tuple[Statement, ...] = (
         families=_ANY,
     ),
     Statement(
-        theorem="thm5.free_entropy",
+        theorem="pinsker.free_entropy_upper",
         claim="F <= a min(R^2/ln 2, Delta^2/2) (sqrt H(X|Y) + sqrt H(Y|X))^2",
         left=lambda law, c: law.gap,
         right=_free_entropy,
@@ -184,7 +184,7 @@ TASK: tuple[Statement, ...] = (
         families=_ANY,
     ),
     Statement(
-        theorem="thm5.performance_gap",
+        theorem="performance_gap.performance_gap_upper",
         part="information",
         claim="mmse_prev - mmse_next <= a Delta^2 I(Z;X|Y)",
         left=lambda law, c: law.mmse_prev - law.mmse_next,
@@ -193,7 +193,7 @@ TASK: tuple[Statement, ...] = (
         families=_ANY,
     ),
     Statement(
-        theorem="thm5.performance_gap",
+        theorem="performance_gap.performance_gap_upper",
         part="unique information",
         claim="mmse_prev - mmse_next <= a Delta^2 I_Q(Z;X|Y) for every Q with the marginals (X,Z), (Y,Z)",
         left=lambda law, c: law.mmse_prev - law.mmse_next,

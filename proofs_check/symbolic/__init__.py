@@ -1,10 +1,10 @@
 """Machine-checked algebra of the theorems: every step decided by exact computation, or named as cited.
 
 >>> from proofs_check.symbolic import prove
->>> proof = prove("lemma1")
+>>> proof = prove("lemmas.squared_triangle_upper")
 >>> proof.ok, proof.cited
 (True, ('triangle inequality of the distance',))
->>> prove("lemma1", first="39/10").ok, prove("lemma1", first="19/10").ok
+>>> prove("lemmas.squared_triangle_upper", first="39/10").ok, prove("lemmas.squared_triangle_upper", first="19/10").ok
 (False, False)
 """
 

@@ -89,14 +89,14 @@ def _guessing(factor: Expr = 1) -> Proof:
     draft.attained(
         "best", 1, factor * _R**2 * g, {_R: 1, g: 1}, "X a fair bit, Y constant, Z = +-1 by X: F = 1, p1 = 1/2"
     )
-    return draft.done("thm5.guessing", "statement")
+    return draft.done("pinsker.guessing_upper", "statement")
 
 
 def _entropy(factor: Expr = 1) -> Proof:
     g = sp.Symbol("G", nonnegative=True)
     share, h = sp.symbols("g h", nonnegative=True)
     draft = Draft("entropy of the code in bits, under (O)", H="H(X|Y), nats", R="enclosing radius", **_LETTERS)
-    draft.earlier("guessing", _F, "<=", _R**2 * g, "thm5.guessing")
+    draft.earlier("guessing", _F, "<=", _R**2 * g, "pinsker.guessing_upper")
     _guess_entropy(draft)
     draft.cite(
         "pointwise", share, "<=", h / sp.log(2), "H(X|Y=y) >= H2(p1) >= 4p1(1-p1) log 2, or >= log 1/p1 >= log 2"
@@ -105,7 +105,7 @@ def _entropy(factor: Expr = 1) -> Proof:
     right = factor * _R**2 * _H / sp.log(2)
     draft.combine("statement", _F, right, {"guessing": 1, "averaged": _R**2})
     draft.attained("best", 1, right, {_R: 1, _H: sp.log(2)}, "X a fair bit, Y constant, Z = +-1 by X: F = 1, H = log 2")
-    return draft.done("thm5.entropy", "statement")
+    return draft.done("pinsker.chain_entropy_upper", "statement")
 
 
 def _coupling(factor: Expr = 1) -> Proof:
@@ -127,7 +127,7 @@ def _coupling(factor: Expr = 1) -> Proof:
     s = sp.Symbol("s", positive=True)
     # X = 1 w.p. s, else 0, Z = X, Y constant, g = 0: F = s(1-s), P = s, Delta = 1.
     draft.limit("best", s * (1 - s) / (factor * s), s, 0, 1, "X = Z = 1 w.p. s, else 0, Y constant, g = 0: F / bound")
-    return draft.done("thm5.coupling", "statement")
+    return draft.done("mismatch.coupling_upper", "statement")
 
 
 def _mismatch(factor: Expr = 1) -> Proof:
@@ -170,7 +170,7 @@ def _mismatch(factor: Expr = 1) -> Proof:
     s = sp.Symbol("s", positive=True)
     # Y = 0, Z = X = 1 w.p. s: F = s(1 - s), P = s, kappa = 1 for the values 0 and 1.
     draft.limit("best", s * (1 - s) / (factor * s), s, 0, 1, "Z = X = 1 w.p. s, else 0, Y = 0, kappa = 1: F / bound")
-    return draft.done("thm5.mismatch", "statement")
+    return draft.done("mismatch.mismatch_upper", "statement")
 
 
 def _mismatch_diameter(scalar: Expr = 1, vector: Expr = _ANY_VECTOR) -> Proof:
@@ -186,8 +186,8 @@ def _mismatch_diameter(scalar: Expr = 1, vector: Expr = _ANY_VECTOR) -> Proof:
         (c - a) ** 2,
         (d - h) ** 2,
     )
-    draft = Draft("mismatch of codes by the diameter", P="P(X != Y)", kappa="of thm5.mismatch", **_LETTERS)
-    draft.earlier("mismatch", _F, "<=", kappa * p, "thm5.mismatch")
+    draft = Draft("mismatch of codes by the diameter", P="P(X != Y)", kappa="of mismatch.mismatch_upper", **_LETTERS)
+    draft.earlier("mismatch", _F, "<=", kappa * p, "mismatch.mismatch_upper")
     draft.identity("polarised", form, (2 * ad + bh + ch - ah - dh - bd - ca) / 2)
     draft.squares("parallelogram", (a - d) ** 2, 2 * (a - h) ** 2 + 2 * (h - d) ** 2, [a, d, h])
     names = ("|a-d|^2", "|b-h|^2", "|c-h|^2", "|a-h|^2", "|d-h|^2", "|b-d|^2", "|c-a|^2")
@@ -230,7 +230,7 @@ def _mismatch_diameter(scalar: Expr = 1, vector: Expr = _ANY_VECTOR) -> Proof:
     draft.attained("scalar constant", most, scalar, {}, "the corner that is largest")
     plane = _plane_constant()
     draft.refuted("vectors need more", plane, 1, "four values of diameter <= 1 in the plane")
-    return draft.done("thm5.mismatch_diameter", "statement")
+    return draft.done("mismatch.mismatch_upper_of_diameter", "statement")
 
 
 def _label_constant() -> Expr:
@@ -255,9 +255,9 @@ def _plane_constant() -> Expr:
 
 
 PROOFS: dict[str, Callable[..., Proof]] = {
-    "thm5.entropy": _entropy,
-    "thm5.guessing": _guessing,
-    "thm5.coupling": _coupling,
-    "thm5.mismatch": _mismatch,
-    "thm5.mismatch_diameter": _mismatch_diameter,
+    "pinsker.chain_entropy_upper": _entropy,
+    "pinsker.guessing_upper": _guessing,
+    "mismatch.coupling_upper": _coupling,
+    "mismatch.mismatch_upper": _mismatch,
+    "mismatch.mismatch_upper_of_diameter": _mismatch_diameter,
 }

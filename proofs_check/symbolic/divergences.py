@@ -65,12 +65,14 @@ def _law(factor: Expr = 1) -> Proof:
     draft.mean("all cells", "one cell", kl, _I, {kl: cell, _I: pieces})
     draft.combine("statement", factor * kl, _I, {"all cells": 1})
     draft.attained("best", factor * kl, _I, {kl: sp.log(2), _I: sp.log(2)}, "X = Y a fair bit, rho = 0 or 1")
-    return draft.done("thm4.law", "statement")
+    return draft.done("braun_pokutta.law_lower", "statement")
 
 
 def _binary(near: Expr = 1, far: Expr = 1) -> Proof:
     draft = Draft("two cells: within t or not", **_LETTERS)
-    draft.earlier("two cells", _coins(), "<=", _I, "thm4.law", "the distance is cut at t, so it has two values")
+    draft.earlier(
+        "two cells", _coins(), "<=", _I, "braun_pokutta.law_lower", "the distance is cut at t, so it has two values"
+    )
     right = near * (1 - _P) * sp.log((1 - _P) / _Q) + far * _P * sp.log(_P / (1 - _Q))
     draft.combine("statement", right, _I, {"two cells": 1})
     _monotone(draft)
@@ -79,7 +81,7 @@ def _binary(near: Expr = 1, far: Expr = 1) -> Proof:
     at = {_I: sp.log(2), _Q: half}
     draft.attained("best near", sp.limit(right.subs(_Q, half), _P, 0), _I, at, "X = Y a fair bit, t = 0: P = 0")
     draft.attained("best far", sp.limit(right.subs(_Q, half), _P, 1), _I, at, "X the other bit: P = 1")
-    return draft.done("thm4.binary", "statement")
+    return draft.done("braun_pokutta.binary_lower", "statement")
 
 
 def _monotone(draft: Draft) -> None:
@@ -99,7 +101,7 @@ def _printed(near: Expr = 1, far: Expr = 1, entropy: Expr = 1) -> Proof:
     draft.assume("balls from below", low, "<=", ball, "p_min is the least")
     draft.mean("q from below", "balls from below", low, _Q, {_Q: ball}, fixed=[low])
     draft.assume("balls from above", ball, "<=", _Q + high, "p_max = q + u is the largest")
-    draft.earlier("binary", _coins(), "<=", _I, "thm4.binary")
+    draft.earlier("binary", _coins(), "<=", _I, "braun_pokutta.binary_lower")
     largest, most, least = (sp.Symbol(name, real=True) for name in ("log q", "log p_max", "log(1-p_min)"))
     other = sp.Symbol("log(1-q)", real=True)
     draft.logarithm("largest ball", _Q, _Q + high)
@@ -138,7 +140,7 @@ def _printed(near: Expr = 1, far: Expr = 1, entropy: Expr = 1) -> Proof:
     draft.refuted(
         "probabilities, not counts", sp.log(3), 0, "constant layer on three symbols: N/K = 1/3 for p_max, I = 0"
     )
-    return draft.done("thm4.printed", "statement")
+    return draft.done("braun_pokutta.printed_lower", "statement")
 
 
 def _variational(score: Expr = 1, partition: Expr = 1) -> Proof:
@@ -171,7 +173,7 @@ def _variational(score: Expr = 1, partition: Expr = 1) -> Proof:
     draft.assume("joint mass", mass, "=", 1, "a is a law")
     draft.assume("tilted mass", tilted, "=", 1, "the sum of b e^phi is Z")
     draft.assume("divergence", total, "=", kl, "definition of D")
-    draft.earlier("law of the distance", kl, "<=", _I, "thm4.law")
+    draft.earlier("law of the distance", kl, "<=", _I, "braun_pokutta.law_lower")
     value = score * mean - partition * log_z
     using = {
         "summed": 1,
@@ -184,7 +186,7 @@ def _variational(score: Expr = 1, partition: Expr = 1) -> Proof:
     at = {mean: 2 * sp.log(2), log_z: sp.log(2), _I: sp.log(2)}
     draft.attained("best", value, _I, at, "X = Y a fair bit, phi = 2 log 2 at 0 and -inf at 1: Z = 2")
     draft.attained("shift", value, sp.Integer(0), {mean: phi, log_z: phi}, "constant phi says 0")
-    return draft.done("thm4.variational", "statement")
+    return draft.done("braun_pokutta.variational_lower", "statement")
 
 
 def _best_radius(factor: Expr = 1) -> Proof:
@@ -192,17 +194,17 @@ def _best_radius(factor: Expr = 1) -> Proof:
     draft = Draft(
         "the largest of several valid bounds, over radii", I="I(X;Y)", b="the largest", u="what another lacks"
     )
-    draft.earlier("first", first, "<=", _I, "thm4.binary")
+    draft.earlier("first", first, "<=", _I, "braun_pokutta.binary_lower")
     draft.cases("the largest is one of them", sp.Max(first, first - slack), first, {"u >= 0": {}})
     draft.combine("statement", factor * first, _I, {"first": 1}, rule="it is the bound of one radius")
     draft.attained("best", factor * first, _I, {first: 1, _I: 1}, "already for a single radius")
-    return draft.done("thm4.best_radius", "statement")
+    return draft.done("braun_pokutta.best_radius_lower", "statement")
 
 
 PROOFS: dict[str, Callable[..., Proof]] = {
-    "thm4.law": _law,
-    "thm4.binary": _binary,
-    "thm4.printed": _printed,
-    "thm4.variational": _variational,
-    "thm4.best_radius": _best_radius,
+    "braun_pokutta.law_lower": _law,
+    "braun_pokutta.binary_lower": _binary,
+    "braun_pokutta.printed_lower": _printed,
+    "braun_pokutta.variational_lower": _variational,
+    "braun_pokutta.best_radius_lower": _best_radius,
 }

@@ -43,7 +43,7 @@ def _predictor(factor: Expr = 1) -> Proof:
     draft.assume("p is a law", whole, "=", 1, "the sum of p(x|y)")
     draft.combine("statement", h, factor * loss, {"summed": 1, "q is a law": 1, "p is a law": -1})
     draft.attained("best", h, factor * loss, {h: sp.log(2), loss: sp.log(2)}, "q = p, a fair bit")
-    return draft.done("thm3.predictor", "statement")
+    return draft.done("fano.predictor_upper", "statement")
 
 
 def _two_level(inside: Expr, outside: Expr, miss: Expr) -> Expr:
@@ -55,13 +55,13 @@ def _list(entropy: Expr = 1, hit: Expr = 1, miss: Expr = 1) -> Proof:
     k, m = sp.symbols("k m", positive=True)
     h = sp.Symbol("H", real=True)
     draft = Draft("a list of k symbols", k="length of the list", m="K - k", **_LETTERS)
-    draft.earlier("Gibbs", h, "<=", _two_level(k, m, _P), "thm3.predictor")
+    draft.earlier("Gibbs", h, "<=", _two_level(k, m, _P), "fano.predictor_upper")
     draft.identity("q is a law", k * (1 - _P) / k + m * _P / m, 1, "sum over the list and over the rest")
     right = entropy * binary_entropy(_P) + hit * (1 - _P) * sp.log(k) + miss * _P * sp.log(m)
     draft.identity("code lengths", _two_level(k, m, _P), right, "logarithms of quotients")
     draft.combine("statement", h, right, {"Gibbs": 1, "code lengths": 1})
     _peak(draft, k, m)
-    return draft.done("thm3.list", "statement")
+    return draft.done("fano.list_upper", "statement")
 
 
 def _peak(draft: Draft, k: Expr, m: Expr) -> None:
@@ -86,7 +86,7 @@ def _printed(entropy: Expr = 1, far: Expr = 1, near: Expr = 1) -> Proof:
         **_LETTERS,
     )
     split = sp.Symbol("S", real=True)
-    draft.earlier("balls as lists", h, "<=", split + c + d, "thm3.sized_lists")
+    draft.earlier("balls as lists", h, "<=", split + c + d, "fano.sized_lists_upper")
     draft.cite(
         "Jensen", split, "<=", binary_entropy(_P), "S = E h2(miss|size), h2 is concave and P the mean of miss|size"
     )
@@ -114,7 +114,7 @@ def _printed(entropy: Expr = 1, far: Expr = 1, near: Expr = 1) -> Proof:
     )
     draft.refuted("H2 needed", sp.log(2), 0, "two points, N = 1, P = 1/2, Y constant")
     draft.refuted("N_max, not N_min", sp.log(3), sp.log(2), "path of three points, Y in the middle, t = 1")
-    return draft.done("thm3.printed", "statement")
+    return draft.done("fano.printed_upper", "statement")
 
 
 def _sized(entropy: Expr = 1, hit: Expr = 1, miss: Expr = 1) -> Proof:
@@ -142,7 +142,7 @@ def _sized(entropy: Expr = 1, hit: Expr = 1, miss: Expr = 1) -> Proof:
     loss = sp.Symbol("E[-log q]", real=True)
     meaning = {loss: name, split: (a + b) * binary_entropy(share), inside: a * sp.log(k), outside: b * sp.log(m)}
     draft.mean("all sizes", "length in parts", loss, split + inside + outside, meaning)
-    draft.earlier("Gibbs", h, "<=", loss, "thm3.predictor")
+    draft.earlier("Gibbs", h, "<=", loss, "fano.predictor_upper")
     right = entropy * split + hit * inside + miss * outside
     draft.combine("statement", h, right, {"Gibbs": 1, "all sizes": 1})
     draft.cite(
@@ -156,18 +156,18 @@ def _sized(entropy: Expr = 1, hit: Expr = 1, miss: Expr = 1) -> Proof:
     draft.attained(
         "best outside", h, right, {h: sp.log(2), split: 0, inside: 0, outside: sp.log(2)}, "m = 2, always a miss"
     )
-    return draft.done("thm3.sized_lists", "statement")
+    return draft.done("fano.sized_lists_upper", "statement")
 
 
 def _ball(factor: Expr = 1) -> Proof:
     h, value = sp.symbols("H V", nonnegative=True)
     draft = Draft(
-        "the closed t-ball of each y as its list", V="the bound of thm3.sized_lists for these lists", H="H(X|Y)"
+        "the closed t-ball of each y as its list", V="the bound of fano.sized_lists_upper for these lists", H="H(X|Y)"
     )
-    draft.earlier("lists", h, "<=", value, "thm3.sized_lists")
+    draft.earlier("lists", h, "<=", value, "fano.sized_lists_upper")
     draft.combine("statement", h, factor * value, {"lists": 1}, rule="a ball is a list that depends on y alone")
     draft.attained("best", h, factor * value, {h: sp.log(2), value: sp.log(2)}, "X uniform on a ball of two, P = 0")
-    return draft.done("thm3.ball", "statement")
+    return draft.done("fano.ball_upper", "statement")
 
 
 def _least(theorem: str, source: str, what: str) -> Callable[..., Proof]:
@@ -205,23 +205,23 @@ def _shells(entropy: Expr = 1, count: Expr = 1) -> Proof:
     loss = sp.Symbol("E[-log q]", real=True)
     meaning = {loss: sp.log(1 / (p / n)), shell: sp.log(1 / p), inside: sp.log(n)}
     draft.mean("averaged", "code length", loss, shell + inside, meaning)
-    draft.earlier("Gibbs", h, "<=", loss, "thm3.predictor")
+    draft.earlier("Gibbs", h, "<=", loss, "fano.predictor_upper")
     right = entropy * shell + count * inside
     draft.combine("statement", h, right, {"Gibbs": 1, "averaged": 1})
     draft.attained(
         "best shells", h, right, {h: sp.log(2), shell: sp.log(2), inside: 0}, "one symbol in each of two shells"
     )
     draft.attained("best counts", h, right, {h: sp.log(2), shell: 0, inside: sp.log(2)}, "one shell of two symbols")
-    return draft.done("thm3.shells", "statement")
+    return draft.done("fano.shells_upper", "statement")
 
 
 PROOFS: dict[str, Callable[..., Proof]] = {
-    "thm3.predictor": _predictor,
-    "thm3.list": _list,
-    "thm3.sized_lists": _sized,
-    "thm3.printed": _printed,
-    "thm3.ball": _ball,
-    "thm3.best_radius": _least("thm3.best_radius", "thm3.ball", "radii"),
-    "thm3.shells": _shells,
-    "thm3.best_shells": _least("thm3.best_shells", "thm3.shells", "partitions"),
+    "fano.predictor_upper": _predictor,
+    "fano.list_upper": _list,
+    "fano.sized_lists_upper": _sized,
+    "fano.printed_upper": _printed,
+    "fano.ball_upper": _ball,
+    "fano.best_radius_upper": _least("fano.best_radius_upper", "fano.ball_upper", "radii"),
+    "fano.shells_upper": _shells,
+    "fano.best_shells_upper": _least("fano.best_shells_upper", "fano.shells_upper", "partitions"),
 }

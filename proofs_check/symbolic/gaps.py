@@ -140,7 +140,7 @@ def _residual(factor: Expr = 1, alpha: Expr = 1, beta: Expr = 1) -> Proof:
         ratio = sp.cancel((gap / value).subs({_A: a, _B: b}))
         draft.limit(f"best, {name}", ratio, q, 0, 1, f"flipped sign as q -> 0, alpha = {a}, beta = {b}: F / bound")
     draft.refuted("residuals not swapped", 1, 0, "X constant, h = Y a fair sign: F = 1, beta^2 V(next|prev) = 0")
-    return draft.done("thm1.residual", "statement")
+    return draft.done("lipschitz.residual_upper", "statement")
 
 
 def _distance_steps(draft: Draft) -> None:
@@ -169,7 +169,7 @@ def _minkowski(factor: Expr = 1) -> Proof:
     draft.combine("statement", _F_ROOT**2, right, {"squared": 1})
     draft.identity("gain over the printed", 2 * (_A**2 + _B**2) - (_A + _B) ** 2, (_A - _B) ** 2)
     _sharp(draft, lambda e, d: factor * (_A + _B) ** 2 * d)
-    return draft.done("thm1.minkowski", "statement")
+    return draft.done("lipschitz.minkowski_upper", "statement")
 
 
 def _sharp(draft: Draft, bound: Callable[[Expr, Expr], Expr]) -> None:
@@ -188,14 +188,14 @@ def _printed(factor: Expr = 4) -> Proof:
     draft.combine("by D", _F_ROOT, (_A + _B) * root_d, {"root": 1, "next, root": _A, "previous, root": _B})
     draft.square("squared", "by D")
     draft.squares("halves", (_A + _B) ** 2, 2 * (_A**2 + _B**2), [_A, _B])
-    draft.earlier("unit norm", root_d**2, "=", 2 * _E, "lemma2")
+    draft.earlier("unit norm", root_d**2, "=", 2 * _E, "lemmas.squared_distance_of_cosine")
     right = factor * (_A**2 + _B**2) * _E
     using = {"squared": 1, "halves": root_d**2, "unit norm": 2 * (_A**2 + _B**2)}
     draft.combine("statement", _F_ROOT**2, right, using)
     _sharp(draft, lambda e, d: factor * (_A**2 + _B**2) * e)
     draft.attained("not strict", 0, right.subs({_A: 0, _B: 0}), {}, "h constant: 0 = 0, so < is false")
     draft.refuted("unit norm needed", sp.Rational(1, 4), 0, "X = 1, Y in {1, 2} fair, Z = Y: rho = 0 and F = 1/4")
-    return draft.done("thm1.printed", "statement")
+    return draft.done("lipschitz.printed_upper", "statement")
 
 
 def _unit_norm(factor: Expr = 1, twice: Expr = 2) -> Proof:
@@ -245,7 +245,7 @@ def _unit_norm(factor: Expr = 1, twice: Expr = 2) -> Proof:
     draft.limit("best", ratio, q, 0, 1, "flipped sign as q -> 0, alpha = beta = 1: F / bound")
     draft.identity("its residual", residual, (distance / 2) * (2 - distance / 2), "the flipped sign attains e(2 - e)")
     draft.identity("the envelope", right.subs({_E: 1, _A: 1, _B: 0}), 1, "e = 1, alpha = 1: F <= Var of h")
-    return draft.done("thm1.unit_norm", "statement")
+    return draft.done("lipschitz.unit_norm_upper", "statement")
 
 
 def _chain(factor: Expr = 1) -> Proof:
@@ -256,7 +256,7 @@ def _chain(factor: Expr = 1) -> Proof:
     draft.combine("statement", _F_ROOT**2, right, {"squared": 1})
     gap, residual, _ = flip_family()
     draft.attained("best", gap.subs(_B, 0), right.subs(_VN, 1) * residual, {}, "flipped sign, h = alpha x: equality")
-    return draft.done("thm1.chain", "statement")
+    return draft.done("lipschitz.chain_upper", "statement")
 
 
 def _truncated(factor: Expr = 1) -> Proof:
@@ -291,7 +291,7 @@ def _truncated(factor: Expr = 1) -> Proof:
     # alpha = beta = 1: h in {-2, 0, 2}, Delta = 4, |X-Y| <= 2: nothing is cut, and T = sqrt D.
     ratio = sp.cancel(gap.subs({_A: 1, _B: 1}) / (right.subs({m_next: 1, m_prev: 1}) * distance))
     draft.limit("best", ratio, q, 0, 1, "flipped sign as q -> 0, alpha = beta = 1, nothing cut: F / bound")
-    return draft.done("thm1.truncated", "statement")
+    return draft.done("lipschitz.truncated_upper", "statement")
 
 
 def _proximal(near: Expr = 2, far: Expr = 4) -> Proof:
@@ -305,7 +305,7 @@ def _proximal(near: Expr = 2, far: Expr = 4) -> Proof:
         u="a slack >= 0",
     )
     scaled = c**2 * 2 * rho  # |X-Y|^2 = 2 rho on the sphere
-    draft.earlier("on the sphere", sp.Symbol("|X-Y|^2"), "=", 2 * rho, "lemma2")
+    draft.earlier("on the sphere", sp.Symbol("|X-Y|^2"), "=", 2 * rho, "lemmas.squared_distance_of_cosine")
     draft.cases("near", scaled, near * c**2 * t, {"rho <= t": {t: rho + u}})
     draft.cases("far", c**2 * (4 - 2 * u), far * c**2, {"rho = 2 - u <= 2": {}})
     draft.attained("near best", scaled, near * c**2 * t, {rho: t}, "rho = t")
@@ -320,7 +320,7 @@ def _proximal(near: Expr = 2, far: Expr = 4) -> Proof:
         "f = min(4c^2, Delta^2)",
     )
     draft.mean("statement", "cut", mean, n * (1 - p) + f * p, {mean: cut, p: tail})
-    return draft.done("thm1.proximal", "statement")
+    return draft.done("lipschitz.proximal_upper", "statement")
 
 
 def _variance(factor: Expr = 1) -> Proof:
@@ -349,7 +349,7 @@ def _variance(factor: Expr = 1) -> Proof:
     draft.assume("centred", mean_z, "=", 0, "EZ = 0 here")
     draft.assume("enclosing ball", spread, "<=", radius**2, "all task values lie within R of c")
     draft.combine("radius", var, radius**2, {"spread": -1, "centred": 2 * c, "enclosing ball": 1})
-    return draft.done("cap.variance", "statement")
+    return draft.done("lipschitz.variance_cap", "statement")
 
 
 def _probe_errors(factor: Expr = 1) -> Proof:
@@ -367,17 +367,17 @@ def _probe_errors(factor: Expr = 1) -> Proof:
     right = factor * (rx + ry) ** 2
     draft.combine("statement", _F_ROOT**2, right, {"squared": 1})
     draft.attained("best", 1, right.subs({rx: 1, ry: 0}), {}, "X constant, Z = Y a fair sign: errors 1 and 0, F = 1")
-    return draft.done("cap.probe_errors", "statement")
+    return draft.done("lipschitz.probe_errors_cap", "statement")
 
 
 PROOFS: dict[str, Callable[..., Proof]] = {
-    "thm1.printed": _printed,
-    "thm1.minkowski": _minkowski,
-    "thm1.unit_norm": _unit_norm,
-    "thm1.residual": _residual,
-    "thm1.chain": _chain,
-    "thm1.truncated": _truncated,
-    "thm1.proximal": _proximal,
-    "cap.variance": _variance,
-    "cap.probe_errors": _probe_errors,
+    "lipschitz.printed_upper": _printed,
+    "lipschitz.minkowski_upper": _minkowski,
+    "lipschitz.unit_norm_upper": _unit_norm,
+    "lipschitz.residual_upper": _residual,
+    "lipschitz.chain_upper": _chain,
+    "lipschitz.truncated_upper": _truncated,
+    "lipschitz.proximal_upper": _proximal,
+    "lipschitz.variance_cap": _variance,
+    "lipschitz.probe_errors_cap": _probe_errors,
 }

@@ -24,7 +24,7 @@ def _lemma1(first: Expr = 2, second: Expr = 2) -> Proof:
     # Equality at a = b fixes the sum of the two constants; the stationary ratio fixes each of them.
     ratio = (a + 1) ** 2 / (first * a**2 + second)
     draft.stationary("balance", ratio, a, sp.Integer(1))
-    return draft.done("lemma1", "statement")
+    return draft.done("lemmas.squared_triangle_upper", "statement")
 
 
 def _lemma1_minkowski(factor: Expr = 1) -> Proof:
@@ -34,7 +34,7 @@ def _lemma1_minkowski(factor: Expr = 1) -> Proof:
     draft.combine("statement", c**2, factor * (a + b) ** 2, {"squared": 1})
     draft.identity("gain over Lemma 1", 2 * a**2 + 2 * b**2 - (a + b) ** 2, (a - b) ** 2)
     draft.attained("best", c**2, factor * (a + b) ** 2, {c: a + b}, "z between x and y on a line")
-    return draft.done("lemma1.minkowski", "statement")
+    return draft.done("lemmas.squared_triangle_minkowski", "statement")
 
 
 def _squared_triangle(draft: Draft, a: Expr, b: Expr, c: Expr) -> None:
@@ -70,7 +70,7 @@ def _lemma2(factor: Expr = 2) -> Proof:
     draft.mean("expectation", "on the sphere", d, 2 * e, {d: distance.subs({x: 1, y: 1}), e: rho})
     draft.combine("statement", d, factor * e, {"expectation": 1}, sense="=")
     draft.refuted("unit norm needed", distance.subs({x: 1, y: 3, scalar: 3}), 0, "x = e1, y = 3 e1 have rho = 0")
-    return draft.done("lemma2", "statement")
+    return draft.done("lemmas.squared_distance_of_cosine", "statement")
 
 
 def _lemma2_norms(gap: Expr = 1, cross: Expr = 2) -> Proof:
@@ -86,7 +86,7 @@ def _lemma2_norms(gap: Expr = 1, cross: Expr = 2) -> Proof:
     draft.cases("norms from below", least**2 * rho, x * y * rho, {"m <= |x|, |y|": {x: least + u, y: least + v}})
     below = {"|x| <= |y| <= M": {most: x + u + v, y: x + u}, "|y| <= |x| <= M": {most: y + u + v, x: y + u}}
     draft.cases("norms from above", x * y * rho, most**2 * rho, below)
-    return draft.done("lemma2.norms", "statement")
+    return draft.done("lemmas.squared_distance_of_norms", "statement")
 
 
 def _lemma3(factor: Expr = 3) -> Proof:
@@ -96,7 +96,7 @@ def _lemma3(factor: Expr = 3) -> Proof:
     draft.squares("statement", *statement, [a, b, c])
     draft.identity("Lagrange", 3 * (a**2 + b**2 + c**2) - (a + b + c) ** 2, (a - b) ** 2 + (b - c) ** 2 + (a - c) ** 2)
     draft.attained("best", *statement, {a: 1, b: 1, c: 1}, "a = b = c")
-    return draft.done("lemma3", "statement")
+    return draft.done("lemmas.squared_sum_upper", "statement")
 
 
 def _lemma3_minkowski(factor: Expr = 1) -> Proof:
@@ -107,7 +107,7 @@ def _lemma3_minkowski(factor: Expr = 1) -> Proof:
     draft.combine("statement", s**2, factor * (a + b + c) ** 2, {"squared": 1})
     draft.squares("below Lemma 3", (a + b + c) ** 2, 3 * (a**2 + b**2 + c**2), [a, b, c])
     draft.attained("best", s**2, factor * (a + b + c) ** 2, {s: a + b + c}, "parallel vectors")
-    return draft.done("lemma3.minkowski", "statement")
+    return draft.done("lemmas.sum_minkowski", "statement")
 
 
 def _lemma4(factor: Expr = 1) -> Proof:
@@ -133,15 +133,15 @@ def _lemma4(factor: Expr = 1) -> Proof:
     draft.refuted(
         "chain needed", divergence, 0, "X, Y independent fair bits, Z = Y flipped w.p. 1/4: D = KL(1/2 || 1/4)"
     )
-    return draft.done("lemma4", "statement")
+    return draft.done("lemmas.divergence_information", "statement")
 
 
 PROOFS: dict[str, Callable[..., Proof]] = {
-    "lemma1": _lemma1,
-    "lemma1.minkowski": _lemma1_minkowski,
-    "lemma2": _lemma2,
-    "lemma2.norms": _lemma2_norms,
-    "lemma3": _lemma3,
-    "lemma3.minkowski": _lemma3_minkowski,
-    "lemma4": _lemma4,
+    "lemmas.squared_triangle_upper": _lemma1,
+    "lemmas.squared_triangle_minkowski": _lemma1_minkowski,
+    "lemmas.squared_distance_of_cosine": _lemma2,
+    "lemmas.squared_distance_of_norms": _lemma2_norms,
+    "lemmas.squared_sum_upper": _lemma3,
+    "lemmas.sum_minkowski": _lemma3_minkowski,
+    "lemmas.divergence_information": _lemma4,
 }

@@ -43,7 +43,7 @@ def _printed(outer: Expr = 3, inner: Expr = 12) -> Proof:
     draft = Draft("Theorem 2 as printed, with <=, unit norm", e="E rho", **_LETTERS)
     _triangle(draft)
     draft.squares("Lemma 3", (_F + _N + _P) ** 2, 3 * (_F**2 + _N**2 + _P**2), [_F, _N, _P])
-    draft.earlier("Theorem 1", _F**2, "<=", 4 * (alpha**2 + beta**2) * e, "thm1.printed")
+    draft.earlier("Theorem 1", _F**2, "<=", 4 * (alpha**2 + beta**2) * e, "lipschitz.printed_upper")
     right = outer * (_N**2 + _P**2) + inner * (alpha**2 + beta**2) * e
     draft.combine("statement", _G**2, right, {"squared": 1, "Lemma 3": 1, "Theorem 1": 3})
     # Equal terms: flipped sign with h = 1 at (0,1), -1 at (1,0), else 0, and probes off by q.
@@ -53,7 +53,7 @@ def _printed(outer: Expr = 3, inner: Expr = 12) -> Proof:
     loss = outer * (_N**2 + _P**2) + 3 * slope**2 - (_N + _P + slope) ** 2
     draft.stationary("balance", loss.subs({_P: 1, slope: 1}), _N, sp.Integer(1))
     draft.attained("not strict", 0, right.subs({_N: 0, _P: 0, alpha: 0, beta: 0}), {}, "alpha = beta = eta = 0")
-    return draft.done("thm2.printed", "statement")
+    return draft.done("plug_in.printed_upper", "statement")
 
 
 def _minkowski(outer: Expr = 1) -> Proof:
@@ -68,7 +68,7 @@ def _minkowski(outer: Expr = 1) -> Proof:
     first, second = sp.symbols("l1 l2", positive=True)
     _young(draft, first, second)
     draft.attained("best", 9, (_F + outer * (_N + _P)) ** 2, {_F: 1, _N: 1, _P: 1}, "parallel differences")
-    return draft.done("thm2.minkowski", "statement")
+    return draft.done("plug_in.minkowski_bounds", "statement")
 
 
 def _young(draft: Draft, first: Expr, second: Expr) -> None:
@@ -100,7 +100,7 @@ def _inverse(outer: Expr = 1) -> Proof:
     draft.combine("from below", _G - _N - _P, _F, {"reverse": 1})
     _errors(draft)
     draft.attained("best", 9, (_G + outer * (_N + _P)) ** 2, {_G: 1, _N: 1, _P: 1}, "parallel differences")
-    return draft.done("thm2.inverse", "statement")
+    return draft.done("plug_in.inverse_bounds", "statement")
 
 
 def _function(factor: Expr = 1) -> Proof:
@@ -121,7 +121,7 @@ def _function(factor: Expr = 1) -> Proof:
     right = factor * (_P + reach) ** 2
     draft.combine("statement", _G**2, right, {"squared": 1})
     draft.attained("best", _G**2, right, {_G: reach + _P}, "f_Y - p_Y parallel to p_X - f_Y")
-    return draft.done("thm2.function", "statement")
+    return draft.done("plug_in.function_upper", "statement")
 
 
 def _probe_lipschitz(factor: Expr = 1) -> Proof:
@@ -133,13 +133,13 @@ def _probe_lipschitz(factor: Expr = 1) -> Proof:
     draft.mean("expectation", "pointwise", shift, lip**2 * d, {shift: moved, d: distance})
     draft.combine("statement", shift, factor * lip**2 * d, {"expectation": 1})
     draft.attained("best", shift, factor * lip**2 * d, {shift: lip**2, d: 1}, "p(x) = L x")
-    return draft.done("thm2.probe_lipschitz", "statement")
+    return draft.done("plug_in.probe_lipschitz_upper", "statement")
 
 
 PROOFS: dict[str, Callable[..., Proof]] = {
-    "thm2.printed": _printed,
-    "thm2.minkowski": _minkowski,
-    "thm2.inverse": _inverse,
-    "thm2.function": _function,
-    "thm2.probe_lipschitz": _probe_lipschitz,
+    "plug_in.printed_upper": _printed,
+    "plug_in.minkowski_bounds": _minkowski,
+    "plug_in.inverse_bounds": _inverse,
+    "plug_in.function_upper": _function,
+    "plug_in.probe_lipschitz_upper": _probe_lipschitz,
 }

@@ -133,17 +133,19 @@ def _band(factor: Expr = 2) -> Proof:
     width = sp.sqrt((1 + sp.log(2 / _DELTA)) / (2 * n))
     value = sp.log(factor) + 1 - 2 * n * width**2
     draft.identity("width", value, sp.log(_DELTA), "solved for w: log(2e/delta) = 2 n w^2")
-    return draft.done("tail.dkw_band", "statement")
+    return draft.done("concentration.dkw_band", "statement")
 
 
 PROOFS: dict[str, Callable[..., Proof]] = {
-    "mean.betting_upper": _betting("mean.betting_upper", upper=True),
-    "mean.betting_lower": _betting("mean.betting_lower", upper=False),
-    "mean.betting_sequence_upper": _betting("mean.betting_sequence_upper", upper=True),
-    "mean.betting_sequence_lower": _betting("mean.betting_sequence_lower", upper=False),
-    "mean.finite_population_upper": _betting("mean.finite_population_upper", upper=True, finite=True),
-    "mean.finite_population_lower": _betting("mean.finite_population_lower", upper=False, finite=True),
-    "mean.hoeffding_upper": _hoeffding("mean.hoeffding_upper"),
-    "mean.hoeffding_lower": _hoeffding("mean.hoeffding_lower"),
-    "tail.dkw_band": _band,
+    "concentration.betting_upper": _betting("concentration.betting_upper", upper=True),
+    "concentration.betting_lower": _betting("concentration.betting_lower", upper=False),
+    "concentration.betting_sequence_upper": _betting("concentration.betting_sequence_upper", upper=True),
+    "concentration.betting_sequence_lower": _betting("concentration.betting_sequence_lower", upper=False),
+    "concentration.finite_population_upper": _betting("concentration.finite_population_upper", upper=True, finite=True),
+    "concentration.finite_population_lower": _betting(
+        "concentration.finite_population_lower", upper=False, finite=True
+    ),
+    "concentration.hoeffding_upper": _hoeffding("concentration.hoeffding_upper"),
+    "concentration.hoeffding_lower": _hoeffding("concentration.hoeffding_lower"),
+    "concentration.dkw_band": _band,
 }

@@ -30,7 +30,7 @@ def _strict(factor: Expr = 1) -> Proof:
     draft.combine("statement", _P, factor * _Q, {"expectation": 1})
     draft.attained("best", _P, factor * _Q, {_P: 1, _Q: 1}, "rho > t surely")
     draft.refuted("not conversely", 1, 0, "rho = t surely: P(rho >= t) = 1 and P(rho > t) = 0")
-    return draft.done("def2.strict", "statement")
+    return draft.done("tail.strict_tail_upper", "statement")
 
 
 def _closed(factor: Expr = 1) -> Proof:
@@ -39,7 +39,7 @@ def _closed(factor: Expr = 1) -> Proof:
     draft.mean("expectation", "pointwise", _P, _Q, {_P: _FAR, _Q: _CLOSED})
     draft.combine("statement", factor * _P, _Q, {"expectation": 1})
     draft.attained("best", factor * _P, _Q, {_P: 1, _Q: 1}, "rho > t surely")
-    return draft.done("def2.closed", "statement")
+    return draft.done("tail.closed_tail_lower", "statement")
 
 
 def _upper_steps(draft: Draft, r: Expr) -> None:
@@ -59,7 +59,7 @@ def _sandwich_upper(slope: Expr = 1, threshold: Expr = 1) -> Proof:
     right = threshold * _T + slope * (_R - _T) * _P
     draft.combine("statement", _E, right, {"expectation": 1})
     draft.attained("best", _E, right, {_E: _T * (1 - _P) + _R * _P}, "rho in {t, r}: mean t(1-P) + rP")
-    return draft.done("prop1.sandwich_upper", "statement")
+    return draft.done("tail.sandwich_upper", "statement")
 
 
 def _printed(range: Expr = 1) -> Proof:
@@ -81,7 +81,7 @@ def _printed(range: Expr = 1) -> Proof:
     half = sp.Rational(1, 2)
     draft.refuted("premise met", threshold.subs({eps: half, _T: 2}), 0, "t = 2, eps = 1/2: P(rho > 2) = 0 < 3/2")
     draft.refuted("t below the range", 1, half, "and yet rho = 1 surely has mean 1, not below 1/2")
-    return draft.done("prop1.printed", "statement")
+    return draft.done("tail.printed_upper", "statement")
 
 
 def _sandwich_lower(factor: Expr = 1) -> Proof:
@@ -90,7 +90,7 @@ def _sandwich_lower(factor: Expr = 1) -> Proof:
     draft.mean("expectation", "pointwise", _T * _Q, _E, {_E: _RHO, _Q: _CLOSED})
     draft.combine("statement", factor * _T * _Q, _E, {"expectation": 1})
     draft.attained("best", factor * _T * _Q, _E, {_E: _T * _Q}, "rho in {0, t}: mean t P(rho >= t)")
-    return draft.done("prop1.sandwich_lower", "statement")
+    return draft.done("tail.sandwich_lower", "statement")
 
 
 def _grid(upper: Expr = 1, lower: Expr = 1) -> Proof:
@@ -121,7 +121,7 @@ def _grid(upper: Expr = 1, lower: Expr = 1) -> Proof:
     draft.combine("statement", _E, upper * u, {"expectation above": 1})
     draft.attained("upper best", _E, upper * u, {_E: t1, u: t1}, "rho on the grid")
     draft.attained("lower best", lower * low, _E, {_E: t1, low: t1}, "rho on the grid")
-    return draft.done("prop1.sandwich_grid", "statement")
+    return draft.done("tail.sandwich_grid", "statement")
 
 
 def _tail_upper(factor: Expr = 1) -> Proof:
@@ -132,7 +132,7 @@ def _tail_upper(factor: Expr = 1) -> Proof:
     draft.mean("expectation", "pointwise", t * _Q, _E, {_E: _RHO, _Q: _CLOSED})
     draft.combine("statement", _Q, factor * _E / t, {"expectation": 1 / t})
     draft.attained("best", _Q, factor * _E / t, {_E: t, _Q: 1}, "rho = t surely")
-    return draft.done("prop1.tail_upper", "statement")
+    return draft.done("tail.tail_closed_upper", "statement")
 
 
 def _tail_lower(factor: Expr = 1) -> Proof:
@@ -143,16 +143,16 @@ def _tail_lower(factor: Expr = 1) -> Proof:
     draft.mean("expectation", "pointwise", _E, _T + gap * _P, {_E: _RHO, _P: _FAR})
     draft.combine("statement", factor * (_E - _T) / gap, _P, {"expectation": 1 / gap})
     draft.attained("best", factor * (_E - _T) / gap, _P, {_E: _T + gap * _P}, "rho in {t, r}")
-    return draft.done("prop1.tail_lower", "statement")
+    return draft.done("tail.tail_lower", "statement")
 
 
 PROOFS: dict[str, Callable[..., Proof]] = {
-    "def2.strict": _strict,
-    "def2.closed": _closed,
-    "prop1.printed": _printed,
-    "prop1.sandwich_upper": _sandwich_upper,
-    "prop1.sandwich_lower": _sandwich_lower,
-    "prop1.sandwich_grid": _grid,
-    "prop1.tail_upper": _tail_upper,
-    "prop1.tail_lower": _tail_lower,
+    "tail.strict_tail_upper": _strict,
+    "tail.closed_tail_lower": _closed,
+    "tail.printed_upper": _printed,
+    "tail.sandwich_upper": _sandwich_upper,
+    "tail.sandwich_lower": _sandwich_lower,
+    "tail.sandwich_grid": _grid,
+    "tail.tail_closed_upper": _tail_upper,
+    "tail.tail_lower": _tail_lower,
 }

@@ -60,13 +60,13 @@ def _information(factor: Expr = _HALF) -> Proof:
     draft.combine("statement", _F, right, {"averaged": 1}, rule="lemma4 turns the mean divergence into I(Z;X|Y)")
     gap, kl, s = _nearly_fair()
     draft.limit("best", gap / right.subs({_DELTA: 1, _I: kl}), s, 0, 1, "P(Z=1|X) = 1/2 +- s as s -> 0: F / bound")
-    return draft.done("thm5.information", "statement")
+    return draft.done("pinsker.chain_information_upper", "statement")
 
 
 def _printed(factor: Expr = 2) -> Proof:
     b = sp.Symbol("B", nonnegative=True)
     draft = Draft("Theorem 5 as printed: (O), nats", B="largest |Z|", H="H(X|Y)", **_LETTERS)
-    draft.earlier("information", _F, "<=", _DELTA**2 / 2 * _I, "thm5.information")
+    draft.earlier("information", _F, "<=", _DELTA**2 / 2 * _I, "pinsker.chain_information_upper")
     draft.assume("diameter", _DELTA, "<=", 2 * b, "|z - z'| <= |z| + |z'|")
     draft.square("diameter squared", "diameter")
     draft.cite("information and entropy", _I, "<=", _H, "I(Z;X|Y) <= H(X|Y): proved by the Shannon prover")
@@ -79,7 +79,7 @@ def _printed(factor: Expr = 2) -> Proof:
     draft.limit("route is sharp", gap / route, s, 0, 1, "Z = +-1/2, P(Z=1/2|X) = 1/2 +- s, I in place of H: F / bound")
     draft.refuted("chain needed", 1, 0, "X constant, Z = Y a fair sign: F = 1 = B^2, H(X|Y) = 0")
     draft.refuted("nats needed", 1, 2 * sp.log(2, 10), "X a fair sign, Y constant, Z = X: 2 log10(2) = 0.602")
-    return draft.done("thm5.printed", "statement")
+    return draft.done("pinsker.printed_upper", "statement")
 
 
 def _free_steps(draft: Draft, first: Expr, second: Expr) -> None:
@@ -132,7 +132,7 @@ def _free_information(factor: Expr = _HALF) -> Proof:
         1,
         "one information 0, the other a nearly fair coin",
     )
-    return draft.done("thm5.free_information", "statement")
+    return draft.done("pinsker.free_information_upper", "statement")
 
 
 def _free_entropy(radius: Expr = 1, diameter: Expr = _HALF) -> Proof:
@@ -147,8 +147,8 @@ def _free_entropy(radius: Expr = 1, diameter: Expr = _HALF) -> Proof:
     draft.assume("first constant", constant, "<=", radius * _R**2 / sp.log(2), "C is the smaller of the two")
     draft.assume("second constant", constant, "<=", diameter * _DELTA**2, "C is the smaller of the two")
     for name, square, root in (("next", x, i), ("prev", y, j)):
-        note = "with h in place of f_X; the second constant by thm5.information, I <= H"
-        draft.earlier(f"{name} part", square**2, "<=", constant * root**2, "thm5.entropy", note)
+        note = "with h in place of f_X; the second constant by pinsker.chain_information_upper, I <= H"
+        draft.earlier(f"{name} part", square**2, "<=", constant * root**2, "pinsker.chain_entropy_upper", note)
     _free_steps(draft, constant * i**2, constant * j**2)
     u, v = sp.symbols("s_next s_prev", nonnegative=True)
     scale = sp.sqrt(constant)
@@ -168,7 +168,7 @@ def _free_entropy(radius: Expr = 1, diameter: Expr = _HALF) -> Proof:
     draft.limit(
         "best by diameter", fair / (second / 4 * kl), s, 0, 1, "nearly fair coin, values 1 apart, I in place of H"
     )
-    return draft.done("thm5.free_entropy", "statement")
+    return draft.done("pinsker.free_entropy_upper", "statement")
 
 
 def _performance_gap(factor: Expr = _HALF) -> Proof:
@@ -188,17 +188,19 @@ def _performance_gap(factor: Expr = _HALF) -> Proof:
         gain,
         "both mmse depend on pairwise marginals, so hold under Q; mmse(Y) - mmse(X) <= mmse_Q(Y) - mmse_Q(X,Y) = W",
     )
-    draft.earlier("information under Q", gain, "<=", _DELTA**2 / 2 * uni, "thm5.information", "h under Q")
+    draft.earlier(
+        "information under Q", gain, "<=", _DELTA**2 / 2 * uni, "pinsker.chain_information_upper", "h under Q"
+    )
     draft.combine("statement", loss, factor * _DELTA**2 * uni, {"same marginals": 1, "information under Q": 1})
     fair, kl, s = _nearly_fair()
     draft.limit("best", fair / (factor * kl), s, 0, 1, "Y constant: U = I(Z;X), a nearly fair coin, mmse loss s^2")
-    return draft.done("thm5.performance_gap", "statement")
+    return draft.done("performance_gap.performance_gap_upper", "statement")
 
 
 PROOFS: dict[str, Callable[..., Proof]] = {
-    "thm5.printed": _printed,
-    "thm5.information": _information,
-    "thm5.free_information": _free_information,
-    "thm5.free_entropy": _free_entropy,
-    "thm5.performance_gap": _performance_gap,
+    "pinsker.printed_upper": _printed,
+    "pinsker.chain_information_upper": _information,
+    "pinsker.free_information_upper": _free_information,
+    "pinsker.free_entropy_upper": _free_entropy,
+    "performance_gap.performance_gap_upper": _performance_gap,
 }

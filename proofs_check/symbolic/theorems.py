@@ -54,7 +54,7 @@ def constants(theorem: str) -> dict[str, Any]:
 
     Examples
     --------
-    >>> constants("lemma3")
+    >>> constants("lemmas.squared_sum_upper")
     {'factor': 3}
     """
     parameters = inspect.signature(_PROOFS[theorem]).parameters

@@ -1,4 +1,4 @@
-from . import braun_pokutta, fano, implications, lemmas, lipschitz, mismatch, pinsker, plug_in, tail
+from . import braun_pokutta, fano, implications, lemmas, lipschitz, mismatch, performance_gap, pinsker, plug_in, tail
 from .implications import derive
 from .task_range import TaskRange
 
@@ -11,6 +11,7 @@ __all__ = [
     "lemmas",
     "lipschitz",
     "mismatch",
+    "performance_gap",
     "pinsker",
     "plug_in",
     "tail",

@@ -14,11 +14,13 @@ __all__ = [
     "NONNEGATIVE",
     "PROBABILITY",
     "binary_terms",
+    "capped",
     "gap_bound",
     "nats",
     "nonnegative",
     "probability",
     "product",
+    "range_assumption",
     "rounding_slack",
     "upper_of",
 ]
@@ -90,3 +92,27 @@ def gap_bound(
         assumptions=assumptions,
         evidence=evidence,
     )
+
+
+def range_assumption(diameter: float | None, radius: float | None) -> Assumption:
+    """What is declared of the range of the task, in words."""
+    parts = [] if diameter is None else [f"no two task values are further apart than {diameter:g}"]
+    parts += [] if radius is None else [f"all task values lie in one ball of radius {radius:g}"]
+    return Assumption("task_range", " and ".join(parts))
+
+
+def capped(
+    upper: float,
+    diameter: float | None,
+    radius: float | None,
+    task_cap: Evidence | None,
+    assumptions: tuple[Assumption, ...],
+    evidence: str,
+) -> Bound:
+    """Cap by R^2 <= Delta^2 / 2 (Jung) and by what the caller knows of Var Z."""
+    cap = math.inf if radius is None else round_up(radius**2)
+    if diameter is not None:
+        cap = min(cap, round_up(0.5 * diameter**2))
+    if task_cap is not None:
+        cap = min(cap, upper_of(task_cap, "task_cap"))
+    return gap_bound(upper, cap=cap, assumptions=assumptions, evidence=evidence)

@@ -34,7 +34,17 @@ __all__ = [
 _WIDTH = Interval(-math.inf, math.inf)
 
 
-@bound("thm4.printed")
+@bound(
+    title="Theorem 4 as printed",
+    status="repaired",
+    printed="p_min + p_max < 1: I >= (1-P_t) log(1/p_max) - P_t log(1-p_min) - H2(P_t)",
+    statement="I >= max(0, (1-P_t) log(1/p_max) - P_t log(1-p_min) - H2(P_t)); "
+    "p are probabilities of closed balls under x_prev.",
+    deviation="p_min + p_max < 1 serves only to invert the bound and excludes useful cases; the printed event "
+    "(X_prev, x) in B(t, x) has to read X_prev in B(t, x).",
+    counterexample="Ball counts for probabilities: constant layer on 3 symbols, ln 3 > I = 0.",
+    uses=("braun_pokutta.binary_lower",),
+)
 def printed_lower(
     *,
     tail_prob: Evidence,
@@ -100,7 +110,13 @@ def printed_lower(
     return _information_bound(math.fsum(terms), rounding_slack(*terms), support_size, base)
 
 
-@bound("thm4.binary")
+@bound(
+    title="Theorem 4, binary divergence",
+    status="sharpened",
+    statement="I >= d(1-P_t || q_t), q_t = P[rho(X',Y') <= t] of independent copies; any states.",
+    deviation="Data processing; never below the printed form.",
+    uses=("braun_pokutta.law_lower",),
+)
 def binary_lower(
     *, tail_prob: Evidence, ball_prob: Evidence, support_size: int | None = None, base: float = 2.0
 ) -> Bound:
@@ -120,7 +136,7 @@ def binary_lower(
     Returns
     -------
     BoundCertificate
-        By ``thm4.binary``, evidence P.
+        By ``braun_pokutta.binary_lower``, evidence P.
 
     Notes
     -----
@@ -128,14 +144,19 @@ def binary_lower(
 
     References
     ----------
-    Theorem 4, binary divergence: arXiv:2509.25584 and docs/theorems/theorem-4.md.
+    Theorem 4, binary divergence: arXiv:2509.25584 and docs/theorems/braun_pokutta.md.
     """
     tail, ball = probability(tail_prob, "tail_prob"), probability(ball_prob, "ball_prob")
     value, slack = _binary_divergence_corner(tail, ball)
     return _information_bound(value, slack, support_size, base)
 
 
-@bound("thm4.law")
+@bound(
+    title="Theorem 4, law of the distance",
+    status="sharpened",
+    statement="I >= KL(law of rho, joint || law of rho, product)",
+    deviation="Keeps the whole law of the distance instead of one threshold.",
+)
 def law_lower(
     *, joint_law: npt.ArrayLike, product_law: npt.ArrayLike, support_size: int | None = None, base: float = 2.0
 ) -> Bound:
@@ -152,7 +173,7 @@ def law_lower(
     Returns
     -------
     BoundCertificate
-        By ``thm4.law``, evidence P.
+        By ``braun_pokutta.law_lower``, evidence P.
 
     Raises
     ------
@@ -161,7 +182,7 @@ def law_lower(
 
     References
     ----------
-    Theorem 4, law of the distance: arXiv:2509.25584 and docs/theorems/theorem-4.md.
+    Theorem 4, law of the distance: arXiv:2509.25584 and docs/theorems/braun_pokutta.md.
     """
     first, second = check_joint(joint_law, "joint_law", ndim=1), check_joint(product_law, "product_law", ndim=1)
     if first.shape != second.shape:
@@ -173,7 +194,13 @@ def law_lower(
     return _information_bound(math.fsum(terms), rounding_slack(*terms, 1.0, len(terms)), support_size, base)
 
 
-@bound("thm4.variational")
+@bound(
+    title="Theorem 4, variational",
+    status="sharpened",
+    statement="I >= E phi(rho) - ln E' exp phi(rho) for every fixed phi.",
+    deviation="Donsker and Varadhan; phi fixed on other data makes it certifiable.",
+    uses=("braun_pokutta.law_lower",),
+)
 def variational_lower(
     *, mean_score: Evidence, mean_exp_score: Evidence, support_size: int | None = None, base: float = 2.0
 ) -> Bound:
@@ -191,7 +218,7 @@ def variational_lower(
     Returns
     -------
     BoundCertificate
-        By ``thm4.variational``, evidence P.
+        By ``braun_pokutta.variational_lower``, evidence P.
 
     Raises
     ------
@@ -200,7 +227,7 @@ def variational_lower(
 
     References
     ----------
-    Theorem 4, variational: arXiv:2509.25584 and docs/theorems/theorem-4.md.
+    Theorem 4, variational: arXiv:2509.25584 and docs/theorems/braun_pokutta.md.
     """
     score = as_interval(mean_score, name="mean_score", within=_WIDTH).lower
     partition = as_interval(mean_exp_score, name="mean_exp_score", within=Interval(0.0, math.inf)).upper
@@ -210,7 +237,13 @@ def variational_lower(
     return _information_bound(value, rounding_slack(score, math.log(partition)), support_size, base)
 
 
-@bound("thm4.best_radius")
+@bound(
+    title="Theorem 4, best radius",
+    status="sharpened",
+    statement="The maximum of the binary form over t, for a known law.",
+    deviation="On a sample the choice of t has to be paid for.",
+    uses=("braun_pokutta.binary_lower",),
+)
 def best_radius_lower(*, joint: npt.ArrayLike, distances: npt.ArrayLike, base: float = 2.0) -> Bound:
     """The largest `binary_lower` over all radii of a *known* finite joint with axes (x_next, x_prev).
 
@@ -228,11 +261,11 @@ def best_radius_lower(*, joint: npt.ArrayLike, distances: npt.ArrayLike, base: f
     Returns
     -------
     BoundCertificate
-        By ``thm4.best_radius``, evidence P.
+        By ``braun_pokutta.best_radius_lower``, evidence P.
 
     References
     ----------
-    Theorem 4, best radius: arXiv:2509.25584 and docs/theorems/theorem-4.md.
+    Theorem 4, best radius: arXiv:2509.25584 and docs/theorems/braun_pokutta.md.
     """
     levels, first, second = distance_laws(joint, distances)
     best = (0.0, 0.0)

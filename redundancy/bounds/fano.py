@@ -36,7 +36,16 @@ _SYMMETRIC = Assumption("symmetric_distance", "rho(x, y) = rho(y, x), between co
 _MOST_LEVELS = 1024  # the search over shells is quadratic in the number of distinct distances
 
 
-@bound("thm3.printed")
+@bound(
+    title="Theorem 3 as printed",
+    status="repaired",
+    printed="H(X|Y) <= H2(P_t) + P_t log((|X| - N_min)/N_max) + log N_max",
+    statement="H(X|Y) <= min(log K, H2(P_t) + P_t log((K - N_min)/N_max) + log N_max); "
+    "closed balls, strict tail, N_max >= 1.",
+    deviation="It exceeds log K for many laws; |X| = N_min forces P_t = 0.",
+    counterexample="Open balls: two points at distance t, independent: 0 against ln 2.",
+    uses=("fano.predictor_upper",),
+)
 def printed_upper(*, tail_prob: Evidence, support_size: int, ball_min: int, ball_max: int, base: float = 2.0) -> Bound:
     r"""Theorem 3 as printed, and never above log K: H <= H2(P) + P log((K - N_min)/N_max) + log N_max.
 
@@ -79,7 +88,13 @@ def printed_upper(*, tail_prob: Evidence, support_size: int, ball_min: int, ball
     return _entropy_bound(_fano(tail, size - smallest, largest), size, base, (_FINITE, _SYMMETRIC))
 
 
-@bound("thm3.list")
+@bound(
+    title="Theorem 3, one list size",
+    status="sharpened",
+    statement="H <= H2(P) + (1-P) log k + P log(K-k)",
+    deviation="Any predictor that names k symbols in place of a ball; k = 1 is the classical inequality.",
+    uses=("fano.predictor_upper",),
+)
 def list_upper(*, miss_prob: Evidence, list_size: int, support_size: int, base: float = 2.0) -> Bound:
     """H <= H2(P) + (1 - P) log k + P log(K - k) for any predictor that names k symbols and misses with P.
 
@@ -98,18 +113,24 @@ def list_upper(*, miss_prob: Evidence, list_size: int, support_size: int, base: 
     Returns
     -------
     BoundCertificate
-        By ``thm3.list``, evidence P.
+        By ``fano.list_upper``, evidence P.
 
     References
     ----------
-    Theorem 3, one list size: arXiv:2509.25584 and docs/theorems/theorem-3.md.
+    Theorem 3, one list size: arXiv:2509.25584 and docs/theorems/fano.md.
     """
     size = check_count(support_size, "support_size", lower=1)
     named = check_count(list_size, "list_size", lower=1, upper=size)
     return _entropy_bound(_fano(probability(miss_prob, "miss_prob"), size - named, named), size, base, (_FINITE,))
 
 
-@bound("thm3.sized_lists")
+@bound(
+    title="Theorem 3, lists of several sizes",
+    status="sharpened",
+    statement="H <= E h2(miss|size) + E[hit log|L|] + E[miss log(K-|L|)]",
+    deviation="Never above the printed form.",
+    uses=("fano.predictor_upper",),
+)
 def sized_lists_upper(
     *, sizes: npt.ArrayLike, hit_probs: npt.ArrayLike, miss_probs: npt.ArrayLike, support_size: int, base: float = 2.0
 ) -> Bound:
@@ -128,7 +149,7 @@ def sized_lists_upper(
     Returns
     -------
     BoundCertificate
-        By ``thm3.sized_lists``, evidence P.
+        By ``fano.sized_lists_upper``, evidence P.
 
     Raises
     ------
@@ -137,7 +158,7 @@ def sized_lists_upper(
 
     References
     ----------
-    Theorem 3, lists of several sizes: arXiv:2509.25584 and docs/theorems/theorem-3.md.
+    Theorem 3, lists of several sizes: arXiv:2509.25584 and docs/theorems/fano.md.
     """
     size = check_count(support_size, "support_size", lower=1)
     counts = as_floats(sizes, "sizes")
@@ -149,7 +170,13 @@ def sized_lists_upper(
     return _entropy_bound(_lists(law[0], law[1], counts.astype(np.float64), size), size, base, (_FINITE,))
 
 
-@bound("thm3.ball")
+@bound(
+    title="Theorem 3, a ball for each point",
+    status="sharpened",
+    statement="The list form with the closed t-ball of y as list.",
+    deviation="Each point its own ball size instead of N_min and N_max.",
+    uses=("fano.sized_lists_upper",),
+)
 def ball_upper(*, joint: npt.ArrayLike, distances: npt.ArrayLike, t: float, base: float = 2.0) -> Bound:
     """The list form with closed balls of radius t as lists, on a finite joint: each point its own ball size.
 
@@ -165,18 +192,24 @@ def ball_upper(*, joint: npt.ArrayLike, distances: npt.ArrayLike, t: float, base
     Returns
     -------
     BoundCertificate
-        By ``thm3.ball``, evidence P.
+        By ``fano.ball_upper``, evidence P.
 
     References
     ----------
-    Theorem 3, a ball for each point: arXiv:2509.25584 and docs/theorems/theorem-3.md.
+    Theorem 3, a ball for each point: arXiv:2509.25584 and docs/theorems/fano.md.
     """
     table, rho = _pair(joint, distances)
     t = check_real(t, "t", lower=0.0)
     return _entropy_bound(_ball(table, rho, t), len(rho), base, (_FINITE, _SYMMETRIC))
 
 
-@bound("thm3.best_radius")
+@bound(
+    title="Theorem 3, best radius",
+    status="sharpened",
+    statement="The minimum of the ball form over t, for a known law.",
+    deviation="On a sample the choice of t has to be paid for.",
+    uses=("fano.ball_upper",),
+)
 def best_radius_upper(*, joint: npt.ArrayLike, distances: npt.ArrayLike, base: float = 2.0) -> Bound:
     """The smallest `ball_upper` over all radii. For a *known* law: on a sample the choice of t must be paid for.
 
@@ -192,18 +225,24 @@ def best_radius_upper(*, joint: npt.ArrayLike, distances: npt.ArrayLike, base: f
     Returns
     -------
     BoundCertificate
-        By ``thm3.best_radius``, evidence P.
+        By ``fano.best_radius_upper``, evidence P.
 
     References
     ----------
-    Theorem 3, best radius: arXiv:2509.25584 and docs/theorems/theorem-3.md.
+    Theorem 3, best radius: arXiv:2509.25584 and docs/theorems/fano.md.
     """
     table, rho = _pair(joint, distances)
     best = min((_ball(table, rho, float(t)) for t in np.unique(rho)), key=lambda terms: terms[0])
     return _entropy_bound(best, len(rho), base, (_FINITE, _SYMMETRIC))
 
 
-@bound("thm3.shells")
+@bound(
+    title="Theorem 3, shells",
+    status="sharpened",
+    statement="H <= H(S) + E log #{x : S(x,Y) = S}, S a shell of the distance.",
+    deviation="Uses how far, not only whether far.",
+    uses=("fano.predictor_upper",),
+)
 def shells_upper(*, joint: npt.ArrayLike, distances: npt.ArrayLike, edges: npt.ArrayLike, base: float = 2.0) -> Bound:
     """H <= H(S) + E log #{x : S(x, Y) = S}, with S the shell (e_{i-1}, e_i] of the distance.
 
@@ -217,7 +256,7 @@ def shells_upper(*, joint: npt.ArrayLike, distances: npt.ArrayLike, edges: npt.A
     Returns
     -------
     BoundCertificate
-        By ``thm3.shells``, evidence P.
+        By ``fano.shells_upper``, evidence P.
 
     Raises
     ------
@@ -226,7 +265,7 @@ def shells_upper(*, joint: npt.ArrayLike, distances: npt.ArrayLike, edges: npt.A
 
     References
     ----------
-    Theorem 3, shells: arXiv:2509.25584 and docs/theorems/theorem-3.md.
+    Theorem 3, shells: arXiv:2509.25584 and docs/theorems/fano.md.
     """
     table, rho = _pair(joint, distances)
     inner = as_floats(edges, "edges")
@@ -237,7 +276,13 @@ def shells_upper(*, joint: npt.ArrayLike, distances: npt.ArrayLike, edges: npt.A
     return _entropy_bound((value, _scale(table)), len(rho), base, (_FINITE, _SYMMETRIC))
 
 
-@bound("thm3.best_shells")
+@bound(
+    title="Theorem 3, best shells",
+    status="sharpened",
+    statement="The minimum of the shell form over all partitions, for a known law.",
+    deviation="The finest partition is not always best.",
+    uses=("fano.shells_upper",),
+)
 def best_shells_upper(*, joint: npt.ArrayLike, distances: npt.ArrayLike, base: float = 2.0) -> Bound:
     """The smallest `shells_upper` over *all* partitions of the distances into shells, by dynamic programming.
 
@@ -255,7 +300,7 @@ def best_shells_upper(*, joint: npt.ArrayLike, distances: npt.ArrayLike, base: f
     Returns
     -------
     BoundCertificate
-        By ``thm3.best_shells``, evidence P.
+        By ``fano.best_shells_upper``, evidence P.
 
     Raises
     ------
@@ -264,7 +309,7 @@ def best_shells_upper(*, joint: npt.ArrayLike, distances: npt.ArrayLike, base: f
 
     References
     ----------
-    Theorem 3, best shells: arXiv:2509.25584 and docs/theorems/theorem-3.md.
+    Theorem 3, best shells: arXiv:2509.25584 and docs/theorems/fano.md.
     """
     table, rho = _pair(joint, distances)
     levels, index = np.unique(rho, return_inverse=True)
@@ -283,7 +328,12 @@ def best_shells_upper(*, joint: npt.ArrayLike, distances: npt.ArrayLike, base: f
     return _entropy_bound((float(best[-1]), _scale(table) * len(levels)), len(rho), base, (_FINITE, _SYMMETRIC))
 
 
-@bound("thm3.predictor")
+@bound(
+    title="Theorem 3, predictor form",
+    status="sharpened",
+    statement="H(X|Y) <= E[-log q(X|Y)] for every conditional law q.",
+    deviation="Gibbs; all forms of Fano's inequality are choices of q.",
+)
 def predictor_upper(*, log_loss: Evidence, support_size: int | None = None, base: float = 2.0) -> Bound:
     """H(X|Y) <= E[-log q(X|Y)] for every conditional law q: the master bound (Gibbs).
 
@@ -299,7 +349,7 @@ def predictor_upper(*, log_loss: Evidence, support_size: int | None = None, base
     Returns
     -------
     BoundCertificate
-        By ``thm3.predictor``, evidence P.
+        By ``fano.predictor_upper``, evidence P.
 
     Notes
     -----
@@ -307,7 +357,7 @@ def predictor_upper(*, log_loss: Evidence, support_size: int | None = None, base
 
     References
     ----------
-    Theorem 3, predictor form: arXiv:2509.25584 and docs/theorems/theorem-3.md.
+    Theorem 3, predictor form: arXiv:2509.25584 and docs/theorems/fano.md.
     """
     loss = nats(log_loss, "log_loss", base).upper
     fixed = Assumption("fixed_predictor", "the predictive law was fixed before the evaluation data were seen")

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from redundancy.bounds import braun_pokutta, fano, lemmas, lipschitz, mismatch, pinsker, plug_in, tail
+from redundancy.bounds import braun_pokutta, fano, lemmas, lipschitz, mismatch, performance_gap, pinsker, plug_in, tail
 from redundancy.certificates.certificate import Assumption, Bound, BoundCertificate, Evidence, bound
 from redundancy.errors import InvalidInputError
 from redundancy.files.tabular import Tabular
@@ -45,7 +45,11 @@ _IN_BASE |= {"information_next", "information_prev", "unique_information"}
 _MOST_ROUNDS = 8  # the longest useful path has five arrows; more rounds only polish cycles
 
 
-@bound("given")
+@bound(
+    title="A declared starting point",
+    statement="The value that the caller declares holds the quantity.",
+    deviation="Whatever follows from it carries the declaration as an assumption.",
+)
 def given(*, quantity: str, value: Evidence, base: float | None = None, estimated: bool = False) -> Bound:
     """A declared starting point: `value` holds `quantity`, as its supplier says.
 
@@ -91,7 +95,11 @@ def given(*, quantity: str, value: Evidence, base: float | None = None, estimate
     )
 
 
-@bound("logic.intersection")
+@bound(
+    title="Several statements at once",
+    statement="If all statements hold, so does their intersection; probabilities of failure add.",
+    deviation="How a bound is optimised over t, radii or methods without paying too little.",
+)
 def intersection(*, statements: tuple[BoundCertificate, ...]) -> Bound:
     """All statements about one quantity at once; the joint confidence is that of all of them together.
 
@@ -189,24 +197,30 @@ def _arrow(
 _O, _N = "prev-next-task", "next-prev-task"
 _GAP = "functional_gap"
 ARROWS: tuple[Arrow, ...] = (
-    _arrow("prop1.sandwich_upper", tail.sandwich_upper, "tail_prob", "mean_distance", "t", "rho_max"),
-    _arrow("prop1.sandwich_lower", tail.sandwich_lower, "tail_prob_closed", "mean_distance", "t", "rho_max"),
-    _arrow("prop1.tail_upper", tail.tail_closed_upper, "mean_distance", "tail_prob_closed", "t"),
-    _arrow("prop1.tail_lower", tail.tail_lower, "mean_distance", "tail_prob", "t", "rho_max"),
-    _arrow("def2.strict", tail.strict_tail_upper, "tail_prob_closed", "tail_prob"),
-    _arrow("def2.closed", tail.closed_tail_lower, "tail_prob", "tail_prob_closed"),
-    _arrow("lemma2", lemmas.squared_distance_of_cosine, "mean_distance", "mean_squared_distance", "unit_norm"),
-    _arrow("thm1.unit_norm", lipschitz.unit_norm_upper, "mean_distance", _GAP, "alpha beta unit_norm"),
+    _arrow("tail.sandwich_upper", tail.sandwich_upper, "tail_prob", "mean_distance", "t", "rho_max"),
+    _arrow("tail.sandwich_lower", tail.sandwich_lower, "tail_prob_closed", "mean_distance", "t", "rho_max"),
+    _arrow("tail.tail_closed_upper", tail.tail_closed_upper, "mean_distance", "tail_prob_closed", "t"),
+    _arrow("tail.tail_lower", tail.tail_lower, "mean_distance", "tail_prob", "t", "rho_max"),
+    _arrow("tail.strict_tail_upper", tail.strict_tail_upper, "tail_prob_closed", "tail_prob"),
+    _arrow("tail.closed_tail_lower", tail.closed_tail_lower, "tail_prob", "tail_prob_closed"),
     _arrow(
-        "thm1.minkowski",
+        "lemmas.squared_distance_of_cosine",
+        lemmas.squared_distance_of_cosine,
+        "mean_distance",
+        "mean_squared_distance",
+        "unit_norm",
+    ),
+    _arrow("lipschitz.unit_norm_upper", lipschitz.unit_norm_upper, "mean_distance", _GAP, "alpha beta unit_norm"),
+    _arrow(
+        "lipschitz.minkowski_upper",
         lipschitz.minkowski_upper,
         {"mean_squared_distance": "squared_distance"},
         _GAP,
         "alpha beta",
     ),
-    _arrow("thm1.proximal", lipschitz.proximal_upper, "tail_prob", _GAP, "t alpha beta diameter unit_norm"),
+    _arrow("lipschitz.proximal_upper", lipschitz.proximal_upper, "tail_prob", _GAP, "t alpha beta diameter unit_norm"),
     _arrow(
-        "thm3.printed",
+        "fano.printed_upper",
         fano.printed_upper,
         "tail_prob",
         "conditional_entropy",
@@ -214,7 +228,7 @@ ARROWS: tuple[Arrow, ...] = (
         "base",
     ),
     _arrow(
-        "thm3.list",
+        "fano.list_upper",
         fano.list_upper,
         {"mismatch_prob": "miss_prob"},
         "conditional_entropy",
@@ -222,12 +236,17 @@ ARROWS: tuple[Arrow, ...] = (
         "base",
         list_size=1,
     ),
-    _arrow("thm3.predictor", fano.predictor_upper, "log_loss", "conditional_entropy", "", "support_size base"),
+    _arrow("fano.predictor_upper", fano.predictor_upper, "log_loss", "conditional_entropy", "", "support_size base"),
     _arrow(
-        "thm4.binary", braun_pokutta.binary_lower, "tail_prob ball_prob", "mutual_information", "", "support_size base"
+        "braun_pokutta.binary_lower",
+        braun_pokutta.binary_lower,
+        "tail_prob ball_prob",
+        "mutual_information",
+        "",
+        "support_size base",
     ),
     _arrow(
-        "thm5.entropy",
+        "pinsker.chain_entropy_upper",
         pinsker.chain_entropy_upper,
         {"conditional_entropy": "entropy"},
         _GAP,
@@ -236,10 +255,16 @@ ARROWS: tuple[Arrow, ...] = (
         chain=_O,
     ),
     _arrow(
-        "thm5.entropy", pinsker.chain_entropy_upper, {"backward_entropy": "entropy"}, _GAP, "radius", "base", chain=_N
+        "pinsker.chain_entropy_upper",
+        pinsker.chain_entropy_upper,
+        {"backward_entropy": "entropy"},
+        _GAP,
+        "radius",
+        "base",
+        chain=_N,
     ),
     _arrow(
-        "thm5.information",
+        "pinsker.chain_information_upper",
         pinsker.chain_information_upper,
         {"information_next": "information"},
         _GAP,
@@ -248,7 +273,7 @@ ARROWS: tuple[Arrow, ...] = (
         chain=_O,
     ),
     _arrow(
-        "thm5.information",
+        "pinsker.chain_information_upper",
         pinsker.chain_information_upper,
         {"information_prev": "information"},
         _GAP,
@@ -257,7 +282,7 @@ ARROWS: tuple[Arrow, ...] = (
         chain=_N,
     ),
     _arrow(
-        "thm5.free_information",
+        "pinsker.free_information_upper",
         pinsker.free_information_upper,
         "information_next information_prev",
         _GAP,
@@ -265,30 +290,41 @@ ARROWS: tuple[Arrow, ...] = (
         "base",
     ),
     _arrow(
-        "thm5.free_entropy",
+        "pinsker.free_entropy_upper",
         pinsker.free_entropy_upper,
         {"conditional_entropy": "forward_entropy", "backward_entropy": "backward_entropy"},
         _GAP,
         "radius",
         "diameter base",
     ),
-    _arrow("thm5.mismatch", mismatch.mismatch_upper, "mismatch_prob", _GAP, "task_values"),
-    _arrow("thm5.mismatch_diameter", mismatch.mismatch_upper_of_diameter, "mismatch_prob", _GAP, "diameter kind"),
+    _arrow("mismatch.mismatch_upper", mismatch.mismatch_upper, "mismatch_prob", _GAP, "task_values"),
     _arrow(
-        "thm5.performance_gap", pinsker.performance_gap_upper, "unique_information", "mmse_increase", "diameter", "base"
+        "mismatch.mismatch_upper_of_diameter",
+        mismatch.mismatch_upper_of_diameter,
+        "mismatch_prob",
+        _GAP,
+        "diameter kind",
     ),
     _arrow(
-        "thm5.performance_gap",
-        pinsker.performance_gap_upper,
+        "performance_gap.performance_gap_upper",
+        performance_gap.performance_gap_upper,
+        "unique_information",
+        "mmse_increase",
+        "diameter",
+        "base",
+    ),
+    _arrow(
+        "performance_gap.performance_gap_upper",
+        performance_gap.performance_gap_upper,
         {"information_next": "unique_information"},
         "mmse_increase",
         "diameter",
         "base",
     ),
-    _arrow("thm2.inverse", plug_in.inverse_bounds, "probe_gap error_next error_prev", _GAP),
-    _arrow("thm2.minkowski", plug_in.minkowski_bounds, "functional_gap error_next error_prev", "probe_gap"),
-    _arrow("cap.probe_errors", lipschitz.probe_errors_cap, "error_next error_prev", _GAP),
-    _arrow("cap.variance", lipschitz.variance_cap, "task_variance", _GAP, "", "radius"),
+    _arrow("plug_in.inverse_bounds", plug_in.inverse_bounds, "probe_gap error_next error_prev", _GAP),
+    _arrow("plug_in.minkowski_bounds", plug_in.minkowski_bounds, "functional_gap error_next error_prev", "probe_gap"),
+    _arrow("lipschitz.probe_errors_cap", lipschitz.probe_errors_cap, "error_next error_prev", _GAP),
+    _arrow("lipschitz.variance_cap", lipschitz.variance_cap, "task_variance", _GAP, "", "radius"),
 )
 _GATES = {"unit_norm"}  # switches: needed, but not arguments of the function
 
@@ -365,7 +401,7 @@ def derive(
     >>> round(found.best("functional_gap").interval.upper, 6)
     0.056
     >>> found.path("functional_gap")
-    ('given: mismatch_prob', 'thm5.mismatch_diameter: mismatch_prob -> functional_gap')
+    ('given: mismatch_prob', 'mismatch.mismatch_upper_of_diameter: mismatch_prob -> functional_gap')
     """
     if chain is not None and chain not in lipschitz.CHAINS:
         raise InvalidInputError(f"need a chain among {sorted(lipschitz.CHAINS)} or None, got {chain!r}")
@@ -430,7 +466,7 @@ def _path(certificate: BoundCertificate) -> list[str]:
             if isinstance(parent, BoundCertificate):
                 lines += [line for line in _path(parent) if line not in lines]
                 sources.append(parent.quantity)
-    if certificate.theorem == "given":
+    if certificate.theorem == "implications.given":
         return [f"given: {certificate.quantity}"]
     arrow = f"{', '.join(sources)} -> " if sources else ""
     return [*lines, f"{certificate.theorem}: {arrow}{certificate.quantity}"]

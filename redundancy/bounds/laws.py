@@ -45,7 +45,11 @@ def _slack(table: Array, scale: float = 1.0) -> float:
     return rounding_slack(scale * math.sqrt(table.size))
 
 
-@bound("law.mean_distance")
+@bound(
+    title="E rho of a known law",
+    statement="E rho = sum P(x,y) rho(x,y)",
+    deviation="The exact value, rounded outward, of a joint law that is declared known.",
+)
 def law_distance(*, joint: npt.ArrayLike, distances: npt.ArrayLike) -> Bound:
     """E[rho(X, Y)] of a finite joint with axes (x_next, x_prev) and a symmetric distance table."""
     table, largest = check_joint(joint, ndim=2), float(check_distances(distances).max())
@@ -53,13 +57,21 @@ def law_distance(*, joint: npt.ArrayLike, distances: npt.ArrayLike) -> Bound:
     return _exact("mean_distance", value, Interval(0.0, max(largest, 2.0)), _slack(table, largest))
 
 
-@bound("law.tail_prob")
+@bound(
+    title="P[rho > t] of a known law",
+    statement="P_t = sum of P(x,y) over rho(x,y) > t",
+    deviation="The exact value, rounded outward, of a joint law that is declared known.",
+)
 def law_tail(*, joint: npt.ArrayLike, distances: npt.ArrayLike, t: float) -> Bound:
     """P(rho > t), strict, of a finite joint."""
     return _tail("tail_prob", tail_prob_of_law, joint, distances, t)
 
 
-@bound("law.tail_prob_closed")
+@bound(
+    title="P[rho >= t] of a known law",
+    statement="sum of P(x,y) over rho(x,y) >= t",
+    deviation="The exact value, rounded outward, of a joint law that is declared known.",
+)
 def law_tail_closed(*, joint: npt.ArrayLike, distances: npt.ArrayLike, t: float) -> Bound:
     """P(rho >= t) of a finite joint."""
     return _tail("tail_prob_closed", tail_prob_closed_of_law, joint, distances, t)
@@ -78,7 +90,11 @@ def _tail(
     return _exact(quantity, value, PROBABILITY, 0.0 if value == 0.0 else _slack(table))
 
 
-@bound("law.mismatch_prob")
+@bound(
+    title="P[X != Y] of a known law",
+    statement="sum of P(x,y) over x != y, one alphabet",
+    deviation="The exact value, rounded outward, of a joint law that is declared known.",
+)
 def law_mismatch(*, joint: npt.ArrayLike) -> Bound:
     """P(X != Y) of a finite joint on one alphabet."""
     table = check_joint(joint, ndim=2)
@@ -88,13 +104,21 @@ def law_mismatch(*, joint: npt.ArrayLike) -> Bound:
     return _exact("mismatch_prob", value, PROBABILITY, 0.0 if value == 0.0 else _slack(table))
 
 
-@bound("law.conditional_entropy")
+@bound(
+    title="H(next|prev) of a known law",
+    statement="H(X,Y) - H(Y)",
+    deviation="The exact value, rounded outward, of a joint law that is declared known.",
+)
 def forward_entropy_of_law(*, joint: npt.ArrayLike, base: float = 2.0) -> Bound:
     """H(x_next | x_prev) of a finite joint."""
     return _entropy("conditional_entropy", check_joint(joint, ndim=2), base)
 
 
-@bound("law.backward_entropy")
+@bound(
+    title="H(prev|next) of a known law",
+    statement="H(X,Y) - H(X), the information lost",
+    deviation="The exact value, rounded outward, of a joint law that is declared known.",
+)
 def backward_entropy_of_law(*, joint: npt.ArrayLike, base: float = 2.0) -> Bound:
     """H(x_prev | x_next) of a finite joint: the information lost."""
     return _entropy("backward_entropy", check_joint(joint, ndim=2).T, base)
@@ -106,7 +130,11 @@ def _entropy(quantity: str, table: Array, base: float) -> Bound:
     return _exact(quantity, value, Interval(0.0, cap), _slack(table, 1.0 + cap), base)
 
 
-@bound("law.information_next")
+@bound(
+    title="I(Z;next|prev) of a known law",
+    statement="I(Z;X|Y) = H(Z,Y) + H(X,Y) - H(X,Y,Z) - H(Y)",
+    deviation="The exact value, rounded outward, of a joint law that is declared known.",
+)
 def information_of_law(*, joint: npt.ArrayLike, base: float = 2.0) -> Bound:
     """I(Z; x_next | x_prev) of a finite joint with axes (x_next, x_prev, z)."""
     table = check_joint(joint, ndim=3)
@@ -115,7 +143,11 @@ def information_of_law(*, joint: npt.ArrayLike, base: float = 2.0) -> Bound:
     return _exact("information_next", value, Interval(0.0, cap), _slack(table, 1.0 + cap), base)
 
 
-@bound("law.functional_gap")
+@bound(
+    title="F of a known law",
+    statement="F = sum P(x,y) |E[Z|x] - E[Z|y]|^2",
+    deviation="The exact value, rounded outward, of a joint law that is declared known.",
+)
 def gap_of_law(*, joint: npt.ArrayLike, task_values: npt.ArrayLike) -> Bound:
     """F = E|E[Z|x_next] - E[Z|x_prev]|^2 of a finite joint with axes (x_next, x_prev, z)."""
     table = check_joint(joint, ndim=3)

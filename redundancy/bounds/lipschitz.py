@@ -44,7 +44,17 @@ _SQUARE_INTEGRABLE = Assumption("square_integrable", "the task variable has a fi
 _DISTANCE_RANGE = Interval(0.0, 2.0)
 
 
-@bound("thm1.printed")
+@bound(
+    title="Theorem 1 as printed",
+    status="repaired",
+    printed="Unit norm, h (alpha, beta)-Lipschitz, E rho < eps/2: F < 2(alpha^2 + beta^2) eps.",
+    statement="F <= 4 (alpha^2 + beta^2) E rho",
+    deviation="<= for <; h is evaluated off its domain in the printed proof (symmetrisation repairs it); vector"
+    " tasks take the trace.",
+    counterexample="Strict: h constant gives 0 < 0. Unit norm dropped: X = 1, Y in {1,2}, Z = Y: 1/4 > 0.",
+    evidence="A",
+    uses=("lemmas.squared_triangle_upper", "lemmas.squared_distance_of_cosine"),
+)
 def printed_upper(
     *, mean_distance: Evidence, alpha: Evidence, beta: Evidence, task_cap: Evidence | None = None
 ) -> Bound:
@@ -77,7 +87,16 @@ def printed_upper(
     return gap_bound(upper, cap=task_cap, assumptions=(*_lipschitz(a, b), UNIT_NORM), evidence="A")
 
 
-@bound("thm1.minkowski")
+@bound(
+    title="Theorem 1, Minkowski form",
+    status="sharpened",
+    statement="F <= (alpha + beta)^2 E|X-Y|^2, any norms.",
+    deviation="Smaller by (alpha-beta)^2 E|X-Y|^2. The minimax constant is approached, so no smaller function "
+    "of the same inputs will do.",
+    counterexample="alpha^2 + beta^2 instead: sign flipped w.p. 1/100, h = x + y: 0.1568 > 0.08.",
+    evidence="A",
+    uses=("lipschitz.residual_upper",),
+)
 def minkowski_upper(
     *, squared_distance: Evidence, alpha: Evidence, beta: Evidence, task_cap: Evidence | None = None
 ) -> Bound:
@@ -89,17 +108,17 @@ def minkowski_upper(
     Parameters
     ----------
     squared_distance : Evidence
-        E|X - Y|^2, for instance from ``lemma2`` (unit norms) or ``lemma2.norms``.
+        E|X - Y|^2, for instance from `squared_distance_of_cosine` (unit norms) or `squared_distance_of_norms`.
     alpha, beta, task_cap : as in `printed_upper`
 
     Returns
     -------
     BoundCertificate
-        By ``thm1.minkowski``, evidence A.
+        By ``lipschitz.minkowski_upper``, evidence A.
 
     References
     ----------
-    Theorem 1, Minkowski form: arXiv:2509.25584 and docs/theorems/theorem-1.md.
+    Theorem 1, Minkowski form: arXiv:2509.25584 and docs/theorems/lipschitz.md.
 
     Examples
     --------
@@ -111,7 +130,15 @@ def minkowski_upper(
     return gap_bound(upper, cap=task_cap, assumptions=_lipschitz(a, b), evidence="A")
 
 
-@bound("thm1.unit_norm")
+@bound(
+    title="Theorem 1, unit norm",
+    status="sharpened",
+    statement="F <= (alpha + beta)^2 e(2-e) for e = E rho <= 1, factor 1 beyond.",
+    deviation="The residual of the best scaled predictor is at most 1 - (1-e)^2.",
+    counterexample="(alpha+beta)^2 e instead: the same flip, 0.1568 > 0.08.",
+    evidence="A",
+    uses=("lipschitz.residual_upper",),
+)
 def unit_norm_upper(
     *, mean_distance: Evidence, alpha: Evidence, beta: Evidence, task_cap: Evidence | None = None
 ) -> Bound:
@@ -134,11 +161,11 @@ def unit_norm_upper(
     Returns
     -------
     BoundCertificate
-        By ``thm1.unit_norm``, evidence A.
+        By ``lipschitz.unit_norm_upper``, evidence A.
 
     References
     ----------
-    Theorem 1, unit norm: arXiv:2509.25584 and docs/theorems/theorem-1.md.
+    Theorem 1, unit norm: arXiv:2509.25584 and docs/theorems/lipschitz.md.
 
     Examples
     --------
@@ -153,7 +180,14 @@ def unit_norm_upper(
     return gap_bound(upper, cap=task_cap, assumptions=(*_lipschitz(a, b), UNIT_NORM), evidence="A")
 
 
-@bound("thm1.residual")
+@bound(
+    title="Theorem 1, residual form",
+    status="sharpened",
+    statement="F <= (beta sqrt V(prev|next) + alpha sqrt V(next|prev))^2; any predictor's residual will do.",
+    deviation="No unit norm, no value of h off its support, any Hilbert distance.",
+    counterexample="Residuals swapped: X constant, Z = Y a sign: 1 > 0.",
+    evidence="A",
+)
 def residual_upper(
     *,
     residual_next: Evidence,
@@ -179,11 +213,11 @@ def residual_upper(
     Returns
     -------
     BoundCertificate
-        By ``thm1.residual``, evidence A.
+        By ``lipschitz.residual_upper``, evidence A.
 
     References
     ----------
-    Theorem 1, residual form: arXiv:2509.25584 and docs/theorems/theorem-1.md.
+    Theorem 1, residual form: arXiv:2509.25584 and docs/theorems/lipschitz.md.
     """
     a, b = upper_of(alpha, "alpha"), upper_of(beta, "beta")
     root = product(a, math.sqrt(upper_of(residual_next, "residual_next")))
@@ -191,7 +225,14 @@ def residual_upper(
     return gap_bound(root**2, cap=task_cap, assumptions=_lipschitz(a, b), evidence="A")
 
 
-@bound("thm1.chain")
+@bound(
+    title="Theorem 1 under one chain",
+    status="sharpened",
+    statement="previous - next - task: F <= alpha^2 V(next|prev); next - previous - task: F <= beta^2 V(prev|next).",
+    deviation="Along a chain h depends on one state only.",
+    evidence="A",
+    uses=("lipschitz.residual_upper",),
+)
 def chain_upper(*, chain: str, residual: Evidence, lipschitz: Evidence, task_cap: Evidence | None = None) -> Bound:
     """One chain suffices: F <= lipschitz^2 * residual.
 
@@ -207,11 +248,11 @@ def chain_upper(*, chain: str, residual: Evidence, lipschitz: Evidence, task_cap
     Returns
     -------
     BoundCertificate
-        By ``thm1.chain``, evidence A.
+        By ``lipschitz.chain_upper``, evidence A.
 
     References
     ----------
-    Theorem 1 under one chain: arXiv:2509.25584 and docs/theorems/theorem-1.md.
+    Theorem 1 under one chain: arXiv:2509.25584 and docs/theorems/lipschitz.md.
     """
     assumption = _chain(chain)
     constant = upper_of(lipschitz, "lipschitz")
@@ -220,7 +261,13 @@ def chain_upper(*, chain: str, residual: Evidence, lipschitz: Evidence, task_cap
     return gap_bound(upper, cap=task_cap, assumptions=(assumption, *_lipschitz(a, b)), evidence="A")
 
 
-@bound("thm1.truncated")
+@bound(
+    title="Theorem 1, truncated",
+    status="sharpened",
+    statement="F <= (sqrt E min(alpha^2|X-Y|^2, Delta^2) + sqrt E min(beta^2|X-Y|^2, Delta^2))^2",
+    deviation="Extends h to y = x and projects on the hull of the task values.",
+    evidence="A",
+)
 def truncated_upper(
     *, truncated_next: Evidence, truncated_prev: Evidence, diameter: float, task_cap: Evidence | None = None
 ) -> Bound:
@@ -239,11 +286,11 @@ def truncated_upper(
     Returns
     -------
     BoundCertificate
-        By ``thm1.truncated``, evidence A.
+        By ``lipschitz.truncated_upper``, evidence A.
 
     References
     ----------
-    Theorem 1, truncated: arXiv:2509.25584 and docs/theorems/theorem-1.md.
+    Theorem 1, truncated: arXiv:2509.25584 and docs/theorems/lipschitz.md.
     """
     diameter = check_real(diameter, "diameter", lower=0.0)
     first, second = upper_of(truncated_next, "truncated_next"), upper_of(truncated_prev, "truncated_prev")
@@ -252,7 +299,14 @@ def truncated_upper(
     return gap_bound(upper, cap=task_cap, assumptions=assumptions, evidence="A")
 
 
-@bound("thm1.proximal")
+@bound(
+    title="Proximal implies functional",
+    status="sharpened",
+    statement="Per term: E min(c^2|X-Y|^2, Delta^2) <= min(2c^2 t, Delta^2)(1-P) + min(4c^2, Delta^2) P, unit norm.",
+    deviation="Figure 2 goes through geometric redundancy, which costs a factor.",
+    evidence="A",
+    uses=("lipschitz.truncated_upper", "lemmas.squared_distance_of_cosine"),
+)
 def proximal_upper(
     *,
     tail_prob: Evidence,
@@ -281,11 +335,11 @@ def proximal_upper(
     Returns
     -------
     BoundCertificate
-        By ``thm1.proximal``, evidence A.
+        By ``lipschitz.proximal_upper``, evidence A.
 
     References
     ----------
-    Proximal implies functional: arXiv:2509.25584 and docs/theorems/theorem-1.md.
+    Proximal implies functional: arXiv:2509.25584 and docs/theorems/lipschitz.md.
     """
     t = check_real(t, "t", lower=0.0, upper=2.0)
     diameter = check_real(diameter, "diameter", lower=0.0)
@@ -300,7 +354,11 @@ def proximal_upper(
     return gap_bound(root**2, cap=task_cap, assumptions=assumptions, evidence="A")
 
 
-@bound("cap.variance")
+@bound(
+    title="Trivial cap",
+    statement="F <= Var Z <= R^2",
+    deviation="The paper never compares its bounds with it.",
+)
 def variance_cap(*, task_variance: Evidence | None = None, radius: float | None = None) -> Bound:
     """F <= Var Z <= R^2: both ideal predictors are projections of Z, whatever the layers do.
 
@@ -314,7 +372,7 @@ def variance_cap(*, task_variance: Evidence | None = None, radius: float | None 
     Returns
     -------
     BoundCertificate
-        By ``cap.variance``, evidence P.
+        By ``lipschitz.variance_cap``, evidence P.
 
     Raises
     ------
@@ -323,7 +381,7 @@ def variance_cap(*, task_variance: Evidence | None = None, radius: float | None 
 
     References
     ----------
-    Trivial cap: arXiv:2509.25584 and docs/theorems/theorem-1.md.
+    Trivial cap: arXiv:2509.25584 and docs/theorems/lipschitz.md.
     """
     if task_variance is None and radius is None:
         raise InvalidInputError("need task_variance or radius, got neither")
@@ -335,7 +393,11 @@ def variance_cap(*, task_variance: Evidence | None = None, radius: float | None 
     return gap_bound(upper, cap=None, assumptions=assumptions, evidence="P")
 
 
-@bound("cap.probe_errors")
+@bound(
+    title="Probe cap",
+    statement="F <= (sqrt mse_next + sqrt mse_prev)^2 for any two probes.",
+    deviation="Minkowski through Z itself; nothing is assumed of the probes.",
+)
 def probe_errors_cap(*, error_next: Evidence, error_prev: Evidence, task_cap: Evidence | None = None) -> Bound:
     """F <= (sqrt(mse_next) + sqrt(mse_prev))^2 for the mean squared errors of *any* two probes of Z.
 
@@ -353,11 +415,11 @@ def probe_errors_cap(*, error_next: Evidence, error_prev: Evidence, task_cap: Ev
     Returns
     -------
     BoundCertificate
-        By ``cap.probe_errors``, evidence P.
+        By ``lipschitz.probe_errors_cap``, evidence P.
 
     References
     ----------
-    Probe cap: arXiv:2509.25584 and docs/theorems/theorem-1.md.
+    Probe cap: arXiv:2509.25584 and docs/theorems/lipschitz.md.
     """
     first, second = upper_of(error_next, "error_next"), upper_of(error_prev, "error_prev")
     upper = float(np.square(math.sqrt(first) + math.sqrt(second)))

@@ -18,7 +18,13 @@ _COMMON = Assumption("common_alphabet", "both layers are coded in one finite alp
 _FACTORS = {"scalar": 1.0, "one_hot": 1.0, "vector": 1.75}
 
 
-@bound("thm5.mismatch")
+@bound(
+    title="Code mismatch",
+    status="sharpened",
+    statement="Common alphabet, no chain: F <= kappa P[X != Y].",
+    deviation="kappa is enumerated from the task values.",
+    counterexample="kappa = Delta^2 for vectors: four values in the plane reach 1.058 (1.035 in rationals).",
+)
 def mismatch_upper(*, mismatch_prob: Evidence, task_values: npt.ArrayLike) -> Bound:
     """F <= kappa P(X != Y), with no Markov assumption, no entropy and no Lipschitz constant.
 
@@ -50,7 +56,13 @@ def mismatch_upper(*, mismatch_prob: Evidence, task_values: npt.ArrayLike) -> Bo
     return gap_bound(upper, cap=task_range(task_values).cap, assumptions=(_COMMON, values), evidence="P")
 
 
-@bound("thm5.mismatch_diameter")
+@bound(
+    title="Code mismatch by the diameter",
+    status="sharpened",
+    statement="F <= Delta^2 P[X != Y] for scalar and one-hot tasks, (7/4) Delta^2 P for any.",
+    deviation="Needs only the diameter; the factor 7/4 covers every task.",
+    uses=("mismatch.mismatch_upper",),
+)
 def mismatch_upper_of_diameter(*, mismatch_prob: Evidence, diameter: float, kind: str) -> Bound:
     """F <= c Delta^2 P(X != Y), with c = 1 for scalar or one-hot tasks and c = 7/4 for any vector task.
 
@@ -66,7 +78,7 @@ def mismatch_upper_of_diameter(*, mismatch_prob: Evidence, diameter: float, kind
     Returns
     -------
     BoundCertificate
-        By ``thm5.mismatch_diameter``, evidence P.
+        By ``mismatch.mismatch_upper_of_diameter``, evidence P.
 
     Raises
     ------
@@ -85,7 +97,13 @@ def mismatch_upper_of_diameter(*, mismatch_prob: Evidence, diameter: float, kind
     return gap_bound(upper, cap=round_up(0.5 * diameter**2), assumptions=(_COMMON, task), evidence="P")
 
 
-@bound("thm5.coupling")
+@bound(
+    title="Theorem 5 from a predictor of the code",
+    status="sharpened",
+    statement="previous - next - task: F <= Delta^2 P[X != g(Y)]; the other chain with Y and g(X).",
+    deviation="No entropy at all.",
+    evidence="A",
+)
 def coupling_upper(*, chain: str, miss_prob: Evidence, diameter: float) -> Bound:
     """F <= Delta^2 P(X != g(Y)) for any predictor g of one layer's code from the other's, under a chain.
 
@@ -102,7 +120,7 @@ def coupling_upper(*, chain: str, miss_prob: Evidence, diameter: float) -> Bound
     Returns
     -------
     BoundCertificate
-        By ``thm5.coupling``, evidence A.
+        By ``mismatch.coupling_upper``, evidence A.
 
     Raises
     ------

@@ -12,7 +12,7 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from redundancy.bounds._inputs import gap_bound, nats, product, upper_of
+from redundancy.bounds._inputs import capped, gap_bound, nats, product, range_assumption
 from redundancy.bounds.lipschitz import CHAINS
 from redundancy.certificates.certificate import Assumption, Bound, Evidence, bound
 from redundancy.checks import check_joint, check_real
@@ -25,14 +25,22 @@ __all__ = [
     "free_entropy_upper",
     "free_information_upper",
     "guessing_upper",
-    "performance_gap_upper",
     "printed_upper",
 ]
 
 _DISCRETE = Assumption("discrete_states", "both layers are discrete (finite codes)")
 
 
-@bound("thm5.printed")
+@bound(
+    title="Theorem 5 as printed",
+    status="repaired",
+    printed="|Z| <= B, X_prev - X_next - Z Markov: F <= 2 B^2 H(X_next | X_prev)",
+    statement="previous - next - task: F <= min(B^2, 2 B^2 H(next|prev)), H in nats.",
+    deviation="The chain is the wrong one for ground truth, where next - previous - task holds.",
+    counterexample="Under next - previous - task: Y a fair sign, X constant, Z = Y: 1 > 0. In bans: 1 > 0.602.",
+    evidence="A",
+    uses=("lemmas.divergence_information", "pinsker.chain_information_upper"),
+)
 def printed_upper(*, conditional_entropy: Evidence, norm_bound: float, base: float = 2.0) -> Bound:
     """Theorem 5 as printed: F <= 2 B^2 H(x_next | x_prev), H in nats, under previous - next - task.
 
@@ -69,7 +77,15 @@ def printed_upper(*, conditional_entropy: Evidence, norm_bound: float, base: flo
     )
 
 
-@bound("thm5.information")
+@bound(
+    title="Theorem 5 from information, either chain",
+    status="sharpened",
+    statement="previous - next - task: F <= (Delta^2/2) I(Z;next|prev); the other chain: I(Z;prev|next).",
+    deviation="Pinsker by oscillation: Delta <= 2B. Constant best.",
+    counterexample="Delta^2/4: P(Z = X) = 0.51: 4e-4 > 2e-4.",
+    evidence="A",
+    uses=("lemmas.divergence_information",),
+)
 def chain_information_upper(
     *, chain: str, information: Evidence, diameter: float, base: float = 2.0, task_cap: Evidence | None = None
 ) -> Bound:
@@ -91,18 +107,26 @@ def chain_information_upper(
     Returns
     -------
     BoundCertificate
-        By ``thm5.information``, evidence A.
+        By ``pinsker.chain_information_upper``, evidence A.
 
     References
     ----------
-    Theorem 5 from information, either chain: arXiv:2509.25584 and docs/theorems/theorem-5.md.
+    Theorem 5 from information, either chain: arXiv:2509.25584 and docs/theorems/pinsker.md.
     """
     diameter = check_real(diameter, "diameter", lower=0.0)
     upper = product(0.5, diameter, diameter, nats(information, "information", base).upper)
-    return _capped(upper, diameter, None, task_cap, (_chain(chain), _range(diameter, None)), "A")
+    return capped(upper, diameter, None, task_cap, (_chain(chain), range_assumption(diameter, None)), "A")
 
 
-@bound("thm5.entropy")
+@bound(
+    title="Theorem 5 from entropy, either chain",
+    status="sharpened",
+    statement="F <= R^2 H in bits: H(next|prev) under previous - next - task, H(prev|next) under the other chain.",
+    deviation="1/ln 2 = 1.4427 instead of 2, best possible; the natural chain needs the backward entropy.",
+    counterexample="1.44 B^2 in nats: X a fair sign, Y constant, Z = X: 1 > 0.998.",
+    evidence="A",
+    uses=("pinsker.guessing_upper",),
+)
 def chain_entropy_upper(
     *, chain: str, entropy: Evidence, radius: float, base: float = 2.0, task_cap: Evidence | None = None
 ) -> Bound:
@@ -124,11 +148,11 @@ def chain_entropy_upper(
     Returns
     -------
     BoundCertificate
-        By ``thm5.entropy``, evidence A.
+        By ``pinsker.chain_entropy_upper``, evidence A.
 
     References
     ----------
-    Theorem 5 from entropy, either chain: arXiv:2509.25584 and docs/theorems/theorem-5.md.
+    Theorem 5 from entropy, either chain: arXiv:2509.25584 and docs/theorems/pinsker.md.
 
     Examples
     --------
@@ -137,10 +161,16 @@ def chain_entropy_upper(
     """
     radius = check_real(radius, "radius", lower=0.0)
     upper = product(radius, radius, nats(entropy, "entropy", base).upper) / math.log(2.0)
-    return _capped(upper, None, radius, task_cap, (_chain(chain), _range(None, radius), _DISCRETE), "A")
+    return capped(upper, None, radius, task_cap, (_chain(chain), range_assumption(None, radius), _DISCRETE), "A")
 
 
-@bound("thm5.guessing")
+@bound(
+    title="Theorem 5 from the best guess",
+    status="sharpened",
+    statement="F <= R^2 E g(p1), g(p) = 4p(1-p) from p = 1/2 on, else 1.",
+    deviation="Sharper than the entropy form, from the probabilities of the best guess alone.",
+    evidence="A",
+)
 def guessing_upper(*, chain: str, joint: npt.ArrayLike, radius: float) -> Bound:
     """F <= R^2 E[g(p1(Y))], g(p) = 4 p (1 - p) from p = 1/2 on, else 1; sharper than the entropy form.
 
@@ -157,11 +187,11 @@ def guessing_upper(*, chain: str, joint: npt.ArrayLike, radius: float) -> Bound:
     Returns
     -------
     BoundCertificate
-        By ``thm5.guessing``, evidence A.
+        By ``pinsker.guessing_upper``, evidence A.
 
     References
     ----------
-    Theorem 5 from the best guess: arXiv:2509.25584 and docs/theorems/theorem-5.md.
+    Theorem 5 from the best guess: arXiv:2509.25584 and docs/theorems/pinsker.md.
     """
     radius = check_real(radius, "radius", lower=0.0)
     assumption = _chain(chain)
@@ -173,10 +203,15 @@ def guessing_upper(*, chain: str, joint: npt.ArrayLike, radius: float) -> Bound:
     factor = np.where(best >= 0.5, 4.0 * best * (1.0 - best), 1.0)
     # An absolute error of a few ulps in p1 moves 4 p (1 - p) by no more than 4 times that.
     upper = radius**2 * min(1.0, math.fsum(given[given > 0] * factor) + 1e-14)
-    return _capped(upper, None, radius, None, (assumption, _range(None, radius), _DISCRETE), "A")
+    return capped(upper, None, radius, None, (assumption, range_assumption(None, radius), _DISCRETE), "A")
 
 
-@bound("thm5.free_information")
+@bound(
+    title="Theorem 5 without a chain, from information",
+    status="sharpened",
+    statement="F <= (Delta^2/2)(sqrt I(Z;next|prev) + sqrt I(Z;prev|next))^2",
+    deviation="Both directions pay, so no chain is needed.",
+)
 def free_information_upper(
     *,
     information_next: Evidence,
@@ -198,21 +233,26 @@ def free_information_upper(
     Returns
     -------
     BoundCertificate
-        By ``thm5.free_information``, evidence P.
+        By ``pinsker.free_information_upper``, evidence P.
 
     References
     ----------
-    Theorem 5 without a chain, from information: arXiv:2509.25584 and docs/theorems/theorem-5.md.
+    Theorem 5 without a chain, from information: arXiv:2509.25584 and docs/theorems/pinsker.md.
     """
     diameter = check_real(diameter, "diameter", lower=0.0)
     total = _root_sum(
         nats(information_next, "information_next", base), nats(information_prev, "information_prev", base)
     )
     upper = product(0.5, diameter, diameter, total)
-    return _capped(upper, diameter, None, task_cap, (_range(diameter, None),), "P")
+    return capped(upper, diameter, None, task_cap, (range_assumption(diameter, None),), "P")
 
 
-@bound("thm5.free_entropy")
+@bound(
+    title="Theorem 5 without a chain, from entropies",
+    status="sharpened",
+    statement="F <= min(R^2/ln 2, Delta^2/2)(sqrt H(next|prev) + sqrt H(prev|next))^2",
+    deviation="Both directions pay, so no chain is needed.",
+)
 def free_entropy_upper(
     *,
     forward_entropy: Evidence,
@@ -238,11 +278,11 @@ def free_entropy_upper(
     Returns
     -------
     BoundCertificate
-        By ``thm5.free_entropy``, evidence P.
+        By ``pinsker.free_entropy_upper``, evidence P.
 
     References
     ----------
-    Theorem 5 without a chain, from entropies: arXiv:2509.25584 and docs/theorems/theorem-5.md.
+    Theorem 5 without a chain, from entropies: arXiv:2509.25584 and docs/theorems/pinsker.md.
     """
     radius = check_real(radius, "radius", lower=0.0)
     constant = radius**2 / math.log(2.0)
@@ -250,47 +290,7 @@ def free_entropy_upper(
         constant = min(constant, 0.5 * check_real(diameter, "diameter", lower=0.0) ** 2)
     total = _root_sum(nats(forward_entropy, "forward_entropy", base), nats(backward_entropy, "backward_entropy", base))
     upper = product(constant, total)
-    return _capped(upper, diameter, radius, task_cap, (_range(diameter, radius), _DISCRETE), "P")
-
-
-@bound("thm5.performance_gap")
-def performance_gap_upper(
-    *, unique_information: Evidence, diameter: float, base: float = 2.0, task_cap: Evidence | None = None
-) -> Bound:
-    r"""mmse(prev) - mmse(next) <= (Delta^2 / 2) Uni(Z : X_next \ X_prev), with no Markov assumption.
-
-    What an *ideal* reader loses by reading the previous layer instead of the next. It bounds neither F (two
-    noisy copies of a bit: Uni = 0, F = 3/8) nor the gain by skipping, so only the upper end is informative.
-
-    Parameters
-    ----------
-    unique_information : Evidence
-        BROJA unique information of the next layer about the task, in units of `base`; any interval that
-        holds it, or I(Z; x_next | x_prev), which is at least as large.
-    diameter : float
-        Delta, the largest distance between two task values.
-    base : float, default=2
-    task_cap : Evidence, optional
-
-    Returns
-    -------
-    BoundCertificate
-        On ``mmse_increase``, inside [-cap, cap].
-
-    References
-    ----------
-    Performance gap of ideal readers: arXiv:2509.25584 and docs/theorems/performance-gap.md.
-    """
-    diameter = check_real(diameter, "diameter", lower=0.0)
-    upper = product(0.5, diameter, diameter, nats(unique_information, "unique_information", base).upper)
-    capped = _capped(upper, diameter, None, task_cap, (_range(diameter, None),), "P")
-    cap = capped.trivial.upper
-    return Bound(
-        quantity="mmse_increase",
-        interval=Interval(-cap, capped.interval.upper),
-        trivial=Interval(-cap, cap),
-        assumptions=capped.assumptions,
-    )
+    return capped(upper, diameter, radius, task_cap, (range_assumption(diameter, radius), _DISCRETE), "P")
 
 
 def _chain(chain: str) -> Assumption:
@@ -299,28 +299,5 @@ def _chain(chain: str) -> Assumption:
     return CHAINS[chain]
 
 
-def _range(diameter: float | None, radius: float | None) -> Assumption:
-    parts = [] if diameter is None else [f"no two task values are further apart than {diameter:g}"]
-    parts += [] if radius is None else [f"all task values lie in one ball of radius {radius:g}"]
-    return Assumption("task_range", " and ".join(parts))
-
-
 def _root_sum(first: Interval, second: Interval) -> float:
     return (math.sqrt(first.upper) + math.sqrt(second.upper)) ** 2
-
-
-def _capped(
-    upper: float,
-    diameter: float | None,
-    radius: float | None,
-    task_cap: Evidence | None,
-    assumptions: tuple[Assumption, ...],
-    evidence: str,
-) -> Bound:
-    """Cap by R^2 <= Delta^2 / 2 (Jung) and by what the caller knows of Var Z."""
-    cap = math.inf if radius is None else round_up(radius**2)
-    if diameter is not None:
-        cap = min(cap, round_up(0.5 * diameter**2))
-    if task_cap is not None:
-        cap = min(cap, upper_of(task_cap, "task_cap"))
-    return gap_bound(upper, cap=cap, assumptions=assumptions, evidence=evidence)

@@ -18,7 +18,16 @@ __all__ = ["function_upper", "inverse_bounds", "minkowski_bounds", "printed_uppe
 _FRESH = Assumption("fresh_probes", "both probes were fitted on data independent of the evaluation law")
 
 
-@bound("thm2.printed")
+@bound(
+    title="Theorem 2 as printed",
+    status="repaired",
+    printed="G < 3 eta_next + 3 eta_prev + 6(alpha^2 + beta^2) eps, E rho < eps/2.",
+    statement="G <= 3 eta_next + 3 eta_prev + 12(alpha^2 + beta^2) E rho",
+    deviation="<= for <; probes must be fitted on other data. It bounds what can be measured by what cannot.",
+    counterexample="Strict: alpha = beta = eta = 0. Constant 2.9: flip 1/100 with probes off by 1/50.",
+    evidence="A",
+    uses=("lemmas.squared_sum_upper", "lipschitz.printed_upper"),
+)
 def printed_upper(
     *, error_next: Evidence, error_prev: Evidence, mean_distance: Evidence, alpha: Evidence, beta: Evidence
 ) -> Bound:
@@ -50,7 +59,12 @@ def printed_upper(
     return gap_bound(upper, cap=None, assumptions=(lipschitz, UNIT_NORM, _FRESH), evidence="A", quantity="probe_gap")
 
 
-@bound("thm2.minkowski")
+@bound(
+    title="Theorem 2, Minkowski form",
+    status="sharpened",
+    statement="|sqrt G - sqrt F| <= sqrt eta_next + sqrt eta_prev, on G.",
+    deviation="The infimum of all weighted forms, so never above the printed one.",
+)
 def minkowski_bounds(*, functional_gap: Evidence, error_next: Evidence, error_prev: Evidence) -> Bound:
     """|sqrt(G) - sqrt(F)| <= sqrt(eta_next) + sqrt(eta_prev): bounds the probes' gap G from F, on both sides.
 
@@ -69,11 +83,11 @@ def minkowski_bounds(*, functional_gap: Evidence, error_next: Evidence, error_pr
     Returns
     -------
     BoundCertificate
-        By ``thm2.minkowski``, evidence P.
+        By ``plug_in.minkowski_bounds``, evidence P.
 
     References
     ----------
-    Theorem 2, Minkowski form: arXiv:2509.25584 and docs/theorems/theorem-2.md.
+    Theorem 2, Minkowski form: arXiv:2509.25584 and docs/theorems/plug_in.md.
 
     Examples
     --------
@@ -83,7 +97,13 @@ def minkowski_bounds(*, functional_gap: Evidence, error_next: Evidence, error_pr
     return _annulus(nonnegative(functional_gap, "functional_gap"), error_next, error_prev, None, "probe_gap")
 
 
-@bound("thm2.inverse")
+@bound(
+    title="Theorem 2, inverse",
+    status="sharpened",
+    statement="|sqrt F - sqrt G| <= sqrt eta_next + sqrt eta_prev, on F, with eta <= MSE of the probe.",
+    deviation="The useful direction: everything on the right can be measured.",
+    uses=("plug_in.minkowski_bounds",),
+)
 def inverse_bounds(
     *, probe_gap: Evidence, error_next: Evidence, error_prev: Evidence, task_cap: Evidence | None = None
 ) -> Bound:
@@ -105,12 +125,18 @@ def inverse_bounds(
 
     References
     ----------
-    Theorem 2, inverse: arXiv:2509.25584 and docs/theorems/theorem-2.md.
+    Theorem 2, inverse: arXiv:2509.25584 and docs/theorems/plug_in.md.
     """
     return _annulus(nonnegative(probe_gap, "probe_gap"), error_next, error_prev, task_cap, "functional_gap")
 
 
-@bound("thm2.function")
+@bound(
+    title="Theorem 2 for a deterministic layer",
+    status="sharpened",
+    statement="X a function of Y: G <= (sqrt eta_prev + sqrt(eta_next + F))^2",
+    deviation="f_next - f_prev is then orthogonal to every function of the next state.",
+    evidence="A",
+)
 def function_upper(*, functional_gap: Evidence, error_next: Evidence, error_prev: Evidence) -> Bound:
     """G <= (sqrt(eta_prev) + sqrt(eta_next + F))^2 if the next state is a function of the previous one.
 
@@ -128,11 +154,11 @@ def function_upper(*, functional_gap: Evidence, error_next: Evidence, error_prev
     Returns
     -------
     BoundCertificate
-        By ``thm2.function``, evidence A.
+        By ``plug_in.function_upper``, evidence A.
 
     References
     ----------
-    Theorem 2 for a deterministic layer: arXiv:2509.25584 and docs/theorems/theorem-2.md.
+    Theorem 2 for a deterministic layer: arXiv:2509.25584 and docs/theorems/plug_in.md.
     """
     gap = nonnegative(functional_gap, "functional_gap").upper
     upper = (math.sqrt(upper_of(error_prev, "error_prev")) + math.sqrt(upper_of(error_next, "error_next") + gap)) ** 2
@@ -140,7 +166,11 @@ def function_upper(*, functional_gap: Evidence, error_next: Evidence, error_prev
     return gap_bound(upper, cap=None, assumptions=(deterministic, _FRESH), evidence="A", quantity="probe_gap")
 
 
-@bound("thm2.probe_lipschitz")
+@bound(
+    title="One Lipschitz probe on both layers",
+    statement="E|f(X)-f(Y)|^2 <= L^2 E|X-Y|^2 for an L-Lipschitz probe f.",
+    deviation="A fact about the probe, whose constant is known, not about the ideal predictor.",
+)
 def probe_lipschitz_upper(*, squared_distance: Evidence, lipschitz: Evidence) -> Bound:
     """One probe f on both layers: E|f(X) - f(Y)|^2 <= L^2 E|X - Y|^2, with L of the *probe*, known exactly.
 
@@ -156,11 +186,11 @@ def probe_lipschitz_upper(*, squared_distance: Evidence, lipschitz: Evidence) ->
     Returns
     -------
     BoundCertificate
-        By ``thm2.probe_lipschitz``, evidence P.
+        By ``plug_in.probe_lipschitz_upper``, evidence P.
 
     References
     ----------
-    One Lipschitz probe on both layers: arXiv:2509.25584 and docs/theorems/theorem-2.md.
+    One Lipschitz probe on both layers: arXiv:2509.25584 and docs/theorems/plug_in.md.
     """
     constant = upper_of(lipschitz, "lipschitz")
     upper = product(constant, constant, upper_of(squared_distance, "squared_distance"))

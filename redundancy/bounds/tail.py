@@ -35,7 +35,15 @@ def _range_assumption(rho_max: float) -> tuple[Assumption, ...]:
     return (Assumption("distance_range", f"distances lie in [0, {rho_max:g}]"),)
 
 
-@bound("prop1.printed")
+@bound(
+    title="Proposition 1 as printed",
+    status="refuted",
+    printed="0 <= rho <= 1: P[rho > t] < (eps - t)/(1 - t) implies E rho < eps.",
+    statement="E rho <= t + (rho_max - t) P[rho > t] with rho_max = 1 unless declared otherwise, t < rho_max.",
+    deviation="True for distances in [0, 1] and t < 1; the paper applies it to cosine distance, which reaches 2.",
+    counterexample="rho = 2 w.p. 1/20, else 1/20, t = 1/20, eps = 1/10: tail 1/20 < 1/19, mean 0.1475.",
+    evidence="A",
+)
 def printed_upper(*, tail_prob: Evidence, t: float, rho_max: float = 1.0) -> Bound:
     """Upper bound on E[rho] by Proposition 1 as printed, which assumes distances at most 1.
 
@@ -80,7 +88,12 @@ def printed_upper(*, tail_prob: Evidence, t: float, rho_max: float = 1.0) -> Bou
     )
 
 
-@bound("prop1.sandwich_upper")
+@bound(
+    title="Proposition 1, sandwich, upper side",
+    status="repaired",
+    statement="0 <= rho <= r: E rho <= t + (r - t) P[rho > t]",
+    deviation="Proposition 1 with the range as an argument; attained on {t, r}.",
+)
 def sandwich_upper(*, tail_prob: Evidence, t: float, rho_max: float = 2.0) -> Bound:
     """E[rho] <= t + (rho_max - t) P(rho > t), for distances in [0, rho_max]; attained on {t, rho_max}.
 
@@ -100,7 +113,7 @@ def sandwich_upper(*, tail_prob: Evidence, t: float, rho_max: float = 2.0) -> Bo
 
     References
     ----------
-    Sandwich, upper side: arXiv:2509.25584 and docs/theorems/proposition-1.md.
+    Sandwich, upper side: arXiv:2509.25584 and docs/theorems/tail.md.
 
     Examples
     --------
@@ -112,7 +125,12 @@ def sandwich_upper(*, tail_prob: Evidence, t: float, rho_max: float = 2.0) -> Bo
     return _mean(0.0, t + (rho_max - t) * tail, rho_max)
 
 
-@bound("prop1.sandwich_lower")
+@bound(
+    title="Proposition 1, sandwich, lower side",
+    status="sharpened",
+    statement="rho >= 0: E rho >= t P[rho >= t]",
+    deviation="Not in the paper; attained on {0, t}. Uses the closed tail.",
+)
 def sandwich_lower(*, tail_prob_closed: Evidence, t: float, rho_max: float = 2.0) -> Bound:
     """E[rho] >= t P(rho >= t), from the *closed* tail; attained on {0, t}.
 
@@ -128,11 +146,11 @@ def sandwich_lower(*, tail_prob_closed: Evidence, t: float, rho_max: float = 2.0
     Returns
     -------
     BoundCertificate
-        By ``prop1.sandwich_lower``, evidence P.
+        By ``tail.sandwich_lower``, evidence P.
 
     References
     ----------
-    Sandwich, lower side: arXiv:2509.25584 and docs/theorems/proposition-1.md.
+    Sandwich, lower side: arXiv:2509.25584 and docs/theorems/tail.md.
 
     Examples
     --------
@@ -143,7 +161,13 @@ def sandwich_lower(*, tail_prob_closed: Evidence, t: float, rho_max: float = 2.0
     return _mean(t * probability(tail_prob_closed, "tail_prob_closed").lower, rho_max, rho_max)
 
 
-@bound("prop1.sandwich_grid")
+@bound(
+    title="Proposition 1, sandwich on a grid",
+    status="sharpened",
+    statement="sum (t_i - t_(i-1)) P[rho >= t_i] <= E rho <= t_1 + sum (t_(i+1) - t_i) P[rho > t_i]",
+    deviation="The whole tail: E rho is its integral.",
+    uses=("tail.sandwich_upper", "tail.sandwich_lower"),
+)
 def sandwich_grid(
     *,
     thresholds: npt.ArrayLike,
@@ -171,7 +195,7 @@ def sandwich_grid(
     Returns
     -------
     BoundCertificate
-        By ``prop1.sandwich_grid``, evidence P.
+        By ``tail.sandwich_grid``, evidence P.
 
     Raises
     ------
@@ -185,7 +209,7 @@ def sandwich_grid(
 
     References
     ----------
-    Sandwich on a grid: arXiv:2509.25584 and docs/theorems/proposition-1.md.
+    Sandwich on a grid: arXiv:2509.25584 and docs/theorems/tail.md.
     """
     rho_max, _ = _threshold(0.0, rho_max)
     grid = as_floats(thresholds, "thresholds")
@@ -208,7 +232,11 @@ def sandwich_grid(
     return _mean(lower, upper, rho_max)
 
 
-@bound("prop1.tail_upper")
+@bound(
+    title="Geometric to proximal (Markov)",
+    statement="P[rho >= t] <= E rho / t",
+    deviation="The converse arrow; attained on {0, t}.",
+)
 def tail_closed_upper(*, mean_distance: Evidence, t: float) -> Bound:
     """P(rho >= t) <= E[rho] / t (Markov), for t > 0 and distances >= 0; attained on {0, t}.
 
@@ -222,18 +250,22 @@ def tail_closed_upper(*, mean_distance: Evidence, t: float) -> Bound:
     Returns
     -------
     BoundCertificate
-        By ``prop1.tail_upper``, evidence P.
+        By ``tail.tail_closed_upper``, evidence P.
 
     References
     ----------
-    Geometric to proximal (Markov): arXiv:2509.25584 and docs/theorems/proposition-1.md.
+    Geometric to proximal (Markov): arXiv:2509.25584 and docs/theorems/tail.md.
     """
     t = check_real(t, "t", lower=0.0, upper=math.inf, open_ends=True)
     upper = nonnegative(mean_distance, "mean_distance").upper / t
     return Bound(quantity="tail_prob_closed", interval=Interval(0.0, min(1.0, round_up(upper))), trivial=PROBABILITY)
 
 
-@bound("prop1.tail_lower")
+@bound(
+    title="Refuting proximal by the mean",
+    statement="P[rho > t] >= (E rho - t)/(r - t)",
+    deviation="The sandwich solved for the tail; attained on {t, r}.",
+)
 def tail_lower(*, mean_distance: Evidence, t: float, rho_max: float = 2.0) -> Bound:
     """P(rho > t) >= (E[rho] - t) / (rho_max - t), for t < rho_max; attained on {t, rho_max}.
 
@@ -249,7 +281,7 @@ def tail_lower(*, mean_distance: Evidence, t: float, rho_max: float = 2.0) -> Bo
     Returns
     -------
     BoundCertificate
-        By ``prop1.tail_lower``, evidence P.
+        By ``tail.tail_lower``, evidence P.
 
     Raises
     ------
@@ -258,7 +290,7 @@ def tail_lower(*, mean_distance: Evidence, t: float, rho_max: float = 2.0) -> Bo
 
     References
     ----------
-    Refuting proximal by the mean: arXiv:2509.25584 and docs/theorems/proposition-1.md.
+    Refuting proximal by the mean: arXiv:2509.25584 and docs/theorems/tail.md.
     """
     rho_max, t = _threshold(t, rho_max)
     if t == rho_max:
@@ -273,7 +305,15 @@ def tail_lower(*, mean_distance: Evidence, t: float, rho_max: float = 2.0) -> Bo
     )
 
 
-@bound("def2.strict")
+@bound(
+    title="Definition 2, strict tail from closed tail",
+    status="repaired",
+    printed="Definition 2 counts rho < t; Proposition 1 and Theorems 3 and 4 count rho > t.",
+    statement="P[rho > t] <= P[rho >= t]",
+    deviation="Definition 2 implies P[rho > t] < eps, which is all the paper needs; "
+    "the converse fails with an atom at t.",
+    counterexample="rho = t surely: P[rho > t] = 0, yet P[rho < t] = 0.",
+)
 def strict_tail_upper(*, tail_prob_closed: Evidence) -> Bound:
     """P(rho > t) <= P(rho >= t): the closed tail bounds the strict one from above, and only from above.
 
@@ -285,17 +325,23 @@ def strict_tail_upper(*, tail_prob_closed: Evidence) -> Bound:
     Returns
     -------
     BoundCertificate
-        By ``def2.strict``, evidence P.
+        By ``tail.strict_tail_upper``, evidence P.
 
     References
     ----------
-    Definition 2, strict tail from closed tail: arXiv:2509.25584 and docs/theorems/definitions.md.
+    Definition 2, strict tail from closed tail: arXiv:2509.25584 and docs/theorems/laws.md.
     """
     closed = probability(tail_prob_closed, "tail_prob_closed").upper
     return Bound(quantity="tail_prob", interval=Interval(0.0, closed), trivial=PROBABILITY)
 
 
-@bound("def2.closed")
+@bound(
+    title="Definition 2, closed tail from strict tail",
+    status="repaired",
+    statement="P[rho >= t] >= P[rho > t]",
+    deviation="Only this side; both tails are stored and never derived as each other's complement.",
+    counterexample="rho = t surely.",
+)
 def closed_tail_lower(*, tail_prob: Evidence) -> Bound:
     """P(rho >= t) >= P(rho > t): the strict tail bounds the closed one from below, and only from below.
 
@@ -307,11 +353,11 @@ def closed_tail_lower(*, tail_prob: Evidence) -> Bound:
     Returns
     -------
     BoundCertificate
-        By ``def2.closed``, evidence P.
+        By ``tail.closed_tail_lower``, evidence P.
 
     References
     ----------
-    Definition 2, closed tail from strict tail: arXiv:2509.25584 and docs/theorems/definitions.md.
+    Definition 2, closed tail from strict tail: arXiv:2509.25584 and docs/theorems/laws.md.
     """
     strict = probability(tail_prob, "tail_prob").lower
     return Bound(quantity="tail_prob_closed", interval=Interval(strict, 1.0), trivial=PROBABILITY)

@@ -18,9 +18,18 @@ from typing import Any, ParamSpec, TypeAlias
 import numpy as np
 
 from redundancy.certificates.digested import UNFIT, as_kind, content_digest, reading, seal, unseal
+from redundancy.certificates.former_ids import current_id, sealed_id
 from redundancy.certificates.inputs import ArrayInput, decode, encode, interval_ends, interval_from
 from redundancy.certificates.parts import Assumption, Bound, RecheckReport
-from redundancy.certificates.registry import REGISTRY, bound_function, register_all
+from redundancy.certificates.registry import (
+    RECORDS,
+    REGISTRY,
+    TheoremRecord,
+    bound_function,
+    described,
+    register_all,
+    theorem_id,
+)
 from redundancy.errors import InvalidInputError, SkipItError
 from redundancy.files.tabular import Tabular
 from redundancy.interval import Interval
@@ -180,7 +189,7 @@ class BoundCertificate(Tabular):
         """Inverse of `to_dict`."""
         with reading(SCHEMA):
             return cls(
-                theorem=as_kind(tree["theorem"], str),
+                theorem=current_id(as_kind(tree["theorem"], str)),
                 quantity=as_kind(tree["quantity"], str),
                 interval=interval_from(tree["interval"]),
                 trivial=interval_from(tree["trivial"]),
@@ -251,13 +260,31 @@ def as_interval(value: Evidence, *, name: str, within: Interval | None = None) -
     return interval
 
 
-def bound(theorem: str) -> Callable[[Callable[_P, Bound]], Callable[_P, BoundCertificate]]:
-    """Register a keyword-only bound function under `theorem` and let it return a certificate.
+def bound(
+    theorem: str = "",
+    *,
+    title: str = "",
+    status: str = "added",
+    statement: str = "",
+    printed: str = "",
+    deviation: str = "",
+    counterexample: str = "",
+    evidence: str = "P",
+    uses: tuple[str, ...] = (),
+    other_functions: tuple[str, ...] = (),
+    page: str = "",
+) -> Callable[[Callable[_P, Bound]], Callable[_P, BoundCertificate]]:
+    """Register a keyword-only bound function with its record in the ledger, and let it return a certificate.
+
+    The parameters are the fields of the record: what a theorem says stands with the function that computes it.
 
     Parameters
     ----------
     theorem : str
-        Id of the statement in the ledger.
+        Id; file and name of the function without it, as ``lipschitz.minkowski_upper``.
+    title, status, statement, printed, deviation, counterexample, evidence, uses, other_functions, page
+        As in `TheoremRecord`. The id is the title, the docstring's first line the statement, and the file the
+        page where they are not given.
 
     Returns
     -------
@@ -269,8 +296,23 @@ def bound(theorem: str) -> Callable[[Callable[_P, Bound]], Callable[_P, BoundCer
         signature = inspect.signature(function)
         if any(p.kind is not inspect.Parameter.KEYWORD_ONLY for p in signature.parameters.values()):
             raise TypeError(f"bound functions take keyword-only arguments, {function.__name__} does not")
-        if theorem in REGISTRY:
-            raise TypeError(f"two bound functions registered as {theorem!r}")
+        name = current_id(theorem) or theorem_id(function)
+        if name in REGISTRY:
+            raise TypeError(f"two bound functions registered as {name!r}")
+        record = TheoremRecord(
+            id=name,
+            title=title or name,
+            status=status,
+            statement=statement or (function.__doc__ or name).partition("\n")[0],
+            printed=printed,
+            deviation=deviation,
+            counterexample=counterexample,
+            evidence=evidence,
+            uses=uses,
+            other_functions=other_functions,
+            page=page or name.partition(".")[0],
+        )
+        function.__doc__ = described(function.__doc__, record, ours=function.__module__.startswith("redundancy."))
 
         @functools.wraps(function)
         def certified(*args: _P.args, **kwargs: _P.kwargs) -> BoundCertificate:
@@ -278,10 +320,10 @@ def bound(theorem: str) -> Callable[[Callable[_P, Bound]], Callable[_P, BoundCer
             bound_arguments.apply_defaults()
             inputs = {name: _freeze(value) for name, value in bound_arguments.arguments.items()}
             result = function(**{name: _thaw(value) for name, value in inputs.items()})  # type: ignore[call-arg]
-            return _inherit(theorem, result, inputs)
+            return _inherit(name, result, inputs)
 
         certified.__annotations__ = {**function.__annotations__, "return": "BoundCertificate"}
-        REGISTRY[theorem] = certified
+        REGISTRY[name], RECORDS[name] = certified, record
         return certified
 
     return register
@@ -303,7 +345,7 @@ def _inherit(theorem: str, result: Bound, inputs: Mapping[str, Any]) -> BoundCer
     parents = list(_certificates(inputs.values()))
     failures = {key: delta for parent in parents for key, delta in parent.failures}
     if result.confidence_level is not None:
-        own = content_digest({"theorem": theorem, "inputs": {k: encode(v, {}) for k, v in inputs.items()}})
+        own = content_digest({"theorem": sealed_id(theorem), "inputs": {k: encode(v, {}) for k, v in inputs.items()}})
         failures[own] = 1.0 - result.confidence_level
     assumptions = {a.name: a for parent in parents for a in parent.assumptions}
     assumptions.update({a.name: a for a in result.assumptions})

@@ -114,10 +114,10 @@ def leaf_calls(
     strict = {**common, "values": tail_counts, "quantity": "tail_prob"}
     closed = {**common, "values": closed_tail_counts, "quantity": "tail_prob_closed"}
     return [
-        (betting_upper, "mean.betting_upper", distance),
-        (betting_upper, "mean.betting_upper", strict),
-        (betting_lower, "mean.betting_lower", distance),
-        (betting_lower, "mean.betting_lower", closed),
+        (betting_upper, "concentration.betting_upper", distance),
+        (betting_upper, "concentration.betting_upper", strict),
+        (betting_lower, "concentration.betting_lower", distance),
+        (betting_lower, "concentration.betting_lower", closed),
     ]
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from redundancy.bounds import braun_pokutta, fano, laws, lipschitz, mismatch, pinsker, tail
+from redundancy.bounds import braun_pokutta, fano, laws, lipschitz, mismatch, performance_gap, pinsker, tail
 from redundancy.bounds.task_range import task_range
 from redundancy.certificates.certificate import BoundCertificate
 from redundancy.certificates.certifying import RHO_MAX, Declaration
@@ -153,7 +153,7 @@ def pair_of_law(
         diameter = task_range(values).diameter
         statements += [
             information,
-            pinsker.performance_gap_upper(unique_information=information, diameter=diameter, base=base),
+            performance_gap.performance_gap_upper(unique_information=information, diameter=diameter, base=base),
         ]
     return PairFields(
         layer=layer,
@@ -229,5 +229,5 @@ def _task_statements(
         pinsker.printed_upper(conditional_entropy=forward, norm_bound=limits.norm_bound, base=base),
         pinsker.chain_entropy_upper(chain="prev-next-task", entropy=forward, radius=limits.radius, base=base),
         pinsker.chain_entropy_upper(chain="next-prev-task", entropy=backward, radius=limits.radius, base=base),
-        pinsker.performance_gap_upper(unique_information=forward, diameter=limits.diameter, base=base),
+        performance_gap.performance_gap_upper(unique_information=forward, diameter=limits.diameter, base=base),
     ]

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from redundancy.certificates.certificate import ArrayInput, BoundCertificate, RecheckReport
 from redundancy.certificates.digested import as_kind, reading, seal, unseal
 from redundancy.certificates.finite_builders import pair_of_codes, pair_of_law
+from redundancy.certificates.former_ids import current_text
 from redundancy.certificates.pair_builders import pair_of_arrays, pair_of_statistics
 from redundancy.concentration.betting import rechecking
 from redundancy.errors import StoreError
@@ -300,7 +301,7 @@ class LayerPairCertificate(Tabular):
         body = unseal(text, SCHEMA)
         with reading(SCHEMA):
             certificate = cls.from_dict(body["pair"], body["arrays"])
-            stated, found = body["sentence"], certificate.sentence()
+            stated, found = current_text(as_kind(body["sentence"], str)), certificate.sentence()
         if stated != found:
             raise StoreError("the certificate was altered: its sentence is not the one that its statements give")
         return certificate

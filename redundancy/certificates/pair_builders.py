@@ -253,7 +253,7 @@ def pair_of_arrays(
         "confidence_level": level,
         "order": f"random pairs of different images, seed {seed}",
     }
-    calls.append((betting_upper, "mean.betting_upper", close))
+    calls.append((betting_upper, "concentration.betting_upper", close))
     if probes is not None:
         calls += [(f, theorem, {**inputs, "confidence_level": level}) for f, theorem, inputs in probes.calls]
     leaves = together(calls)

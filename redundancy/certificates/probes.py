@@ -147,10 +147,15 @@ def probe_leaves(
     names = ("error_prev", "error_next", "probe_gap")
     values = dict(zip(names, sums[:, held_out], strict=True))
     calls: list[Leaf] = [
-        (betting_upper, "mean.betting_upper", {**common, "values": values[name], "quantity": name}) for name in names
+        (betting_upper, "concentration.betting_upper", {**common, "values": values[name], "quantity": name})
+        for name in names
     ]
     calls.append(
-        (betting_lower, "mean.betting_lower", {**common, "values": values["probe_gap"], "quantity": "probe_gap"})
+        (
+            betting_lower,
+            "concentration.betting_lower",
+            {**common, "values": values["probe_gap"], "quantity": "probe_gap"},
+        )
     )
     kind = f"{task.n_dims} classes" if task.is_label else f"{task.n_dims} coordinates in {task.bounds}"
     note = (

@@ -13,7 +13,8 @@ import numpy.typing as npt
 
 from redundancy.certificates.certificate import BoundCertificate, RecheckReport
 from redundancy.certificates.certifying import LEAVES_PER_PAIR, refutation_p_value
-from redundancy.certificates.digested import reading, seal, unseal
+from redundancy.certificates.digested import as_kind, reading, seal, unseal
+from redundancy.certificates.former_ids import current_text
 from redundancy.certificates.pair import SILENT, LayerPairCertificate
 from redundancy.certificates.profile_builders import (
     GIVEN_LAW,
@@ -191,7 +192,7 @@ class ProfileCertificate(Tabular):
         InvalidInputError
             For a threshold outside its range, another quantity, or a profile of known laws.
         """
-        leaves = [pair.find("mean.betting_upper", quantity) for pair in self.pairs]
+        leaves = [pair.find("concentration.betting_upper", quantity) for pair in self.pairs]
         if self.confidence_level is None or any(leaf is None for leaf in leaves):
             raise InvalidInputError(f"need a sampled profile and mean_distance or tail_prob, got {quantity!r}")
         p_values = [refutation_p_value(leaf, threshold) for leaf in leaves if leaf is not None]
@@ -272,7 +273,7 @@ class ProfileCertificate(Tabular):
         if statement.quantity == "mean_distance":
             values: npt.NDArray[Any] = statistics.distance_sums(pair.group)
         else:
-            derived = next(s for s in pair.statements if s.theorem == "prop1.sandwich_upper")
+            derived = next(s for s in pair.statements if s.theorem == "tail.sandwich_upper")
             values = statistics.tail_counts(pair.group, derived.inputs["t"], strict=statement.quantity == "tail_prob")
         column = pair.layer - 1
         return {"values": values[:, column], "counts": statistics.pair_counts(pair.group)[:, column]}
@@ -336,9 +337,9 @@ class ProfileCertificate(Tabular):
 
         rows = "".join(
             f"<tr><td>{escape(pair.group)}</td><td>{pair.layer}</td>"
-            + text(pair.find("mean.betting_lower", "mean_distance"), "lower")
-            + text(pair.find("mean.betting_upper", "mean_distance"), "upper")
-            + text(pair.find("mean.betting_upper", "tail_prob"), "upper")
+            + text(pair.find("concentration.betting_lower", "mean_distance"), "lower")
+            + text(pair.find("concentration.betting_upper", "mean_distance"), "upper")
+            + text(pair.find("concentration.betting_upper", "tail_prob"), "upper")
             + "</tr>"
             for pair in self.pairs
         )
@@ -385,7 +386,7 @@ class ProfileCertificate(Tabular):
                 statistics_digest=body["statistics_digest"],
             )
             is_known = certificate.estimand in (*_MEANS, GIVEN_LAW)
-            stated, found = body["sentence"], certificate.sentence() if is_known else None
+            stated, found = current_text(as_kind(body["sentence"], str)), certificate.sentence() if is_known else None
         if stated != found or not is_known:
             raise StoreError("the certificate was altered: its sentence is not the one that its statements give")
         return certificate

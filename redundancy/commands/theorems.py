@@ -15,7 +15,9 @@ __all__ = ["theorems"]
 
 
 def theorems(
-    theorem: Annotated[str | None, typer.Argument(help="A theorem id, as thm1.minkowski; all if omitted.")] = None,
+    theorem: Annotated[
+        str | None, typer.Argument(help="A theorem id, as lipschitz.minkowski_upper; all if omitted.")
+    ] = None,
     status: Annotated[
         str | None, typer.Option("--status", help=f"Only statements that are one of: {', '.join(STATUSES)}.")
     ] = None,

@@ -259,8 +259,8 @@ class AnytimeMeans:
     def _solved(self) -> dict[str, dict[str, BoundCertificate]]:
         if self._found is None:
             functions = {
-                "upper": (betting_sequence_upper, "mean.betting_sequence_upper"),
-                "lower": (betting_sequence_lower, "mean.betting_sequence_lower"),
+                "upper": (betting_sequence_upper, "concentration.betting_sequence_upper"),
+                "lower": (betting_sequence_lower, "concentration.betting_sequence_lower"),
             }
             common = {**self._sampling, "confidence_level": self._level, "order": _ORDER}
             calls: list[Any] = []

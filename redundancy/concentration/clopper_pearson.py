@@ -16,7 +16,13 @@ __all__ = ["clopper_pearson_lower", "clopper_pearson_upper"]
 _ERROR = 1e-9  # relative, above that of the incomplete beta function; the answer is moved outward until it holds
 
 
-@bound("mean.clopper_pearson_upper")
+@bound(
+    title="Clopper-Pearson upper bound on images",
+    statement="The p at which P[Binomial(n, p) <= successes] = delta; one outcome 0 or 1 per image.",
+    deviation="Exact for one outcome per image, and for nothing else.",
+    counterexample="On tokens at ICC 0.3: coverage 0.53 instead of 0.95.",
+    evidence="C",
+)
 def clopper_pearson_upper(
     *, values: npt.ArrayLike, quantity: str = "mean", confidence_level: float = 0.95, order: str = "as given"
 ) -> Bound:
@@ -34,7 +40,7 @@ def clopper_pearson_upper(
     Returns
     -------
     BoundCertificate
-        By ``mean.clopper_pearson_upper``, evidence C.
+        By ``concentration.clopper_pearson_upper``, evidence C.
 
     Raises
     ------
@@ -55,7 +61,12 @@ def clopper_pearson_upper(
     return sample.bound(quantity, Interval(0.0, upper), confidence_level)
 
 
-@bound("mean.clopper_pearson_lower")
+@bound(
+    title="Clopper-Pearson lower bound on images",
+    statement="The p at which P[Binomial(n, p) >= successes] = delta; one outcome 0 or 1 per image.",
+    deviation="Exact for one outcome per image, and for nothing else.",
+    evidence="C",
+)
 def clopper_pearson_lower(
     *, values: npt.ArrayLike, quantity: str = "mean", confidence_level: float = 0.95, order: str = "as given"
 ) -> Bound:
@@ -77,11 +88,11 @@ def clopper_pearson_lower(
     Returns
     -------
     BoundCertificate
-        By ``mean.clopper_pearson_lower``, evidence C.
+        By ``concentration.clopper_pearson_lower``, evidence C.
 
     References
     ----------
-    Clopper-Pearson lower bound on images: docs/theorems/confidence.md.
+    Clopper-Pearson lower bound on images: docs/theorems/concentration.md.
 
     Examples
     --------

@@ -14,7 +14,13 @@ from redundancy.interval import Interval, round_down, round_up
 __all__ = ["finite_population_lower", "finite_population_upper"]
 
 
-@bound("mean.finite_population_upper")
+@bound(
+    title="Upper bound on the mean of a benchmark",
+    statement="Images drawn without replacement: P[mean of all N > bound] <= delta, by betting against (N m - "
+    "seen)/(N - j + 1).",
+    deviation="About this benchmark only; exact when all images are seen.",
+    evidence="C",
+)
 def finite_population_upper(
     *,
     values: npt.ArrayLike,
@@ -62,7 +68,13 @@ def finite_population_upper(
     return _bound(sample, quantity, interval, confidence_level)
 
 
-@bound("mean.finite_population_lower")
+@bound(
+    title="Lower bound on the mean of a benchmark",
+    statement="Images drawn without replacement: P[mean of all N < bound] <= delta, by betting against (N m - "
+    "seen)/(N - j + 1).",
+    deviation="About this benchmark only; exact when all images are seen.",
+    evidence="C",
+)
 def finite_population_lower(
     *,
     values: npt.ArrayLike,
@@ -92,11 +104,11 @@ def finite_population_lower(
     Returns
     -------
     BoundCertificate
-        By ``mean.finite_population_lower``, evidence C.
+        By ``concentration.finite_population_lower``, evidence C.
 
     References
     ----------
-    Lower bound on the mean of a benchmark: docs/theorems/confidence.md.
+    Lower bound on the mean of a benchmark: docs/theorems/concentration.md.
     """
     sample, size = _read(values, population_size, scale, order)
     level = solve(Problem(sample.u, None, error_of(confidence_level), "lower", "fixed", size))

@@ -14,7 +14,12 @@ from redundancy.interval import Interval, round_down, round_up
 __all__ = ["hoeffding_lower", "hoeffding_upper"]
 
 
-@bound("mean.hoeffding_upper")
+@bound(
+    title="Hoeffding's upper bound",
+    statement="P[mean > average + r sqrt(ln(1/delta)/(2n))] <= delta, values in [0, r].",
+    deviation="For comparison: looks at the range only.",
+    evidence="C",
+)
 def hoeffding_upper(
     *,
     values: npt.ArrayLike,
@@ -34,7 +39,7 @@ def hoeffding_upper(
     Returns
     -------
     BoundCertificate
-        By ``mean.hoeffding_upper``, evidence C.
+        By ``concentration.hoeffding_upper``, evidence C.
 
     References
     ----------
@@ -52,7 +57,12 @@ def hoeffding_upper(
     return sample.bound(quantity, Interval(0.0, upper), confidence_level)
 
 
-@bound("mean.hoeffding_lower")
+@bound(
+    title="Hoeffding's lower bound",
+    statement="P[mean < average - r sqrt(ln(1/delta)/(2n))] <= delta, values in [0, r].",
+    deviation="For comparison: looks at the range only.",
+    evidence="C",
+)
 def hoeffding_lower(
     *,
     values: npt.ArrayLike,
@@ -82,11 +92,11 @@ def hoeffding_lower(
     Returns
     -------
     BoundCertificate
-        By ``mean.hoeffding_lower``, evidence C.
+        By ``concentration.hoeffding_lower``, evidence C.
 
     References
     ----------
-    Hoeffding's lower bound: docs/theorems/confidence.md.
+    Hoeffding's lower bound: docs/theorems/concentration.md.
     """
     sample = read_sample(values, counts=counts, scale=scale, order=order)
     centre, width = _parts(sample, confidence_level)

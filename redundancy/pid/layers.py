@@ -2,7 +2,7 @@ r"""What unique information says about a pair of layers, and what it does not.
 
 Uni(Z : x_next \ x_prev) bounds the *performance* gap mmse(Z | x_prev) - mmse(Z | x_next); it does not bound the
 functional gap, the disagreement of the two predictors (independent noisy copies have Uni = 0 and disagree). The
-bound itself is ``redundancy.bounds.pinsker.performance_gap_upper``, which takes these intervals.
+bound itself is ``redundancy.bounds.performance_gap.performance_gap_upper``, which takes these intervals.
 """
 
 from __future__ import annotations

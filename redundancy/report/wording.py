@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
+from redundancy.bounds.ledger import find
+from redundancy.errors import InvalidInputError
 from redundancy.interval import text_down, text_up
 from redundancy.report.tables import DASH
 from redundancy.units import unit_name
@@ -29,30 +30,15 @@ __all__ = [
 
 MINUS, THIN = "\u2212", "\u202f"
 
-_WORDS = {
-    "tail_prob": "tail probability",
-    "tail_prob_closed": "tail probability, closed",
-    "mean.betting_upper": "betting upper bound on a mean",
-    "mean.betting_lower": "betting lower bound on a mean",
-    "minkowski": "Minkowski form",
-    "unit_norm": "unit-norm form",
-    "residual": "residual form",
-    "predictor": "predictor form",
-}
+_WORDS = {"tail_prob": "tail probability", "tail_prob_closed": "tail probability, closed"}
 
 
 def theorem_name(theorem: str) -> str:
-    """Theorem 1, Minkowski form, for thm1.minkowski; other ids are shown as they are, without underscores."""
-    if theorem in _WORDS:
-        return _WORDS[theorem]
-    match = re.fullmatch(r"(thm|prop|lemma|def|cor)(\d+)(?:\.(\w+))?", theorem)
-    if not match:
+    """Title in the ledger, as "Theorem 1, Minkowski form"; ids that it lacks are shown without underscores."""
+    try:
+        return find(theorem).title
+    except InvalidInputError:
         return plain(theorem.replace(".", ", "))
-    kind = {"thm": "Theorem", "prop": "Proposition", "lemma": "Lemma", "def": "Definition", "cor": "Corollary"}[
-        match[1]
-    ]
-    form = {None: "", "printed": ", as printed"}.get(match[3], f", {plain(match[3] or '')}")
-    return f"{kind} {match[2]}{form}"
 
 
 def plain(name: str) -> str:

@@ -148,7 +148,11 @@ def test_the_report_is_made_again_from_its_parts_without_the_model(study, report
     ("old", "new", "words"),
     [
         ('"guarantee": "With', '"guarantee": "Always, with', "states another plan or guarantee"),
-        ('"theorem": "mean.betting_upper"', '"theorem": "mean.hoeffding_upper"', "shows other bounds"),
+        (
+            '"theorem": "concentration.betting_upper"',
+            '"theorem": "concentration.hoeffding_upper"',
+            "shows other bounds",
+        ),
     ],
 )
 def test_a_report_that_says_other_than_its_files_is_refused(old, new, words, study, tmp_path):

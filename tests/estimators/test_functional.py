@@ -185,11 +185,11 @@ def test_certificates_recheck_survive_json_and_add_up_to_the_level():
     codes = (z > 0).astype(int), (z > 0.3).astype(int)
     result = quiet(x_prev, x_next, z > 0, image_ids=images, codes=codes)
     assert {c.theorem for c in result.certified} == {
-        "mean.betting_upper",
-        "mean.betting_lower",
-        "cap.probe_errors",
-        "thm2.inverse",
-        "thm5.mismatch_diameter",
+        "concentration.betting_upper",
+        "concentration.betting_lower",
+        "lipschitz.probe_errors_cap",
+        "plug_in.inverse_bounds",
+        "mismatch.mismatch_upper_of_diameter",
     }
     assert all(c.recheck().ok for c in (*result.certified, *result.theorems))
     failures = {key: delta for c in result.certified for key, delta in c.failures}
@@ -197,9 +197,11 @@ def test_certificates_recheck_survive_json_and_add_up_to_the_level():
     again = FunctionalRedundancy.from_dict(json.loads(json.dumps(result.to_dict())))
     assert again == result
     assert again.certified_upper.recheck().ok
-    assert result.certified_upper.theorem in {"cap.probe_errors", "thm2.inverse"}, "codes are another question"
+    assert result.certified_upper.theorem in {"lipschitz.probe_errors_cap", "plug_in.inverse_bounds"}, (
+        "codes are another question"
+    )
     rates = np.bincount(np.unique(images, return_inverse=True)[1], weights=codes[0] != codes[1]) / 3
-    mismatch = next(c for c in result.certified if c.theorem == "thm5.mismatch_diameter")
+    mismatch = next(c for c in result.certified if c.theorem == "mismatch.mismatch_upper_of_diameter")
     direct = betting_upper(values=rates, confidence_level=1 - 0.05 / 6)
     assert mismatch.interval.upper == pytest.approx(min(2 * direct.interval.upper, 1.0), rel=0.2), "another order"
 
@@ -223,18 +225,28 @@ def test_theorems_stand_beside_with_the_right_labels():
     guessed = quiet(unit_prev, unit_next, z, image_ids=images, target_range=(-12.0, 12.0))
     stated = quiet(unit_prev, unit_next, z, image_ids=images, target_range=(-12.0, 12.0), alpha=2.0, beta=1.0)
     raw = quiet(x_prev, x_next, z, image_ids=images)
-    expected = {"thm1.minkowski", "thm1.printed", "thm1.unit_norm", "thm1.residual", "thm2.printed"}
+    expected = {
+        "lipschitz.minkowski_upper",
+        "lipschitz.printed_upper",
+        "lipschitz.unit_norm_upper",
+        "lipschitz.residual_upper",
+        "plug_in.printed_upper",
+    }
     assert {c.theorem for c in guessed.theorems} == {c.theorem for c in stated.theorems} == expected
-    assert {c.theorem for c in raw.theorems} == {"thm1.minkowski", "thm1.residual"}, "printed forms need unit norm"
+    assert {c.theorem for c in raw.theorems} == {"lipschitz.minkowski_upper", "lipschitz.residual_upper"}, (
+        "printed forms need unit norm"
+    )
     assert {c.evidence for c in guessed.theorems} == {"E"}
     labels = {c.theorem: c.evidence for c in stated.theorems}
-    assert labels == {t: "A" if t in ("thm1.printed", "thm1.unit_norm") else "E" for t in expected}
+    assert labels == {
+        t: "A" if t in ("lipschitz.printed_upper", "lipschitz.unit_norm_upper") else "E" for t in expected
+    }
     assert (stated.alpha, stated.beta) == (2.0, 1.0)
     values = {c.theorem: c.interval.upper for c in stated.theorems}
     squared = float(((unit_next - unit_prev) ** 2).sum(axis=1).mean())
-    assert values["thm1.minkowski"] == pytest.approx(9.0 * squared, rel=1e-9)
+    assert values["lipschitz.minkowski_upper"] == pytest.approx(9.0 * squared, rel=1e-9)
     distance = next(c for c in stated.certified if c.quantity == "mean_distance")
-    assert values["thm1.printed"] == pytest.approx(4.0 * 5.0 * distance.interval.upper, rel=1e-9)
+    assert values["lipschitz.printed_upper"] == pytest.approx(4.0 * 5.0 * distance.interval.upper, rel=1e-9)
     assert distance.interval.upper > squared / 2
     assert "estimated" in guessed.theorems[0].provenance["lipschitz_constants"]
 

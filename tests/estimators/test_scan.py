@@ -158,7 +158,7 @@ def test_directions_are_what_is_probed(store):
     assert np.linalg.norm(view[5:9], axis=1) == pytest.approx(np.ones(4), abs=1e-6)
     assert view.shape == store.layer(2).shape
     raw = scan_layers(store, kinds=("exit",), n_codes=8, n_bootstrap=0, normalise=False)
-    assert "thm1.unit_norm" not in raw.to_records()[0]
+    assert "lipschitz.unit_norm_upper" not in raw.to_records()[0]
 
 
 def test_a_pair_that_fails_stops_no_other(store, monkeypatch):

@@ -52,7 +52,7 @@ def base() -> None:
         tree["pair"]["statements"][0]["interval"][1] *= 0.5
         path.write_text(json.dumps(tree), encoding="utf-8")
         skip_it("recheck", str(path), code=1)
-    assert "thm3" in skip_it("theorems")
+    assert "fano" in skip_it("theorems")
     assert json.loads(skip_it("doctor", "--json"))["problems"] == []
     assert "Traceback" not in skip_it("--help")
     if importlib.util.find_spec("torch") is None:

@@ -49,10 +49,10 @@ def test_printed_statements_that_are_false_are_refuted(rows):
     }
     assert all(broken.values())
     assert {
-        "thm1.printed [printed, strict]",
-        "thm2.printed [printed, strict]",
-        "prop1.printed [printed, on cosine distance]",
-        "thm5.printed [printed, natural chain]",
+        "lipschitz.printed_upper [printed, strict]",
+        "plug_in.printed_upper [printed, strict]",
+        "tail.printed_upper [printed, on cosine distance]",
+        "pinsker.printed_upper [printed, natural chain]",
         "claim.proximal_informational",
         "claim.unique_information_gap",
     } <= set(broken)
@@ -80,7 +80,7 @@ def test_table_and_markdown_have_a_line_per_statement(rows):
 
 
 def test_one_theorem_is_shown_whole():
-    result = run.invoke(build_app(), ["prove", "--theorem", "lemma5"])
+    result = run.invoke(build_app(), ["prove", "--theorem", "lemmas.self_unique_information"])
     assert result.exit_code == 0
     assert "checked: the coefficients of all joint entropies agree, in exact fractions" in result.stdout
     assert "mutants killed: 3/3" in result.stdout
@@ -88,18 +88,18 @@ def test_one_theorem_is_shown_whole():
 
 
 def test_symbolic_steps_are_shown():
-    result = run.invoke(build_app(), ["prove", "--theorem", "lemma1"])
+    result = run.invoke(build_app(), ["prove", "--theorem", "lemmas.squared_triangle_upper"])
     assert result.exit_code == 0
     assert "steps checked" in result.stdout
     assert "4 > 19/5 at P(x=0, y=2, z=1) = 1" in result.stdout
 
 
 def test_json_of_one_theorem_and_seed():
-    result = run.invoke(build_app(), ["prove", "--theorem", "thm5.printed", "--json", "--seed", "3"])
+    result = run.invoke(build_app(), ["prove", "--theorem", "pinsker.printed_upper", "--json", "--seed", "3"])
     assert result.exit_code == 0
     document = json.loads(result.stdout)
     assert document["seed"] == 3
-    assert [r["id"] for r in document["theorems"]] == ["thm5.printed"]
+    assert [r["id"] for r in document["theorems"]] == ["pinsker.printed_upper"]
     assert {"M21a", "M21b", "M21c", "M22"} <= {m["id"] for m in document["mutations"]}
 
 
@@ -120,37 +120,39 @@ def test_wrong_use_is_one_sentence(arguments, message):
 
 def test_a_surviving_mutant_fails_the_run(monkeypatch):
     """Break the checker: a mutant that is true cannot be refuted, and the command says so with exit code 1."""
-    (true,) = statements_of("lemma1")
-    monkeypatch.setattr(table, "MUTATIONS", (Mutation("M0", "lemma1", "a true claim", true),))
-    result = run.invoke(build_app(), ["prove", "--theorem", "lemma1"])
+    (true,) = statements_of("lemmas.squared_triangle_upper")
+    monkeypatch.setattr(table, "MUTATIONS", (Mutation("M0", "lemmas.squared_triangle_upper", "a true claim", true),))
+    result = run.invoke(build_app(), ["prove", "--theorem", "lemmas.squared_triangle_upper"])
     assert result.exit_code == 1
     assert "SURVIVED" in result.stdout
-    assert "lemma1: Lemma 1" in result.stdout
+    assert "lemmas.squared_triangle_upper: Lemma 1" in result.stdout
 
 
 def test_a_false_theorem_fails_the_run(monkeypatch):
-    (true,) = statements_of("lemma1")
+    (true,) = statements_of("lemmas.squared_triangle_upper")
     monkeypatch.setattr(table, "statements_of", lambda _: (true.with_constants(a=1),))
-    (row,) = examine([find("lemma1")], QUICK)
+    (row,) = examine([find("lemmas.squared_triangle_upper")], QUICK)
     assert row.result == "FAILED"
     assert row.cells["exact"].ok is False
     assert row.cells["tightness"].text == "VIOLATED"
-    assert "FAILED lemma1: see" in show.text_table([row], QUICK, 1.0)
+    assert "FAILED lemmas.squared_triangle_upper: see" in show.text_table([row], QUICK, 1.0)
 
 
 def test_a_claim_without_any_check_fails(monkeypatch):
     monkeypatch.setattr(table, "statements_of", lambda _: ())
     monkeypatch.setattr(table, "MUTATIONS", ())
-    (row,) = examine([find("logic.intersection")], QUICK)
+    (row,) = examine([find("implications.intersection")], QUICK)
     if row.cells["symbolic"].ok is None:
         assert row.result == "FAILED"
 
 
 def test_module_runs_and_wrong_use_exits_2():
     command = [sys.executable, "-m", "proofs_check"]
-    good = subprocess.run([*command, "--theorem", "def2.strict"], capture_output=True, text=True, check=False)
+    good = subprocess.run(
+        [*command, "--theorem", "tail.strict_tail_upper"], capture_output=True, text=True, check=False
+    )
     assert good.returncode == 0, good.stderr
-    assert "def2.strict" in good.stdout
+    assert "tail.strict_tail_upper" in good.stdout
     bad = subprocess.run([*command, "--theorem", "nothing"], capture_output=True, text=True, check=False)
     assert bad.returncode == 2
     assert len(bad.stderr.strip().splitlines()) == 1

@@ -12,7 +12,7 @@ from redundancy.certificates.certificate import registered
 from redundancy.errors import InvalidInputError
 from redundancy.interval import Interval
 
-THEOREMS = sorted(set(registered()) - {"logic.intersection"})
+THEOREMS = sorted(set(registered()) - {"implications.intersection"})
 CHAINS = ["prev-next-task", "next-prev-task"]
 
 
@@ -56,16 +56,21 @@ class Draws:
         return upper + upper.T
 
     def joint(self):
-        if self.theorem == "lemma4":
+        if self.theorem == "lemmas.divergence_information":
             reading = self.law(self.size, 3) + 1e-3
             return np.einsum("xy,xz->xyz", self.law(self.size, self.size), reading / reading.sum(axis=1, keepdims=True))
-        more = (self.values,) if self.theorem in ("law.information_next", "law.functional_gap") else ()
-        free = more or self.theorem in ("lemma5", "law.conditional_entropy", "law.backward_entropy", "thm5.guessing")
+        more = (self.values,) if self.theorem in ("laws.information_of_law", "laws.gap_of_law") else ()
+        free = more or self.theorem in (
+            "lemmas.self_unique_information",
+            "laws.forward_entropy_of_law",
+            "laws.backward_entropy_of_law",
+            "pinsker.guessing_upper",
+        )
         return self.law(self.size, self.random.randint(1, 5) if free else self.size, *more)
 
     def task_values(self):
         r = self.random
-        rows = self.values if self.theorem == "law.functional_gap" else r.randint(1, 6)
+        rows = self.values if self.theorem == "laws.gap_of_law" else r.randint(1, 6)
         width = r.randint(1, 3)
         return [[r.choice([0.0, 1.0, -1.0, r.gauss(0, 3)]) for _ in range(width)] for _ in range(rows)]
 
@@ -99,7 +104,7 @@ class Draws:
             case "diameter":
                 return (
                     None
-                    if optional and self.theorem == "thm5.free_entropy"
+                    if optional and self.theorem == "pinsker.free_entropy_upper"
                     else r.choice([self.amount(), math.sqrt(2)])
                 )
             case "kind":
@@ -111,7 +116,9 @@ class Draws:
             case "support_size":
                 return (
                     None
-                    if optional and self.theorem in ("thm3.predictor", "thm4.binary", "thm4.law")
+                    if optional
+                    and self.theorem
+                    in ("fano.predictor_upper", "braun_pokutta.binary_lower", "braun_pokutta.law_lower")
                     else self.alphabet
                 )
             case "ball_max":
@@ -159,9 +166,9 @@ class Draws:
 
     def inputs(self):
         found = {name: self.one(name) for name in inspect.signature(registered()[self.theorem]).parameters}
-        if self.theorem == "thm3.sized_lists":
+        if self.theorem == "fano.sized_lists_upper":
             found["hit_probs"], found["miss_probs"] = self.law(2, self.parts)
-        if "counts" in found and (self.theorem == "tail.dkw" or self.random.random() < 0.5):
+        if "counts" in found and (self.theorem == "concentration.dkw_tail" or self.random.random() < 0.5):
             found["counts"] = np.array([self.random.randint(1, 9) for _ in range(self.n)])
             found["values"] = found["values"] * found["counts"]
             if "count_max" in found and self.random.random() < 0.6:
@@ -200,7 +207,7 @@ def test_a_finite_population_that_was_seen_whole():
     """The mean is then known; the values seen exclude all others, whatever the capital says."""
     values = [1.0, 0.0, 0.25, 0.25]
     for side in ("upper", "lower"):
-        certificate = registered()[f"mean.finite_population_{side}"](values=values, population_size=4)
+        certificate = registered()[f"concentration.finite_population_{side}"](values=values, population_size=4)
         assert recheck(certificate).ok
         end = getattr(certificate.interval, side)
         assert end == pytest.approx(0.375, abs=1e-8)

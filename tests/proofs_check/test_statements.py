@@ -17,22 +17,27 @@ TRUE = [s for s in STATEMENTS if s.true]
 FALSE = [s for s in STATEMENTS if not s.true]
 # Statements whose constants are suprema or not sharp: the ratio that their own families reach.
 NOT_ATTAINED = {
-    "thm1.printed": 0.98,
-    "cap.probe_errors": 0.99,
-    "thm2.printed [with F]": 0.99,
-    "thm5.coupling [previous - next - task]": 0.99,
-    "thm5.coupling [next - previous - task]": 0.99,
-    "thm5.mismatch": 0.99,
-    "thm5.mismatch_diameter [scalar or one-hot]": 0.99,
-    "thm5.free_information": 0.999,
-    "thm5.performance_gap [information]": 0.999,
-    "thm5.performance_gap [unique information]": 0.999,
-    "thm5.information [previous - next - task]": 0.999,
-    "thm5.information [next - previous - task]": 0.999,
+    "lipschitz.printed_upper": 0.98,
+    "lipschitz.probe_errors_cap": 0.99,
+    "plug_in.printed_upper [with F]": 0.99,
+    "mismatch.coupling_upper [previous - next - task]": 0.99,
+    "mismatch.coupling_upper [next - previous - task]": 0.99,
+    "mismatch.mismatch_upper": 0.99,
+    "mismatch.mismatch_upper_of_diameter [scalar or one-hot]": 0.99,
+    "pinsker.free_information_upper": 0.999,
+    "performance_gap.performance_gap_upper [information]": 0.999,
+    "performance_gap.performance_gap_upper [unique information]": 0.999,
+    "pinsker.chain_information_upper [previous - next - task]": 0.999,
+    "pinsker.chain_information_upper [next - previous - task]": 0.999,
 }
 # Constants that are known not to be sharp, or of bounds that hold at any sample size.
-LOOSE = ("thm2.printed", "thm5.printed", "thm5.mismatch_diameter [any task]", "thm5.mismatch_diameter [kappa]")
-SAMPLED = ("mean.", "tail.", "law.", "given")
+LOOSE = (
+    "plug_in.printed_upper",
+    "pinsker.printed_upper",
+    "mismatch.mismatch_upper_of_diameter [any task]",
+    "mismatch.mismatch_upper_of_diameter [kappa]",
+)
+SAMPLED = ("concentration.", "laws.", "implications.given")
 
 
 @pytest.mark.parametrize("statement", TRUE, ids=lambda s: s.name)
@@ -73,13 +78,13 @@ def test_equality_is_reached_and_every_constant_is_seen(statement):
 
 
 RELABELLED = (
-    "thm1.residual",
-    "thm2.printed",
-    "thm3.printed",
-    "thm3.best_shells",
-    "thm4.law",
-    "thm5.mismatch",
-    "lemma4",
+    "lipschitz.residual_upper",
+    "plug_in.printed_upper",
+    "fano.printed_upper",
+    "fano.best_shells_upper",
+    "braun_pokutta.law_lower",
+    "mismatch.mismatch_upper",
+    "lemmas.divergence_information",
 )
 
 
@@ -113,7 +118,9 @@ def test_floats_and_fractions_agree():
     for law in random_laws(5, 40):
         soft = replace(law, masses={a: float(p) for a, p in law.masses.items()})
         for statement in TRUE:
-            if statement.theorem.startswith(("law.", "given", "mean.clopper", "mean.finite")):
+            if statement.theorem.startswith(
+                ("laws.", "implications.given", "concentration.clopper", "concentration.finite")
+            ):
                 continue  # knife-edge counts and float tables
             exact, rough = statement.check(law), statement.check(soft)
             if exact.applies and rough.applies:
@@ -122,7 +129,7 @@ def test_floats_and_fractions_agree():
 
 
 def test_dropping_what_is_not_assumed_is_an_error():
-    (statement,) = statements_of("thm3.predictor")
+    (statement,) = statements_of("fano.predictor_upper")
     with pytest.raises(KeyError, match="does not assume"):
         statement.without("unit norm")
     with pytest.raises(KeyError, match="has no constants"):

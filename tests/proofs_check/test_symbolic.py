@@ -31,8 +31,9 @@ def test_every_proof_goes_through(theorem):
 
 
 def test_every_record_of_lemmas_1_to_4_proposition_1_and_theorems_1_to_5_has_a_proof():
-    families = ("lemma1", "lemma2", "lemma3", "lemma4", "prop1", "thm1", "thm2", "thm3", "thm4", "thm5", "cap")
-    wanted = {r.id for r in theorems() if r.id.split(".")[0] in families}
+    topics = ("tail", "lipschitz", "plug_in", "fano", "braun_pokutta", "pinsker", "mismatch", "performance_gap")
+    wanted = {r.id for r in theorems() if r.function and r.id.split(".")[0] in topics}
+    wanted |= {r.id for r in theorems() if r.id.startswith("lemmas.") and r.title != "Lemma 5"}
     assert wanted <= set(available())
 
 
@@ -60,15 +61,15 @@ def test_no_proof_survives_another_constant(theorem, name, factor):
 @pytest.mark.parametrize(
     ("theorem", "changed"),
     [
-        ("thm1.printed", {"factor": "39/10"}),
-        ("lemma3", {"factor": "29/10"}),
-        ("thm5.information", {"factor": "1/4"}),
-        ("thm5.mismatch_diameter", {"vector": 1}),
-        ("thm5.printed", {"factor": "144/100"}),
-        ("thm2.printed", {"outer": "29/10"}),
-        ("thm4.printed", {"entropy": -1}),
-        ("thm3.printed", {"entropy": 0}),
-        ("prop1.printed", {"range": "99/100"}),
+        ("lipschitz.printed_upper", {"factor": "39/10"}),
+        ("lemmas.squared_sum_upper", {"factor": "29/10"}),
+        ("pinsker.chain_information_upper", {"factor": "1/4"}),
+        ("mismatch.mismatch_upper_of_diameter", {"vector": 1}),
+        ("pinsker.printed_upper", {"factor": "144/100"}),
+        ("plug_in.printed_upper", {"outer": "29/10"}),
+        ("braun_pokutta.printed_lower", {"entropy": -1}),
+        ("fano.printed_upper", {"entropy": 0}),
+        ("tail.printed_upper", {"range": "99/100"}),
     ],
 )
 def test_the_step_that_fails_is_the_statement(theorem, changed):
@@ -81,105 +82,145 @@ def test_the_step_that_fails_is_the_statement(theorem, changed):
 
 _LN2 = math.log(2)
 FORMULAS = [
-    ("lemma1", {"first": 1.5, "second": 0.25}, {"a": 1.5, "b": 0.25}),
-    ("lemma1.minkowski", {"first": 1.5, "second": 0.25}, {"a": 1.5, "b": 0.25}),
-    ("lemma2", {"mean_distance": 0.3}, {"e": 0.3}),
-    ("lemma3", {"first": 1.0, "second": 0.25, "third": 4.0}, {"a": 1.0, "b": 0.5, "c": 2.0}),
-    ("lemma3.minkowski", {"first": 1.0, "second": 0.25, "third": 4.0}, {"a": 1.0, "b": 0.5, "c": 2.0}),
-    ("def2.strict", {"tail_prob_closed": 0.3}, {"P>=": 0.3}),
-    ("prop1.printed", {"tail_prob": 0.3, "t": 0.05}, {"P": 0.3, "t": 0.05}),
-    ("prop1.sandwich_upper", {"tail_prob": 0.3, "t": 0.05}, {"P": 0.3, "t": 0.05, "r": 2.0}),
-    ("prop1.sandwich_lower", {"tail_prob_closed": 0.3, "t": 0.05}, {"P>=": 0.3, "t": 0.05}),
-    ("prop1.tail_upper", {"mean_distance": 0.03, "t": 0.05}, {"e": 0.03, "t": 0.05}),
-    ("prop1.tail_lower", {"mean_distance": 0.3, "t": 0.05}, {"e": 0.3, "t": 0.05, "r-t": 1.95}),
-    ("thm1.printed", {"mean_distance": 0.3, "alpha": 1.5, "beta": 0.5}, {"e": 0.3, "alpha": 1.5, "beta": 0.5}),
+    ("lemmas.squared_triangle_upper", {"first": 1.5, "second": 0.25}, {"a": 1.5, "b": 0.25}),
+    ("lemmas.squared_triangle_minkowski", {"first": 1.5, "second": 0.25}, {"a": 1.5, "b": 0.25}),
+    ("lemmas.squared_distance_of_cosine", {"mean_distance": 0.3}, {"e": 0.3}),
+    ("lemmas.squared_sum_upper", {"first": 1.0, "second": 0.25, "third": 4.0}, {"a": 1.0, "b": 0.5, "c": 2.0}),
+    ("lemmas.sum_minkowski", {"first": 1.0, "second": 0.25, "third": 4.0}, {"a": 1.0, "b": 0.5, "c": 2.0}),
+    ("tail.strict_tail_upper", {"tail_prob_closed": 0.3}, {"P>=": 0.3}),
+    ("tail.printed_upper", {"tail_prob": 0.3, "t": 0.05}, {"P": 0.3, "t": 0.05}),
+    ("tail.sandwich_upper", {"tail_prob": 0.3, "t": 0.05}, {"P": 0.3, "t": 0.05, "r": 2.0}),
+    ("tail.sandwich_lower", {"tail_prob_closed": 0.3, "t": 0.05}, {"P>=": 0.3, "t": 0.05}),
+    ("tail.tail_closed_upper", {"mean_distance": 0.03, "t": 0.05}, {"e": 0.03, "t": 0.05}),
+    ("tail.tail_lower", {"mean_distance": 0.3, "t": 0.05}, {"e": 0.3, "t": 0.05, "r-t": 1.95}),
     (
-        "thm1.minkowski",
+        "lipschitz.printed_upper",
+        {"mean_distance": 0.3, "alpha": 1.5, "beta": 0.5},
+        {"e": 0.3, "alpha": 1.5, "beta": 0.5},
+    ),
+    (
+        "lipschitz.minkowski_upper",
         {"squared_distance": 0.09, "alpha": 1.5, "beta": 0.5},
         {"sqrtD": 0.3, "alpha": 1.5, "beta": 0.5},
     ),
-    ("thm1.unit_norm", {"mean_distance": 0.3, "alpha": 1.5, "beta": 0.5}, {"e": 0.3, "alpha": 1.5, "beta": 0.5}),
     (
-        "thm1.residual",
+        "lipschitz.unit_norm_upper",
+        {"mean_distance": 0.3, "alpha": 1.5, "beta": 0.5},
+        {"e": 0.3, "alpha": 1.5, "beta": 0.5},
+    ),
+    (
+        "lipschitz.residual_upper",
         {"residual_next": 0.09, "residual_prev": 0.25, "alpha": 1.5, "beta": 0.7},
         {"v_next": 0.3, "v_prev": 0.5, "alpha": 1.5, "beta": 0.7},
     ),
-    ("thm1.chain", {"chain": "prev-next-task", "residual": 0.09, "lipschitz": 1.5}, {"v_next": 0.3, "alpha": 1.5}),
     (
-        "thm1.truncated",
+        "lipschitz.chain_upper",
+        {"chain": "prev-next-task", "residual": 0.09, "lipschitz": 1.5},
+        {"v_next": 0.3, "alpha": 1.5},
+    ),
+    (
+        "lipschitz.truncated_upper",
         {"truncated_next": 0.09, "truncated_prev": 0.25, "diameter": 9.0},
         {"T_next": 0.3, "T_prev": 0.5},
     ),
     (
-        "thm1.proximal",
+        "lipschitz.proximal_upper",
         {"tail_prob": 0.3, "t": 0.05, "alpha": 0.5, "beta": 0.0, "diameter": 9.0},
         {"P": 0.3, "n": 2 * 0.25 * 0.05, "f": 4 * 0.25},
     ),
-    ("cap.variance", {"task_variance": 0.3}, {"Var": 0.3}),
-    ("cap.probe_errors", {"error_next": 0.09, "error_prev": 0.25}, {"s_next": 0.3, "s_prev": 0.5}),
+    ("lipschitz.variance_cap", {"task_variance": 0.3}, {"Var": 0.3}),
+    ("lipschitz.probe_errors_cap", {"error_next": 0.09, "error_prev": 0.25}, {"s_next": 0.3, "s_prev": 0.5}),
     (
-        "thm2.printed",
+        "plug_in.printed_upper",
         {"error_next": 0.09, "error_prev": 0.25, "mean_distance": 0.3, "alpha": 1.5, "beta": 0.5},
         {"a": 0.3, "b": 0.5, "e": 0.3, "alpha": 1.5, "beta": 0.5},
     ),
     (
-        "thm2.minkowski",
+        "plug_in.minkowski_bounds",
         {"functional_gap": 0.04, "error_next": 0.09, "error_prev": 0.25},
         {"sqrtF": 0.2, "a": 0.3, "b": 0.5},
     ),
-    ("thm2.inverse", {"probe_gap": 0.04, "error_next": 0.09, "error_prev": 0.25}, {"sqrtG": 0.2, "a": 0.3, "b": 0.5}),
-    ("thm2.function", {"functional_gap": 0.16, "error_next": 0.09, "error_prev": 0.25}, {"w": 0.5, "b": 0.5}),
-    ("thm2.probe_lipschitz", {"squared_distance": 0.3, "lipschitz": 1.5}, {"D": 0.3, "L": 1.5}),
     (
-        "thm3.printed",
+        "plug_in.inverse_bounds",
+        {"probe_gap": 0.04, "error_next": 0.09, "error_prev": 0.25},
+        {"sqrtG": 0.2, "a": 0.3, "b": 0.5},
+    ),
+    ("plug_in.function_upper", {"functional_gap": 0.16, "error_next": 0.09, "error_prev": 0.25}, {"w": 0.5, "b": 0.5}),
+    ("plug_in.probe_lipschitz_upper", {"squared_distance": 0.3, "lipschitz": 1.5}, {"D": 0.3, "L": 1.5}),
+    (
+        "fano.printed_upper",
         {"tail_prob": 0.3, "support_size": 64, "ball_min": 2, "ball_max": 3, "base": math.e},
         {"P": 0.3, "log(N_max)": math.log(3), "log(K-N_min)": math.log(62)},
     ),
-    ("thm3.list", {"miss_prob": 0.3, "list_size": 2, "support_size": 64, "base": math.e}, {"P": 0.3, "k": 2, "m": 62}),
     (
-        "thm3.sized_lists",
+        "fano.list_upper",
+        {"miss_prob": 0.3, "list_size": 2, "support_size": 64, "base": math.e},
+        {"P": 0.3, "k": 2, "m": 62},
+    ),
+    (
+        "fano.sized_lists_upper",
         {"sizes": [2], "hit_probs": [0.75], "miss_probs": [0.25], "support_size": 8, "base": math.e},
         {"S": -0.25 * math.log(0.25) - 0.75 * math.log(0.75), "A": 0.75 * _LN2, "B": 0.25 * math.log(6)},
     ),
-    ("thm3.predictor", {"log_loss": 0.3, "base": math.e}, {"L": 0.3}),
-    ("thm4.binary", {"tail_prob": 0.1, "ball_prob": 0.3, "base": math.e}, {"P": 0.1, "q": 0.3}),
+    ("fano.predictor_upper", {"log_loss": 0.3, "base": math.e}, {"L": 0.3}),
+    ("braun_pokutta.binary_lower", {"tail_prob": 0.1, "ball_prob": 0.3, "base": math.e}, {"P": 0.1, "q": 0.3}),
     (
-        "thm4.printed",
+        "braun_pokutta.printed_lower",
         {"tail_prob": 0.1, "ball_prob_min": 0.2, "ball_prob_max": 0.3, "base": math.e},
         {"P": 0.1, "1-P": 0.9, "log p_max": math.log(0.3), "log(1-p_min)": math.log(0.8)},
     ),
     (
-        "thm4.law",
+        "braun_pokutta.law_lower",
         {"joint_law": [0.75, 0.25], "product_law": [0.5, 0.5], "base": math.e},
         {"D": 0.75 * math.log(1.5) - 0.25 * _LN2},
     ),
     (
-        "thm4.variational",
+        "braun_pokutta.variational_lower",
         {"mean_score": 0.7, "mean_exp_score": 1.5, "base": math.e},
         {"E_phi": 0.7, "log_Z": math.log(1.5)},
     ),
-    ("thm5.printed", {"conditional_entropy": 0.2, "norm_bound": 1.5, "base": math.e}, {"H": 0.2, "B": 1.5}),
+    ("pinsker.printed_upper", {"conditional_entropy": 0.2, "norm_bound": 1.5, "base": math.e}, {"H": 0.2, "B": 1.5}),
     (
-        "thm5.information",
+        "pinsker.chain_information_upper",
         {"chain": "prev-next-task", "information": 0.2, "diameter": 1.5, "base": math.e},
         {"I": 0.2, "Delta": 1.5},
     ),
-    ("thm5.entropy", {"chain": "prev-next-task", "entropy": 0.2, "radius": 1.5, "base": math.e}, {"H": 0.2, "R": 1.5}),
-    ("thm5.guessing", {"chain": "prev-next-task", "joint": [[0.9], [0.1]], "radius": 1.5}, {"G": 0.36, "R": 1.5}),
-    ("thm5.coupling", {"chain": "prev-next-task", "miss_prob": 0.2, "diameter": 1.5}, {"P": 0.2, "Delta": 1.5}),
-    ("thm5.mismatch", {"mismatch_prob": 0.02, "task_values": [[1, 0], [0, 1]]}, {"P": 0.02, "kappa": 2}),
-    ("thm5.mismatch_diameter", {"mismatch_prob": 0.02, "diameter": 1.5, "kind": "vector"}, {"P": 0.02, "Delta": 1.5}),
     (
-        "thm5.free_information",
+        "pinsker.chain_entropy_upper",
+        {"chain": "prev-next-task", "entropy": 0.2, "radius": 1.5, "base": math.e},
+        {"H": 0.2, "R": 1.5},
+    ),
+    (
+        "pinsker.guessing_upper",
+        {"chain": "prev-next-task", "joint": [[0.9], [0.1]], "radius": 1.5},
+        {"G": 0.36, "R": 1.5},
+    ),
+    (
+        "mismatch.coupling_upper",
+        {"chain": "prev-next-task", "miss_prob": 0.2, "diameter": 1.5},
+        {"P": 0.2, "Delta": 1.5},
+    ),
+    ("mismatch.mismatch_upper", {"mismatch_prob": 0.02, "task_values": [[1, 0], [0, 1]]}, {"P": 0.02, "kappa": 2}),
+    (
+        "mismatch.mismatch_upper_of_diameter",
+        {"mismatch_prob": 0.02, "diameter": 1.5, "kind": "vector"},
+        {"P": 0.02, "Delta": 1.5},
+    ),
+    (
+        "pinsker.free_information_upper",
         {"information_next": 0.04, "information_prev": 0.01, "diameter": 1.5, "base": math.e},
         {"i_next": 0.2, "i_prev": 0.1, "Delta": 1.5},
     ),
     (
-        "thm5.free_entropy",
+        "pinsker.free_entropy_upper",
         {"forward_entropy": 0.04, "backward_entropy": 0.01, "radius": 1.5, "base": math.e},
         {"k_next": 0.2, "k_prev": 0.1, "C": 1.5**2 / _LN2},
     ),
-    ("thm5.performance_gap", {"unique_information": 0.2, "diameter": 1.5, "base": math.e}, {"U": 0.2, "Delta": 1.5}),
+    (
+        "performance_gap.performance_gap_upper",
+        {"unique_information": 0.2, "diameter": 1.5, "base": math.e},
+        {"U": 0.2, "Delta": 1.5},
+    ),
 ]
 
 
@@ -203,17 +244,17 @@ def test_the_statement_that_is_proved_is_the_formula_that_is_computed(theorem, i
 
 def test_unknown_theorems_and_constants():
     assert prove("lemma99") is None
-    with pytest.raises(InvalidInputError, match="need constants of lemma3"):
-        prove("lemma3", facto=3)
+    with pytest.raises(InvalidInputError, match=r"need constants of lemmas.squared_sum_upper"):
+        prove("lemmas.squared_sum_upper", facto=3)
 
 
 def test_a_printed_proof_names_rules_and_tells_checked_from_cited():
-    text = str(prove("lemma1"))
+    text = str(prove("lemmas.squared_triangle_upper"))
     assert "cited  triangle" in text
     assert "sum of squares" in text
     assert text.endswith("1 cited.")
-    assert "NOT proved: statement" in str(prove("lemma1", first="19/10"))
-    tree = prove("lemma1").to_dict()
+    assert "NOT proved: statement" in str(prove("lemmas.squared_triangle_upper", first="19/10"))
+    tree = prove("lemmas.squared_triangle_upper").to_dict()
     assert [step["kind"] for step in tree["steps"]][:2] == ["cited", "checked"]
     assert tree["ok"]
     assert tree["cited"] == ["triangle inequality of the distance"]

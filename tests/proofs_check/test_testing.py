@@ -25,7 +25,7 @@ def test_a_true_statement_passes_all_that_apply():
 
 
 def test_a_statement_of_the_ledger_passes_with_its_assumption_shown_necessary():
-    (claim,) = (s for s in statements_of("thm5.entropy") if s.part == "previous - next - task")
+    (claim,) = (s for s in statements_of("pinsker.chain_entropy_upper") if s.part == "previous - next - task")
     text = five_tests(claim, breaking={"previous - next - task": family("lost bit")}, max_examples=60)
     assert "necessary: without 'previous - next - task', 1 > 0.0 at P(x=0, y=0, z=-1) = 1/2" in text
 
@@ -61,7 +61,7 @@ def test_necessary_wants_a_law_that_breaks():
     idle = MINE.but(needs=("at least one symbol",))
     with pytest.raises(AssertionError, match="no law found that breaks it without"):
         necessary(idle, "at least one symbol")
-    (chain,) = (s for s in statements_of("thm5.coupling") if s.part == "previous - next - task")
+    (chain,) = (s for s in statements_of("mismatch.coupling_upper") if s.part == "previous - next - task")
     found = necessary(chain.but(families=()), "previous - next - task")
     assert found.verdict.broken
 

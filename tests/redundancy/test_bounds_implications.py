@@ -83,15 +83,15 @@ def test_the_best_of_several_paths_is_taken_and_told():
         kind="one_hot",
     )
     by_theorem = {s.theorem: s.interval.upper for s in found.statements["functional_gap"]}
-    assert by_theorem["thm5.mismatch_diameter"] == pytest.approx(0.056)
+    assert by_theorem["mismatch.mismatch_upper_of_diameter"] == pytest.approx(0.056)
     assert found.best("functional_gap").interval.upper == pytest.approx(0.056)
-    assert found.path("functional_gap")[-1] == "thm5.mismatch_diameter: mismatch_prob -> functional_gap"
+    assert found.path("functional_gap")[-1] == "mismatch.mismatch_upper_of_diameter: mismatch_prob -> functional_gap"
     route = derive(known={"mismatch_prob": 0.028}, chain="prev-next-task", support_size=1024, radius=1.0)
     assert route.best("functional_gap").interval.upper == pytest.approx(0.322 / math.log(2), abs=2e-3)
     assert route.path("functional_gap") == (
         "given: mismatch_prob",
-        "thm3.list: mismatch_prob -> conditional_entropy",
-        "thm5.entropy: conditional_entropy -> functional_gap",
+        "fano.list_upper: mismatch_prob -> conditional_entropy",
+        "pinsker.chain_entropy_upper: conditional_entropy -> functional_gap",
     )
 
 
@@ -128,7 +128,7 @@ def test_proximal_to_geometric_to_functional():
     e = 0.05 + 1.95 * 0.01
     assert found.best("mean_distance").interval.upper == pytest.approx(e)
     uppers = {s.theorem: s.interval.upper for s in found.statements["functional_gap"]}
-    assert uppers["thm1.proximal"] == pytest.approx(0.1 * 0.99 + 0.01)
+    assert uppers["lipschitz.proximal_upper"] == pytest.approx(0.1 * 0.99 + 0.01)
     assert found.best("functional_gap").interval.upper == pytest.approx(min(uppers.values()))
 
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.optimize import minimize
 
-from redundancy.bounds import fano, mismatch, pinsker
+from redundancy.bounds import fano, mismatch, performance_gap, pinsker
 from redundancy.bounds.task_range import enclosing_radius, kappa, task_range
 from redundancy.errors import InvalidInputError
 from redundancy.interval import Interval
@@ -79,7 +79,9 @@ def test_forms_without_a_chain_hold(data, law):
         )
         assert L.at_least(entropy.interval.upper, gap)
     increase = L.mmse(law, values, 1) - L.mmse(law, values, 0)
-    loss = pinsker.performance_gap_upper(unique_information=float(i_next) + 1e-30, diameter=task.diameter, base=math.e)
+    loss = performance_gap.performance_gap_upper(
+        unique_information=float(i_next) + 1e-30, diameter=task.diameter, base=math.e
+    )
     assert L.at_least(loss.interval.upper, increase)
     assert L.at_most(loss.interval.lower, increase)
 
@@ -153,7 +155,7 @@ def test_information_form_is_attained_by_a_nearly_fair_coin():
         information_next=float(information), information_prev=0.0, diameter=1.0, base=math.e
     ).interval.upper
     assert free == pytest.approx(upper)
-    loss = pinsker.performance_gap_upper(unique_information=float(information), diameter=1.0, base=math.e)
+    loss = performance_gap.performance_gap_upper(unique_information=float(information), diameter=1.0, base=math.e)
     increase = L.mmse(law, values, 1) - L.mmse(law, values, 0)
     assert L.at_least(loss.interval.upper, increase)
     assert float(increase) > 0.999 * loss.interval.upper
@@ -189,13 +191,13 @@ def test_unique_information_does_not_bound_the_gap():
     """M24: two BSC(1/4) copies of a fair sign: Uni = 0, F = 3/8; M28: the gain by skipping is not bounded either."""
     law, values = L.two_noisy_copies()
     assert L.functional_gap(law, values) == Fraction(3, 8) * 1
-    certificate = pinsker.performance_gap_upper(unique_information=0.0, diameter=2.0)
+    certificate = performance_gap.performance_gap_upper(unique_information=0.0, diameter=2.0)
     assert certificate.quantity == "mmse_increase"
     assert certificate.interval.upper == 0.0
     lost, signs = L.lost_sign()
     assert L.mmse(lost, signs, 1) - L.mmse(lost, signs, 0) == -1
     assert L.information_given(lost, 2, 0, 1) == 0
-    found = pinsker.performance_gap_upper(unique_information=0.0, diameter=2.0).interval
+    found = performance_gap.performance_gap_upper(unique_information=0.0, diameter=2.0).interval
     assert L.at_most(found.lower, Fraction(-1))
 
 
@@ -331,7 +333,7 @@ def test_wider_evidence_never_gives_a_smaller_bound(h, g, c, dc):
         (pinsker.printed_upper, "conditional_entropy", {}, "norm_bound"),
         (pinsker.chain_entropy_upper, "entropy", {"chain": CHAIN["N"]}, "radius"),
         (pinsker.chain_information_upper, "information", {"chain": CHAIN["O"]}, "diameter"),
-        (pinsker.performance_gap_upper, "unique_information", {}, "diameter"),
+        (performance_gap.performance_gap_upper, "unique_information", {}, "diameter"),
     ):
         narrow = function(**{name: low, constant: c}, **extra).interval
         wide = function(**{name: Interval(low, high), constant: c + dc}, **extra).interval

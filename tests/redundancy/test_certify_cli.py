@@ -76,7 +76,7 @@ def test_a_target_adds_certified_bounds_on_the_gap(skip_it, files):
     base = ("certify", "x.npy", "y.npy", "--ids", "ids.npy", "--json")
     plain = {s["theorem"] for s in json.loads(skip_it(*base)[1])["statements"]}
     labels = json.loads(skip_it(*base, "--target", "labels.npy")[1])["statements"]
-    assert {s["theorem"] for s in labels} - plain >= {"cap.probe_errors"}
+    assert {s["theorem"] for s in labels} - plain >= {"lipschitz.probe_errors_cap"}
     assert any(s["quantity"] == "functional_gap" and s["evidence"][0] in "CV" for s in labels)
     reals = skip_it(*base, "--target", "reals.npy", "--target-range", "-1", "1")
     assert reals[0] == 0

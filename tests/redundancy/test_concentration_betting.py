@@ -27,10 +27,10 @@ from support import sampling_laws as S
 ROUNDING = 1e-12  # of a sum of a few thousand probabilities
 GRID = 2.0**-40  # bounds are multiples of it, times the scale
 SIDES = {
-    ("upper", "fixed"): (betting_upper, "mean.betting_upper"),
-    ("lower", "fixed"): (betting_lower, "mean.betting_lower"),
-    ("upper", "sequence"): (betting_sequence_upper, "mean.betting_sequence_upper"),
-    ("lower", "sequence"): (betting_sequence_lower, "mean.betting_sequence_lower"),
+    ("upper", "fixed"): (betting_upper, "concentration.betting_upper"),
+    ("lower", "fixed"): (betting_lower, "concentration.betting_lower"),
+    ("upper", "sequence"): (betting_sequence_upper, "concentration.betting_sequence_upper"),
+    ("lower", "sequence"): (betting_sequence_lower, "concentration.betting_sequence_lower"),
 }
 BOTH_SIDES = pytest.mark.parametrize("side", ["upper", "lower"])
 BOTH_MODES = pytest.mark.parametrize("mode", ["fixed", "sequence"])

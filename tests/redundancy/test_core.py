@@ -182,7 +182,7 @@ def leaf(values=VALUES, level=0.95):
 
 def test_a_certificate_is_its_call():
     certificate = unit_norm_upper(mean_distance=leaf(), alpha=0.5, beta=0.5)
-    assert registered()["thm1.unit_norm"](**certificate.inputs) == certificate
+    assert registered()["lipschitz.unit_norm_upper"](**certificate.inputs) == certificate
     assert certificate.recheck().ok
     assert BoundCertificate.from_json(certificate.to_json()) == certificate
 
@@ -213,7 +213,7 @@ def test_bound_functions_take_keywords_and_register_once():
     with pytest.raises(TypeError, match="keyword-only"):
         bound("test.positional")(lambda x: x)
     with pytest.raises(TypeError, match="two bound functions"):
-        bound("thm1.unit_norm")(lambda *, x: x)
+        bound("lipschitz.unit_norm_upper")(lambda *, x: x)
 
 
 def numbers(tree, path=()):

@@ -112,7 +112,7 @@ def test_statements_about_chains_hold_for_chains(data, order):
 def test_a_chain_that_does_not_hold_can_break_its_statement():
     """Necessary: X constant, Z = Y breaks Theorem 5 as printed, so the label must be A and name the chain."""
     law = np.array([[[0.5, 0.0], [0.0, 0.5]], [[0.0, 0.0], [0.0, 0.0]]])
-    printed = LayerPairCertificate.from_law(law, task_values=[-1.0, 1.0]).find("thm5.printed")
+    printed = LayerPairCertificate.from_law(law, task_values=[-1.0, 1.0]).find("pinsker.printed_upper")
     assert printed.interval.upper == pytest.approx(0.0, abs=1e-12)  # the functional gap is 1
     assert printed.label == "A"
     assert "chain_prev_next_task" in {a.name for a in printed.assumptions}
@@ -183,8 +183,8 @@ def test_arrays_statistics_and_the_law_agree():
         assert one.interval.lower == pytest.approx(other.interval.lower, abs=1e-9)
         assert one.interval.upper == pytest.approx(other.interval.upper, abs=1e-9)
     law = LayerPairCertificate.from_law(PAIR / PAIR.sum(), distances=pairwise_cosine_distance(POOL))
-    exact = law.find("law.mean_distance").interval.upper
-    assert arrays.find("mean.betting_lower", "mean_distance").interval.lower < exact < arrays.distance_upper
+    exact = law.find("laws.law_distance").interval.upper
+    assert arrays.find("concentration.betting_lower", "mean_distance").interval.lower < exact < arrays.distance_upper
 
 
 def test_the_two_estimands_differ_when_images_do():
@@ -195,9 +195,9 @@ def test_the_two_estimands_differ_when_images_do():
     mixed = np.random.default_rng(0).permutation(820)
     image = LayerPairCertificate.from_arrays(x[mixed], y[mixed], ids[mixed])
     pooled = LayerPairCertificate.from_arrays(x[mixed], y[mixed], ids[mixed], estimand="token_pooled", count_max=9)
-    assert image.find("mean.betting_upper", "tail_prob").interval.upper > 0.1
-    assert 10 / 820 < pooled.find("mean.betting_upper", "tail_prob").interval.upper < 0.1
-    assert pooled.find("thm4.binary") is None  # Theorem 4 compares with images weighed alike
+    assert image.find("concentration.betting_upper", "tail_prob").interval.upper > 0.1
+    assert 10 / 820 < pooled.find("concentration.betting_upper", "tail_prob").interval.upper < 0.1
+    assert pooled.find("braun_pokutta.binary_lower") is None  # Theorem 4 compares with images weighed alike
 
 
 def test_labels_are_honest():

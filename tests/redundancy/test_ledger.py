@@ -11,8 +11,10 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from redundancy.bounds import ledger
+from redundancy.bounds import ledger, lipschitz
 from redundancy.certificates.certificate import registered
+from redundancy.certificates.former_ids import FORMER_IDS
+from redundancy.certificates.registry import bound_function
 from redundancy.commands.theorems import theorems as command
 from redundancy.errors import InvalidInputError
 
@@ -24,7 +26,23 @@ def run(*arguments):
 
 
 def test_every_registered_bound_is_in_the_ledger():
-    assert ledger.uncovered() == ()
+    assert set(registered()) <= {r.id for r in ledger.theorems()}
+
+
+def test_a_former_id_finds_the_record_and_the_function():
+    assert ledger.find("thm1.minkowski") is ledger.find("lipschitz.minkowski_upper")
+    assert bound_function("thm1.minkowski") is lipschitz.minkowski_upper
+    assert set(FORMER_IDS.values()) <= set(registered())
+    assert not set(FORMER_IDS) & set(registered())
+
+
+def test_id_function_file_and_page_agree():
+    for record in ledger.theorems():
+        if record.function:
+            topic, name = record.id.split(".")
+            assert record.function.endswith(f".{name}"), record.id
+            assert f".{topic}." in record.function, record.id
+            assert record.anchor.startswith(f"{topic}.md#"), record.id
 
 
 def test_records_are_whole():
@@ -83,7 +101,7 @@ def test_evidence_agrees_with_what_the_functions_return():
 def test_printed_but_false_statements_appear_as_refuted():
     refuted = {r.id for r in ledger.theorems() if r.status == "refuted"}
     assert {
-        "prop1.printed",
+        "tail.printed_upper",
         "claim.proximal_informational",
         "claim.information_redundancy",
         "claim.informational_generalises_functional",
@@ -102,22 +120,22 @@ def test_command_prints_all_one_and_json():
     everything = run()
     assert everything.exit_code == 0
     assert all(r.id in everything.output for r in ledger.theorems())
-    one = run("thm1.minkowski")
+    one = run("lipschitz.minkowski_upper")
     assert "redundancy.bounds.lipschitz.minkowski_upper" in one.output
     refuted = run("--status", "refuted")
     assert "0.1475" in refuted.output
-    assert "thm1.minkowski" not in refuted.output
+    assert "lipschitz.minkowski_upper" not in refuted.output
     rows = json.loads(run("--json").output)
     assert [row["id"] for row in rows] == [r.id for r in ledger.theorems()]
     assert run("--status", "wrong").exit_code == 2
 
 
 def test_an_id_of_another_status_is_refused():
-    refused = run("thm1.minkowski", "--status", "refuted")
+    refused = run("lipschitz.minkowski_upper", "--status", "refuted")
     assert isinstance(refused.exception, InvalidInputError)
-    assert "need a statement that is refuted, got thm1.minkowski, which is" in str(refused.exception)
-    same = run("thm1.minkowski", "--status", ledger.find("thm1.minkowski").status)
-    assert same.output == run("thm1.minkowski").output
+    assert "need a statement that is refuted, got lipschitz.minkowski_upper, which is" in str(refused.exception)
+    same = run("lipschitz.minkowski_upper", "--status", ledger.find("lipschitz.minkowski_upper").status)
+    assert same.output == run("lipschitz.minkowski_upper").output
 
 
 def test_an_unknown_id_is_one_sentence_and_exit_code_2():
@@ -125,7 +143,7 @@ def test_an_unknown_id_is_one_sentence_and_exit_code_2():
     refused = subprocess.run([*command_line, "thm9"], capture_output=True, text=True)
     assert refused.returncode == 2
     assert refused.stderr == ("skip-it: need a theorem id of the ledger, got 'thm9'; `skip-it theorems` lists them\n")
-    found = subprocess.run([*command_line, "thm3.ball", "--json"], capture_output=True, text=True, check=True)
+    found = subprocess.run([*command_line, "fano.ball_upper", "--json"], capture_output=True, text=True, check=True)
     assert json.loads(found.stdout)[0]["functions"] == ["redundancy.bounds.fano.ball_upper"]
 
 

@@ -174,7 +174,7 @@ def test_a_verdict_keeps_its_certificate():
     certificate = tail.sandwich_upper(tail_prob=0.01, t=0.05)
     verdict = notions.geometric_verdict(mean_distance=certificate, epsilon=0.1)
     assert verdict.certificate is certificate
-    assert "prop1.sandwich_upper" in verdict.sentence()
+    assert "tail.sandwich_upper" in verdict.sentence()
     assumed = lipschitz.unit_norm_upper(mean_distance=certificate, alpha=1, beta=1)
     assert notions.functional_verdict(functional_gap=assumed, epsilon=1.0).to_record()["evidence"] == "A"
 

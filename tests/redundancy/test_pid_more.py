@@ -8,7 +8,7 @@ import pytest
 from scipy.optimize import minimize
 from typer.testing import CliRunner
 
-from redundancy.bounds.pinsker import performance_gap_upper
+from redundancy.bounds.performance_gap import performance_gap_upper
 from redundancy.commands.broja import broja as command
 from redundancy.commands.broja import read_joint
 from redundancy.errors import InvalidInputError, NotConvergedError

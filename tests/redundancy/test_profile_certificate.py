@@ -175,7 +175,7 @@ def test_profiles_of_laws_are_exact():
     assert profile.confidence_level is None
     assert profile.n_sampled == 0
     for layer, group, joint in ((1, "vision", stay), (2, "vision", mix), (1, "text", mix), (2, "text", stay)):
-        statement = profile.find(layer, group).find("law.mean_distance")
+        statement = profile.find(layer, group).find("laws.law_distance")
         assert statement.label in ("P", "V")
         assert statement.interval.lower <= (joint * rho).sum() <= statement.interval.upper
     assert "For the 4 given laws all bounds labelled P hold" in profile.sentence()

@@ -116,9 +116,9 @@ def test_findings_follow_the_data() -> None:
 def test_words_for_numbers_and_theorems() -> None:
     assert percent(0.9653) == "96.5\u202f%"
     assert points(-0.178) == "\u221217.8\u202fpp"
-    assert theorem_name("thm1.printed") == "Theorem 1, as printed"
-    assert theorem_name("thm1.minkowski") == "Theorem 1, Minkowski form"
-    assert theorem_name("prop1.sandwich_upper") == "Proposition 1, sandwich upper"
+    assert theorem_name("lipschitz.printed_upper") == "Theorem 1 as printed"
+    assert theorem_name("lipschitz.minkowski_upper") == "Theorem 1, Minkowski form"
+    assert theorem_name("tail.sandwich_upper") == "Proposition 1, sandwich, upper side"
     assert theorem_name("something.else") == "something, else"
     assert bound_text({"lower": 0.0, "upper": 1.5, "base": 2.0}) == "≤ 1.5 bits"
     assert bound_text({"lower": 0.25, "upper": None}) == "≥ 0.25"

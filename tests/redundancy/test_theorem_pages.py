@@ -40,18 +40,20 @@ def test_no_bound_contradicts_an_exact_value_and_every_page_is_fresh():
 def test_the_check_notices_a_changed_number_a_lost_anchor_and_another_picture(tmp_path):
     docs = tmp_path / "theorems"
     shutil.copytree(DOCS, docs)
-    page = docs / "theorem-1.md"
+    page = docs / "lipschitz.md"
     page.write_text(page.read_text(encoding="utf-8").replace("| 120 | 0 |", "| 121 | 0 |", 1), encoding="utf-8")
     page = docs / "lemmas.md"
-    page.write_text(page.read_text(encoding="utf-8").replace('<a id="lemma4"></a>\n', ""), encoding="utf-8")
-    shutil.copy(docs / "theorem-3.svg", docs / "theorem-4.svg")
+    page.write_text(
+        page.read_text(encoding="utf-8").replace('<a id="lemmas-divergence-information"></a>\n', ""), encoding="utf-8"
+    )
+    shutil.copy(docs / "fano.svg", docs / "braun_pokutta.svg")
     (docs / "mismatch.svg").unlink()
-    result = check(docs, "theorem-1", "theorem-4", "mismatch")
+    result = check(docs, "lipschitz", "braun_pokutta", "mismatch")
     assert result.returncode == 1
     for expected in (
-        "theorem-1.md is stale",
-        "lemma4 has no anchor",
-        "theorem-4.svg shows other points",
+        "lipschitz.md is stale",
+        "lemmas.divergence_information has no anchor",
+        "braun_pokutta.svg shows other points",
         "mismatch.svg is missing",
     ):
         assert expected in result.stderr

@@ -1,1 +1,0 @@
-"""Data of the theorem ledger by subject: one record per definition, registered bound and false sentence."""
