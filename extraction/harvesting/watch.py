@@ -30,8 +30,9 @@ def watch_layers(adapter: Adapter, on_pair: OnPair, *, pairing: str = "io") -> I
     on_pair : callable
         Gets the layer (from 1) and two states of shape (B, S, d).
     pairing : {"io", "hf"}
-        "io": input and output of the layer itself. "hf": the inputs of this and the next layer, and for the
-        last layer its input and the output of the final norm, which are transformers' ``hidden_states``.
+        "io": input and output of the layer itself. "hf": the outputs of the layer before and of this one, for the
+        first layer its own input, and for the last one the output of the final norm instead of its own: these are
+        transformers' ``hidden_states``. The two differ where a model changes states between layers.
     """
     if pairing not in ("io", "hf"):
         raise InvalidInputError(f'need a pairing "io" or "hf", got {pairing!r}')
@@ -50,11 +51,12 @@ def watch_layers(adapter: Adapter, on_pair: OnPair, *, pairing: str = "io") -> I
     def hf_hook(module: nn.Module, args: Any, *rest: Any) -> None:
         if not own() or module not in layer_of:
             return
-        state = layer_input(args, rest[0])
-        if previous:
-            on_pair(layer_of[module] - 1, previous.pop(), state)
-        # A clone, since some models add to a layer's output in place.
-        previous.append(state.clone())
+        layer, state = layer_of[module], first_tensor(rest[1])
+        x = layer_input(args, rest[0]).clone() if layer == 1 else previous.pop()
+        if layer < adapter.n_layers:
+            on_pair(layer, x, state)
+            x = state.clone()  # since some models add to a layer's output in place
+        previous[:] = [x]
 
     def norm_hook(module: nn.Module, args: Any, output: Any) -> None:
         if own() and module is adapter.final_norm and previous:
@@ -65,12 +67,8 @@ def watch_layers(adapter: Adapter, on_pair: OnPair, *, pairing: str = "io") -> I
     with ExitStack() as stack:
         own = stack.enter_context(own_calls())
         for module in adapter.layers:
-            handle = (
-                module.register_forward_hook(io_hook, with_kwargs=True)
-                if pairing == "io"
-                else module.register_forward_pre_hook(hf_hook, with_kwargs=True)
-            )
-            stack.callback(handle.remove)
+            hook = io_hook if pairing == "io" else hf_hook
+            stack.callback(module.register_forward_hook(hook, with_kwargs=True).remove)
         if pairing == "hf" and adapter.final_norm is not None:
             stack.callback(adapter.final_norm.register_forward_hook(norm_hook).remove)
         yield

@@ -83,8 +83,20 @@ def _relative(got: Array, expected: Array) -> float:
 
 def _distances(family: TinyFamily) -> float:
     batch = family.batch()
-    stats = _run(family, [batch])
-    x, y = _dump(family, batch)
+    return _distance_error(family, batch, _run(family, [batch]), *_dump(family, batch))
+
+
+def _reported(family: TinyFamily) -> float:
+    """Pairing "hf" against the model's own report."""
+    batch = family.batch()
+    with torch.inference_mode():
+        output = family.model(**batch, output_hidden_states=True)
+    output = output if output.get("hidden_states") is not None else output.language_model_outputs
+    states = torch.stack(list(output.hidden_states)).double().numpy()
+    return _distance_error(family, batch, _run(family, [batch], pairing="hf"), states[:-1], states[1:])
+
+
+def _distance_error(family: TinyFamily, batch: dict[str, Any], stats: HarvestStatistics, x: Array, y: Array) -> float:
     rho = 1 - (x * y).sum(-1) / np.sqrt((x * x).sum(-1) * (y * y).sum(-1))
     valid, ids = batch["attention_mask"].numpy().astype(bool), batch["input_ids"].numpy()
     vision = valid & (ids == family.image_id) & (sum(family.n_vision) > 0)
@@ -225,6 +237,7 @@ def _restored(family: TinyFamily) -> float:
 
 INVARIANTS = (
     Invariant("D", "distances equal fp64 numpy on the states that plain hooks dump", 5e-6, _distances),
+    Invariant("hf", "with pairing hf, distances equal fp64 numpy on transformers' own hidden_states", 5e-6, _reported),
     Invariant("VAR", "attention masses equal those of eager attention; NaN without vision tokens", 1e-5, _attention),
     Invariant("logits", "bit-identical before, during and after a harvest", 0.0, _logits),
     Invariant("padding", "left-padded, right-padded and single rows agree, sample by sample", _ROUNDING, _padding),
