@@ -16,7 +16,7 @@ _VISION_ID_NAMES = ("image_token_id", "image_token_index", "video_token_id", "vi
 _LAYER_COUNT_NAMES = ("num_hidden_layers", "num_layers", "decoder_layers", "n_layer")
 _HEAD_COUNT_NAMES = ("num_attention_heads", "num_heads", "decoder_attention_heads", "n_head")
 _ATTENTION_NAMES = ("self_attn", "self_attention", "attention", "attn")
-_NORM_NAMES = ("norm", "final_layernorm", "ln_f", "final_layer_norm", "layer_norm")
+_NORM_NAMES = ("norm", "final_layernorm", "ln_f", "final_layer_norm", "layer_norm", "embedding_norm")
 # A list of equally many blocks in one of these is not the decoder.
 _NOT_DECODER = ("vision", "visual", "encoder", "qformer", "image", "audio", "perceiver")
 

@@ -13,5 +13,5 @@ __all__ = ["adapter"]
 
 def adapter(model: nn.Module) -> Adapter:
     """Record by the general recipe, with leave to change states between layers."""
-    note = "deepstack adds features to vision tokens between layers, which is no layer's work: pairing 'hf' counts it as the next layer's"
+    note = "deepstack adds features to vision tokens between layers, which pairing 'hf' counts as the next layer's work"
     return replace(generic_adapter(model, family="deepstack", note=note), changes_between=True)
