@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from redundancy.errors import InvalidInputError
-from redundancy.sampling import hash_order, unit_means
+from redundancy.sampling import DEFAULT_SALT, hash_order, order_text, unit_means
 
 NAMES = st.lists(st.text(min_size=1, max_size=8), min_size=1, max_size=40, unique=True)
 
@@ -53,3 +53,20 @@ def test_columns_are_averaged_together_and_lengths_must_agree():
     assert names == ("7", "8")
     with pytest.raises(InvalidInputError, match="one unit for each row of values, got 2 for shape"):
         unit_means([1.0], ["a", "b"])
+
+
+def test_means_of_units_do_not_depend_on_the_order_of_the_file():
+    rng = np.random.default_rng(1)
+    values, units, shuffle = rng.random((300, 2)), rng.integers(0, 20, 300), rng.permutation(300)
+    first, second = (unit_means(values[rows], units[rows]) for rows in (slice(None), shuffle))
+    assert dict(zip(first[1], first[0].tolist(), strict=True)) == dict(zip(second[1], second[0].tolist(), strict=True))
+
+
+def test_samples_of_one_unit_stay_together_in_the_given_order():
+    units = ["a", "b", "a", "c", "b", "a"]
+    order = [int(i) for i in hash_order(units, DEFAULT_SALT)]
+    assert "".join(units[i] for i in order).replace("aaa", "A").replace("bb", "B").replace("c", "C").isupper()
+    for unit in units:
+        own = [i for i in order if units[i] == unit]
+        assert own == sorted(own)
+    assert repr(DEFAULT_SALT) in order_text(DEFAULT_SALT)
