@@ -2,6 +2,7 @@
 
 from redundancy.risk.anytime import AnytimeControl
 from redundancy.risk.control import PROCEDURES, RiskControl, RiskTest, control_risk
+from redundancy.risk.drift import DriftAlarm
 from redundancy.risk.graph import Decision, ErrorGraph, sequentially_reject
 from redundancy.risk.p_values import p_value
 
@@ -9,6 +10,7 @@ __all__ = [
     "PROCEDURES",
     "AnytimeControl",
     "Decision",
+    "DriftAlarm",
     "ErrorGraph",
     "RiskControl",
     "RiskTest",
