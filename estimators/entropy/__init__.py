@@ -1,5 +1,18 @@
 """Entropies on codes: point estimates with their bias regime, and certified bounds."""
 
-import lazy_loader
+from estimators.entropy.certified import conditional_entropy_upper, mutual_information_lower
+from estimators.entropy.conditional import (
+    EntropyEstimate,
+    conditional_entropy_estimate,
+    mutual_information_estimate,
+)
+from estimators.entropy.point import METHODS
 
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+__all__ = [
+    "METHODS",
+    "EntropyEstimate",
+    "conditional_entropy_estimate",
+    "conditional_entropy_upper",
+    "mutual_information_estimate",
+    "mutual_information_lower",
+]

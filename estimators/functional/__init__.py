@@ -4,6 +4,7 @@ The number is always that of a *probe class*: "functional redundancy" without a 
 that a deterministic layer computed (the ideal predictors then agree whatever the layer does).
 """
 
-import lazy_loader
+from estimators.functional.estimate import functional_redundancy
+from estimators.functional.result import EstimateWarning, FunctionalRedundancy
 
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+__all__ = ["EstimateWarning", "FunctionalRedundancy", "functional_redundancy"]

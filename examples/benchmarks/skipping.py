@@ -37,6 +37,7 @@ from extraction.skip import (
     vision_exit,
 )
 from extraction.skip.cost.timing import device_name, median_interval
+from extraction.skip.terms import FastV
 from extraction.study.validate import last_logits, model_inputs
 from extraction.tiny import tiny_batch, tiny_llava
 
@@ -128,7 +129,7 @@ def race(model: Any, batch: dict[str, Any], n_layers: int, rounds: int) -> list[
     }
     inputs, order, rows = model_inputs(model, batch), np.random.default_rng(0), []
     for name, (plan, ways) in rivals.items():
-        shape = {"after": 2, "n_kept": n_kept} if plan.fastv else {"after": half, "n_kept": 0}
+        shape = {"after": 2, "n_kept": n_kept} if plan.term(FastV) else {"after": half, "n_kept": 0}
 
         def context(way: str, plan: Plan = plan, ways: Any = ways, shape: Any = shape) -> Any:
             return apply(model, plan) if way == "ours" else rewritten(model, vision, **shape, **ways[way])

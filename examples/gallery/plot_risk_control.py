@@ -19,6 +19,7 @@ import numpy as np
 from estimators import control_risk
 from extraction.default_model import load_model, load_processor, load_samples
 from extraction.skip import flop_speedup, vision_exit
+from extraction.skip.terms import VisionExit
 from extraction.study import PlanChoice, evaluate, select_plan, sweep
 from extraction.study.validating import labelled_batch, prompt_counts
 from redundancy import SkipItError
@@ -59,7 +60,11 @@ for test, speedup in zip(choice.tests, speedups, strict=True):
     ax.plot([speedup] * 2, [share, test.loss_upper], color=OKABE_ITO["purple"], linewidth=1)
     ax.plot([speedup], [share], "s", color=OKABE_ITO["purple"], markerfacecolor=colour)
     ax.annotate(
-        f"exit {test.plan.vision_exit}", (speedup, share), xytext=(5, 3), textcoords="offset points", fontsize=8
+        f"exit {test.plan.term(VisionExit).layer}",
+        (speedup, share),
+        xytext=(5, 3),
+        textcoords="offset points",
+        fontsize=8,
     )
 ax.plot([], [], "s", color=OKABE_ITO["purple"], label="certified")
 ax.plot([], [], "s", color=OKABE_ITO["purple"], markerfacecolor="white", label="not")

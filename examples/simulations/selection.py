@@ -24,6 +24,7 @@ import torch
 from extraction import default_model
 from extraction.data import as_sample
 from extraction.skip import Plan, flop_speedup, late_entry, vision_exit
+from extraction.skip.terms import LateEntry
 from extraction.study import PlanEvaluation, choose_plan
 from extraction.study.validating import run
 from redundancy.report.tables import DASH
@@ -99,7 +100,7 @@ def table(evaluations: Sequence[PlanEvaluation], config: Any, repeats: int) -> d
     """All settings: risks asked for by users, and the hardest ones, just below the risk of a plan."""
     losses = np.array([e.losses("accuracy") for e in evaluations]).astype(int)
     costs = [1.0 / flop_speedup(config, plan, 144, 11) for plan in PLANS]
-    chains = ["late entry" if plan.late_entry else "vision exit" for plan in PLANS]
+    chains = ["late entry" if plan.term(LateEntry) else "vision exit" for plan in PLANS]
     n = losses.shape[1] // 2
     risks = losses.mean(axis=1)
     hard = [float(r) - 1e-9 for r in sorted(set(risks)) if 0.005 < r < 0.2][:3]
@@ -109,7 +110,7 @@ def table(evaluations: Sequence[PlanEvaluation], config: Any, repeats: int) -> d
             (risk, method, replace) for risk in (0.02, 0.05, *hard) for method in METHODS for replace in (False, True)
         )
     ]
-    pruned_costs = [min(costs) / 2 if plan.late_entry else cost for plan, cost in zip(PLANS, costs, strict=True)]
+    pruned_costs = [min(costs) / 2 if plan.term(LateEntry) else cost for plan, cost in zip(PLANS, costs, strict=True)]
     speed = {"identity": 1.0, **{str(p): 1.0 / c for p, c in zip(PLANS, costs, strict=True)}}
     pruning = []
     for risk in (0.02, 0.05):

@@ -14,6 +14,7 @@ from extraction.data import Sample
 from extraction.default_model.questions import ask
 from extraction.default_model.scenes import sample_scene
 from extraction.skip import Plan, flop_speedup, hide_vision, late_entry, vision_exit
+from extraction.skip.terms import LateEntry, VisionExit
 from extraction.study import PlanEvaluation, sweep
 from extraction.study.validating import labelled_batch, prompt_counts
 from redundancy.concentration.betting import betting_upper_columns
@@ -71,7 +72,8 @@ def measure(
     predictors = predictors_of(statistics, ablations)
     cells = []
     for plan, outcome in zip(plans, evaluations, strict=True):
-        kind, layer = ("late entry", plan.late_entry) if plan.late_entry else ("vision exit", plan.vision_exit)
+        entry = plan.term(LateEntry)
+        kind, layer = ("late entry", entry.layer) if entry else ("vision exit", plan.term(VisionExit).layer)
         index = layer - 1 if kind == "late entry" else layer
         lower, upper = outcome.accuracy_change_interval(CONFIDENCE)
         cells.append(

@@ -1,5 +1,19 @@
 """Samples of image, question and answer: reading, prompting, scoring."""
 
-import lazy_loader
+from extraction.data.items import Sample, as_sample, read_jsonl
+from extraction.data.prompts import DEFAULT_PROMPT, make_batch, render_prompt
+from extraction.data.sources import batches_by_length, read_dataset, read_folder, read_parquet, read_samples
 
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+__all__ = [
+    "DEFAULT_PROMPT",
+    "Sample",
+    "as_sample",
+    "batches_by_length",
+    "make_batch",
+    "read_dataset",
+    "read_folder",
+    "read_jsonl",
+    "read_parquet",
+    "read_samples",
+    "render_prompt",
+]

@@ -21,7 +21,7 @@ def check_plan(plan: Plan | None) -> Plan:
         For `downsample_image`: a harness prepares the images itself, so the plan cannot.
     """
     plan = Plan() if plan is None else plan
-    if plan.image_share not in (None, 1.0):
+    if plan.has_own_prompt:
         raise InvalidInputError(
             f"need a plan that acts inside the model, {plan} shrinks images, which the harness prepares; "
             "use the harness's own image size option, or `sweep`"

@@ -5,10 +5,8 @@ from __future__ import annotations
 import copy
 import inspect
 import math
-from collections.abc import Collection, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 import torch
@@ -16,10 +14,11 @@ from torch import nn
 
 from extraction.data.items import Sample
 from extraction.data.prompts import make_batch
+from extraction.skip.engine.calls import Handler
 from extraction.skip.plan import Plan
 from redundancy.errors import UnsupportedModelError
 
-__all__ = ["interpolate_positions", "plan_batch"]
+__all__ = ["interpolating_towers", "plan_batch"]
 
 
 def plan_batch(
@@ -33,7 +32,7 @@ def plan_batch(
     """`make_batch` for a plan: with its smaller images if it has some.
 
     A processor of fixed size is copied with a smaller one (the tower then interpolates its position embeddings,
-    see `interpolate_positions`); one that follows the image's size is given resized images.
+    see `interpolating_towers`); one that follows the image's size is given resized images.
 
     Parameters
     ----------
@@ -59,7 +58,7 @@ def plan_batch(
         If the processor makes the same number of vision tokens of a smaller image.
     """
     share = plan.image_share
-    if share is None or share == 1.0:
+    if not plan.has_own_prompt:
         return make_batch(processor, samples, vision_ids=vision_ids, prompt=prompt)
     smaller = _smaller_processor(processor, share)
     if smaller is not None:
@@ -76,27 +75,19 @@ def plan_batch(
     return batch
 
 
-def interpolate_positions(model: nn.Module, undo: ExitStack) -> None:
-    """Let the vision towers that can do it interpolate their position embeddings to the image, until `undo` closes."""
-    found: list[str] = []
+def interpolating_towers(model: nn.Module) -> dict[nn.Module, Handler]:
+    """Forwards for the vision towers that can interpolate their position embeddings to the image."""
+    found: dict[str, nn.Module] = {}
     for name, module in model.named_modules():
-        if any(name.startswith(f"{outer}.") for outer in found):
-            continue
-        if "interpolate_pos_encoding" not in inspect.signature(type(module).forward).parameters:
-            continue
-        if "pixel_values" not in inspect.signature(type(module).forward).parameters:
-            continue
-        found.append(name)
-        before = vars(module).get("forward")
-        vars(module)["forward"] = partial(module.forward, interpolate_pos_encoding=True)
-        undo.callback(_restore, module, before)
+        parameters = inspect.signature(type(module).forward).parameters
+        is_inner = any(name.startswith(f"{outer}.") for outer in found)
+        if not is_inner and {"interpolate_pos_encoding", "pixel_values"} <= set(parameters):
+            found[name] = module
+    return dict.fromkeys(found.values(), _interpolating)
 
 
-def _restore(module: nn.Module, before: Any) -> None:
-    if before is None:
-        del vars(module)["forward"]
-    else:
-        vars(module)["forward"] = before
+def _interpolating(inner: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    return inner(*args, **{**kwargs, "interpolate_pos_encoding": True})
 
 
 def _smaller_processor(processor: Any, share: float) -> Any:

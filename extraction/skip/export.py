@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,8 @@ from torch import nn
 
 from extraction.models.adapters.registry import adapt
 from extraction.skip.plan import Plan
+from extraction.skip.terms import SkipLayers
+from extraction.skip.terms.base import LAYER
 from redundancy.errors import InvalidInputError, UnsupportedModelError
 
 __all__ = ["export_checkpoint", "remove_layers"]
@@ -42,19 +43,20 @@ def remove_layers(model: nn.Module, plan: Plan) -> nn.Module:
     UnsupportedModelError
         If the configuration ties other things to the numbers of layers.
     """
-    if plan != Plan(skip_layers=plan.skip_layers) or not plan.skip_layers:
-        rest = replace(plan, skip_layers=frozenset())
-        raise InvalidInputError(
-            f"need a plan of skip_layers alone for a checkpoint, got {plan}; run {rest} with extraction.skip.apply"
-        )
     adapter = adapt(model)
     plan.check(adapter.n_layers)
-    if len(plan.skip_layers) == adapter.n_layers:
+    removed = [i for i in range(adapter.n_layers) if LAYER in plan.left_out(i)]
+    if plan != Plan((SkipLayers(frozenset(removed)),)) or not removed:
+        raise InvalidInputError(
+            f"need a plan of skip_layers alone for a checkpoint, got {plan}; run {plan.without(SkipLayers)} with "
+            "extraction.skip.apply"
+        )
+    if len(removed) == adapter.n_layers:
         raise InvalidInputError(f"need at least one layer left, got {plan} for {adapter.n_layers} layers")
     config: Any = model.config
     text = config.get_text_config(decoder=True)
-    _refuse_ties(config, text, adapter.n_layers, min(plan.skip_layers))
-    kept = [i for i in range(adapter.n_layers) if i not in plan.skip_layers]
+    _refuse_ties(config, text, adapter.n_layers, removed[0])
+    kept = [i for i in range(adapter.n_layers) if i not in removed]
     path, _, name = adapter.layers_path.rpartition(".")
     parent = model.get_submodule(path)
     layers = nn.ModuleList(adapter.layers[i] for i in kept)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 import torch
 
@@ -14,7 +14,7 @@ __all__ = ["LayerInput", "Router", "StillVisionExit"]
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class LayerInput:
-    """What a router sees before a layer runs.
+    """What a router sees before a layer runs, and a term that chooses tokens.
 
     Attributes
     ----------
@@ -25,7 +25,13 @@ class LayerInput:
     vision, valid, last : BoolTensor of shape (batch, chunk)
         Vision tokens; tokens that are not padding; the last valid token of each row.
     is_prompt : bool
-        Whether the chunk is (a part of) a prompt; False for one new token per row.
+        Whether the chunk is (a part of) a prompt; False for new tokens after it.
+    present : BoolTensor of shape (batch, chunk)
+        Tokens that the plan leaves in the layer.
+    attention : Tensor of shape (batch, chunk), optional
+        Attention of the last prompt token on every token in the layer, for terms that look at it.
+    memory : dict
+        Lives as long as the forward, for whatever a router or a term wants to remember between layers.
     """
 
     layer: int
@@ -35,13 +41,16 @@ class LayerInput:
     valid: torch.Tensor
     last: torch.Tensor
     is_prompt: bool
+    present: torch.Tensor
+    attention: torch.Tensor | None = None
+    memory: dict[Any, Any] = field(default_factory=dict)
 
 
 class Router(Protocol):
     """Anything that maps a `LayerInput` to a BoolTensor (batch, chunk), True where the layer computes; None is all.
 
-    A token left out of one layer keeps its state and leaves no key and value there. Routers may remember what
-    they saw; layer 0 of a chunk starts a forward. One router serves one run: a cache belongs to the router
+    A token left out of one layer keeps its state and leaves no key and value there. What a router remembers between
+    layers belongs into `LayerInput.memory`, since several threads may ask it at once. A cache belongs to the router
     that filled it.
     """
 
@@ -89,28 +98,25 @@ class StillVisionExit:
         self.threshold = check_real(threshold, "threshold", lower=0.0, upper=2.0)
         self.earliest = check_count(earliest, "earliest", lower=1)
         self.depths: list[int] = []
-        self._before: torch.Tensor | None = None
-        self._gone: torch.Tensor | None = None
-        self._depth: torch.Tensor | None = None
 
     def __call__(self, view: LayerInput, /) -> torch.Tensor | None:
         """Keep all but the vision tokens of images at rest."""
         if not view.is_prompt:
             return None
-        if view.layer == 0:
-            self._gone = torch.zeros(len(view.vision), dtype=torch.bool, device=view.vision.device)
-            self._depth = torch.full((len(view.vision),), view.n_layers, device=view.vision.device)
-            self._before = None
-        assert self._gone is not None
-        assert self._depth is not None
-        if self._before is not None and view.layer >= self.earliest:
-            cosine = torch.cosine_similarity(self._before.float(), view.states.float(), dim=-1)
+        batch, device = len(view.vision), view.vision.device
+        gone, depth, before = view.memory.get(self) or (
+            torch.zeros(batch, dtype=torch.bool, device=device),
+            torch.full((batch,), view.n_layers, device=device),
+            None,
+        )
+        if before is not None and view.layer >= self.earliest:
+            cosine = torch.cosine_similarity(before.float(), view.states.float(), dim=-1)
             mean = ((1.0 - cosine) * view.vision).sum(dim=1) / view.vision.sum(dim=1)
             # A row without an image has nothing that could leave: 0/0 compares false.
-            leaves = ~self._gone & (mean < self.threshold)
-            self._depth = torch.where(leaves, view.layer, self._depth)
-            self._gone = self._gone | leaves
-        self._before = view.states
+            leaves = ~gone & (mean < self.threshold)
+            depth = torch.where(leaves, view.layer, depth)
+            gone = gone | leaves
+        view.memory[self] = (gone, depth, view.states)
         if view.layer == view.n_layers - 1:
-            self.depths = self._depth.tolist()
-        return ~(view.vision & self._gone[:, None])
+            self.depths = depth.tolist()
+        return ~(view.vision & gone[:, None])

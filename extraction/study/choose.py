@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import beta
 
-from extraction.skip.plan import Plan
+from extraction.skip.plan import GRAMMAR, Plan
+from extraction.skip.terms import parse_plan
 from extraction.study.evaluation import PlanEvaluation
 from redundancy.certificates.certificate import RecheckReport
 from redundancy.certificates.digested import check_sentence, reading, seal, unseal
@@ -169,11 +170,12 @@ class PlanChoice:
     def to_json(self) -> str:
         """Exact JSON with a digest."""
         names = ("cost", "chain", "losses", "p_value", "level", "loss_upper", "is_tested", "is_certified")
-        tests = [{"plan": t.plan.to_dict(), **{name: getattr(t, name) for name in names}} for t in self.tests]
+        tests = [{"plan": str(t.plan), **{name: getattr(t, name) for name in names}} for t in self.tests]
         return seal(
             {
                 "schema": SCHEMA,
-                "chosen": self.chosen.to_dict(),
+                "grammar": GRAMMAR,
+                "chosen": str(self.chosen),
                 "risk": self.risk,
                 "confidence_level": self.confidence_level,
                 "loss": self.loss,
@@ -195,10 +197,13 @@ class PlanChoice:
         """
         body = unseal(text, SCHEMA)
         with reading(SCHEMA):
-            tests = tuple(PlanTest(**{**test, "plan": Plan.from_dict(test["plan"])}) for test in body["tests"])
+            grammar = int(body.get("grammar", 1))
+            tests = tuple(
+                PlanTest(**{**test, "plan": parse_plan(test["plan"], grammar=grammar)}) for test in body["tests"]
+            )
             names = ("risk", "confidence_level", "loss", "method")
             choice = cls(
-                chosen=Plan.from_dict(body["chosen"]),
+                chosen=parse_plan(body["chosen"], grammar=grammar),
                 sample_ids=tuple(body["sample_ids"]),
                 tests=tests,
                 **{name: body[name] for name in names},

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from extraction.skip.plan import Plan
+from extraction.skip.plan import GRAMMAR, Plan
+from extraction.skip.terms import parse_plan
 from extraction.study.evaluation import PlanEvaluation
 from redundancy.errors import InvalidInputError, StoreError
 
@@ -106,7 +107,7 @@ class OutcomeLog:
         self.path = Path(path)
         self.plans = tuple(plans)
         self.outcomes: list[BatchOutcome] = []
-        header = {"schema": SCHEMA, "run": run, "plans": [plan.to_dict() for plan in plans]}
+        header = {"schema": SCHEMA, "run": run, "grammar": GRAMMAR, "plans": [str(plan) for plan in plans]}
         # As it will read back: tuples as lists, keys as strings.
         header = json.loads(json.dumps(header, allow_nan=False))
         if not self.path.exists():
@@ -158,6 +159,9 @@ class OutcomeLog:
             self.path.write_bytes(b"")
             self._write(header)
             return
+        grammar = int(bodies[0].get("grammar", 1))
+        plans = [str(parse_plan(plan, grammar=grammar)) for plan in bodies[0].get("plans", [])]
+        bodies[0] = {**bodies[0], "grammar": GRAMMAR, "plans": plans}
         if bodies[0] != header:
             differ = [key for key in ("schema", "plans") if bodies[0].get(key) != header[key]]
             before, now = (dict(side.get("run") or {}) for side in (bodies[0], header))

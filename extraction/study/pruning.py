@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from extraction.skip.plan import Plan
+from extraction.skip.terms import LateEntry, VisionExit
 from redundancy.checks import check_real
 from redundancy.concentration import betting_lower, bonferroni
 from redundancy.errors import InvalidInputError
@@ -90,8 +91,9 @@ def prune(
 
 def _depths(plan: Plan, n_layers: int) -> tuple[int, int] | None:
     """Where the plan leaves vision tokens, and where the model has them; None for plans of another kind."""
-    if plan.late_entry and plan == Plan(late_entry=plan.late_entry):
-        return 0, plan.late_entry
-    if plan.vision_exit is not None and plan == Plan(vision_exit=plan.vision_exit) and plan.vision_exit < n_layers:
-        return (plan.vision_exit, n_layers)
+    match plan.terms:
+        case (LateEntry(layer),):
+            return 0, layer
+        case (VisionExit(layer),) if layer < n_layers:
+            return layer, n_layers
     return None

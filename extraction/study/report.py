@@ -16,6 +16,7 @@ import torch
 
 from extraction.data import Sample
 from extraction.skip import Plan, late_entry, vision_exit
+from extraction.skip.terms import LateEntry, VisionExit
 from extraction.study import PlanChoice, PlanEvaluation, PlanTest
 from extraction.study.steps import StudySettings, Validation
 from redundancy import __version__
@@ -182,8 +183,8 @@ def _chosen(validation: Validation, row: dict[str, Any]) -> dict[str, Any]:
         **{k: row[k] for k in ("plan", "accuracy", "accuracy_change", "accuracy_change_interval", "agreement")},
         **{k: row[k] for k in ("prefill_speedup", "prefill_speedup_interval", "decoder_speedup", "flop_speedup")},
         "text": str(plan),
-        "late_entry": plan.late_entry,
-        "vision_exit": validation.n_layers if plan.vision_exit is None else plan.vision_exit,
+        "late_entry": 0 if (entry := plan.term(LateEntry)) is None else entry.layer,
+        "vision_exit": validation.n_layers if (leave := plan.term(VisionExit)) is None else leave.layer,
         "risk": choice.risk,
         "confidence_level": choice.confidence_level,
         "loss_upper": choice.loss_upper,

@@ -170,7 +170,7 @@ def harvest_samples(
 
 def _for_plans(common: dict[str, Any], make: Callable[[Plan], dict[str, Any]]) -> Callable[[Plan], dict[str, Any]]:
     """The common batch for all plans but those with a prompt of their own."""
-    return lambda plan: common if plan.image_share is None else make(plan)
+    return lambda plan: make(plan) if plan.has_own_prompt else common
 
 
 @torch.inference_mode()

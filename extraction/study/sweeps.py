@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from extraction.skip.plan import Plan
-from extraction.skip.terms import late_entry, logit_exit, text_exit, vision_exit
+from extraction.skip.terms import (
+    LateEntry,
+    SkipLayers,
+    TextExit,
+    VisionExit,
+    late_entry,
+    logit_exit,
+    text_exit,
+    vision_exit,
+)
 from redundancy.checks import check_count
 from redundancy.errors import InvalidInputError
 
@@ -65,11 +74,9 @@ def depth_in_sweep(plan: Plan, n_layers: int) -> list[tuple[str, int]]:
     if plan == Plan():
         return [(name, 0 if name == "late_entry" else n_layers) for name in _MAKERS]
     for name, depth in (
-        ("late_entry", plan.late_entry),
-        ("vision_exit", plan.vision_exit),
-        ("text_exit", plan.text_exit),
-        ("logit_exit", min(plan.skip_layers, default=None)),
+        *((term.name, term.layer) for term in plan.terms if isinstance(term, (LateEntry, VisionExit, TextExit))),
+        *(("logit_exit", min(term.numbers)) for term in plan.terms if isinstance(term, SkipLayers)),
     ):
-        if depth is not None and depth <= n_layers and _MAKERS[name](depth, n_layers) == plan:
+        if depth <= n_layers and _MAKERS[name](depth, n_layers) == plan:
             return [(name, depth)]
     return []

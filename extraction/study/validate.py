@@ -32,15 +32,8 @@ Batch: TypeAlias = dict[str, Any] | Callable[[Plan], dict[str, Any]]
 _NOT_INPUTS = ("sample_ids", "answers", "families")
 
 
-def evaluate(
-    model: Any,
-    batches: Iterable[Batch],
-    plan: Plan,
-    *,
-    candidates: Sequence[int] | None = None,
-    progress: bool | None = None,
-) -> PlanEvaluation:
-    """Run every sample with and without `plan`.
+def evaluate(model: Any, batches: Iterable[Batch], plan: Plan, **options: Any) -> PlanEvaluation:
+    """Run every sample with and without `plan`; `options` are those of `sweep`.
 
     Parameters
     ----------
@@ -50,15 +43,13 @@ def evaluate(
         As for `sweep`.
     plan : Plan
         What is left out.
-    candidates, progress
-        As in `sweep`, which has more options.
 
     Returns
     -------
     PlanEvaluation
         Answers with and without the plan, sample by sample.
     """
-    return sweep(model, batches, [plan], candidates=candidates, progress=progress)[0]
+    return sweep(model, batches, [plan], **options)[0]
 
 
 def sweep(
@@ -167,7 +158,7 @@ def _best(logits: torch.Tensor, candidates: Sequence[int] | None) -> tuple[int, 
 
 def own_inputs(model: Any, batch: Batch, plan: Plan, sample_ids: list[str] | None = None) -> dict[str, Any] | None:
     """Inputs of a plan that has a prompt of its own; None for all others."""
-    if plan.image_share is None:
+    if not plan.has_own_prompt:
         return None
     if not callable(batch):
         raise InvalidInputError(

@@ -25,6 +25,7 @@ from extraction.skip import (
     plan_batch,
     vision_exit,
 )
+from extraction.skip.terms import LateEntry
 from extraction.study import OutcomeLog, PlanChoice, PlanEvaluation, select_plan, sweep
 from extraction.study.choose import check_settings
 from redundancy.errors import InvalidInputError
@@ -169,7 +170,7 @@ def choose(
         risk=risk,
         confidence_level=confidence_level,
         method=method,
-        chains=["late entry" if plan.late_entry else "vision exit" for plan in plans],
+        chains=["late entry" if plan.term(LateEntry) else "vision exit" for plan in plans],
     )
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from extraction.skip import Plan, apply, fastv, late_entry, skip_layers, vision_exit
+from extraction.skip.terms import LateEntry, VisionExit
 from extraction.tiny.invariants import decoder_layers
 from extraction.tiny.parts import END, IMAGE, START, VIDEO, TinyFamily
 from redundancy.errors import SkipItError
@@ -34,9 +35,9 @@ def check_plan(family: TinyFamily, plan: Plan) -> str:
     Returns
     -------
     str
-        "yes": rows of a padded batch equal each alone, cached generation equals uncached (for FastV, which ranks
-        once, the cached one runs), and late entry and vision exit equal the masked model. "prefill": the same
-        for one forward pass, but generation is refused. "refused": the engine declines with a sentence.
+        "yes": rows of a padded batch equal each alone, cached generation equals uncached, and late entry and vision
+        exit equal the masked model. "prefill": the same for one forward pass, but generation is refused. "refused":
+        the engine declines with a sentence.
         "NO: ...": something is wrong.
     """
     model, batch = family.model, family.batch()
@@ -51,12 +52,12 @@ def check_plan(family: TinyFamily, plan: Plan) -> str:
                         return "NO: a padded row differs from the row alone"
         except SkipItError:
             return "refused"
-        is_masking = plan.fastv is None and not plan.skip_layers
+        is_masking = all(isinstance(term, (LateEntry, VisionExit)) for term in plan.terms)
         if is_masking and not _close(logits[valid], masked_logits(family, plan)[valid]):
             return "NO: differs from the masked model"
         try:
             with apply(model, plan):
-                runs = [model.generate(**batch, use_cache=use, **_GENERATE) for use in _caches(plan)]
+                runs = [model.generate(**batch, use_cache=use, **_GENERATE) for use in (True, False)]
         except SkipItError:
             return "prefill"
     return "yes" if all(torch.equal(run, runs[0]) for run in runs) else "NO: cached generation differs from uncached"
@@ -98,10 +99,6 @@ def _masked(layers: list[Any], absent: list[torch.Tensor]) -> Iterator[None]:
     finally:
         for layer in layers:
             del layer.forward
-
-
-def _caches(plan: Plan) -> tuple[bool, ...]:
-    return (True, False) if plan.fastv is None else (True,)
 
 
 def _close(a: torch.Tensor, b: torch.Tensor) -> bool:

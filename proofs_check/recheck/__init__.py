@@ -8,6 +8,7 @@
 (True, 'confirmed')
 """
 
-import lazy_loader
+from proofs_check.recheck.report import RecheckReport, Row
+from proofs_check.recheck.run import covered, recheck
 
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+__all__ = ["RecheckReport", "Row", "covered", "recheck"]

@@ -8,6 +8,7 @@
 (False, False)
 """
 
-import lazy_loader
+from proofs_check.symbolic.draft import Proof, Step
+from proofs_check.symbolic.theorems import available, constants, prove
 
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+__all__ = ["Proof", "Step", "available", "constants", "prove"]

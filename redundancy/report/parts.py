@@ -15,6 +15,7 @@ from redundancy.certificates.pair import LayerPairCertificate
 from redundancy.certificates.profile import ProfileCertificate
 from redundancy.errors import StoreError
 from redundancy.figures.sources import plan_sections
+from redundancy.files.plan_texts import plan_depth, plan_text
 
 __all__ = ["SingleCertificate", "choice_part", "load_certificate", "validation_part"]
 
@@ -132,13 +133,13 @@ def choice_part(path: Path, settings: Mapping[str, Any], *, recheck: bool = True
     try:
         n = len(body["sample_ids"])
         rows = [_test_row(test, n) for test in body["tests"]]
-        chosen = _plan_text(body["chosen"])
+        chosen = plan_text(body["chosen"])
         kept = chosen == "identity"
-        leave = body["chosen"].get("vision_exit")
+        leave = plan_depth(chosen, "vision_exit")
         plan = {
             "plan": chosen,
             "text": "No plan is certified: the unmodified model is kept." if kept else chosen,
-            "late_entry": body["chosen"].get("late_entry") or 0,
+            "late_entry": plan_depth(chosen, "late_entry") or 0,
             **({} if leave is None else {"vision_exit": leave}),
             "risk": body["risk"],
             "confidence_level": body["confidence_level"],
@@ -180,7 +181,7 @@ def _rechecked(path: Path, text: str) -> str:
 
 def _test_row(test: Mapping[str, Any], n: int) -> dict[str, Any]:
     return {
-        "plan": _plan_text(test["plan"]),
+        "plan": plan_text(test["plan"]),
         "flop_speedup": 1.0 / test["cost"],
         "loss_share": test["losses"].count("1") / n,
         "loss_upper": test["loss_upper"],
@@ -188,16 +189,6 @@ def _test_row(test: Mapping[str, Any], n: int) -> dict[str, Any]:
         "is_tested": test["is_tested"],
         "is_certified": test["is_certified"],
     }
-
-
-def _plan_text(tree: Mapping[str, Any]) -> str:
-    """A stored plan as commands write it; 0 enters no layer late, and an exit of null never leaves."""
-    terms = [f"late_entry({tree['late_entry']})"] if tree["late_entry"] else []
-    if tree["vision_exit"] is not None:
-        terms.append(f"vision_exit({tree['vision_exit']})")
-    skip = ("schema", "late_entry", "vision_exit", "seed")
-    terms += [f"{name}({value})" for name, value in tree.items() if name not in skip and value not in (None, [])]
-    return " + ".join(terms) or "identity"
 
 
 def _whole_families(sections: Mapping[str, Sequence[Mapping[str, Any]]]) -> int | None:

@@ -6,6 +6,7 @@ import torch
 
 from extraction import harvest
 from extraction.skip import fastv, late_entry, skip_layers, vision_exit
+from extraction.skip.terms import LateEntry, VisionExit
 from extraction.study.pruning import prune
 from extraction.tiny import tiny_batch, tiny_llava
 from redundancy.concentration import betting_lower, bonferroni
@@ -30,10 +31,10 @@ def statistics():
 def lower(statistics, plan, level):
     """The certified distance, from the matrix of depths of each sample alone."""
     counts = statistics.token_counts("vision")
-    if plan.late_entry:
-        sums = statistics.entry_sums("vision")[:, plan.late_entry]
+    if entry := plan.term(LateEntry):
+        sums = statistics.entry_sums("vision")[:, entry.layer]
     else:
-        sums = statistics.exit_sums("vision")[:, plan.vision_exit]
+        sums = statistics.exit_sums("vision")[:, plan.term(VisionExit).layer]
     return betting_lower(values=sums / counts, scale=2.0, confidence_level=level).interval.lower
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
+from extraction.skip.terms import LateEntry
 from support import load_script
 
 ROOT = Path(__file__).parents[2]
@@ -33,7 +34,7 @@ def losses(script, stored):
 
 def setting(script, losses, **changes):
     costs = [1.0 - 0.01 * i for i in range(len(script.PLANS))][::-1]
-    chains = ["late entry" if plan.late_entry else "vision exit" for plan in script.PLANS]
+    chains = ["late entry" if plan.term(LateEntry) else "vision exit" for plan in script.PLANS]
     options = {"method": "graph", "n": losses.shape[1] // 2, "repeats": 150, "replace": True, "chains": chains}
     return script.simulate(losses, costs, **{**options, **changes})
 

@@ -43,7 +43,7 @@ def n_vision(model, batch):
 def test_a_share_of_the_tokens_comes_as_a_square_grid(parts, share, side):
     model, processor, samples = parts
     batch = plan_batch(processor, samples[:2], downsample_image(share))
-    assert n_vision(model, batch) == side**2 == downsample_image(share).n_kept(144)
+    assert n_vision(model, batch) == side**2 == downsample_image(share).n_given(144)
     assert batch["pixel_values"].shape[-2:] == (8 * side, 8 * side)
     assert processor.image_processor.size["shortest_edge"] == 96  # the user's processor is as it was
 
@@ -98,11 +98,11 @@ def test_a_plan_with_a_prompt_of_its_own_needs_a_batch_of_its_own(parts):
     batch = without_labels(make_batch(processor, samples[:2]))
     with pytest.raises(InvalidInputError, match=r"downsample_image\(0.25\) needs a prompt of its own"):
         sweep(model, [batch], [downsample_image(0.25)], progress=False)
-    with pytest.raises(InvalidInputError, match="need image_share above 0"):
+    with pytest.raises(InvalidInputError, match="need a share of downsample_image above 0"):
         downsample_image(0.0)
     other = without_labels(make_batch(processor, samples[2:4]))
     with pytest.raises(InvalidInputError, match="same samples in the same order"):
-        sweep(model, [lambda plan: other if plan.image_share else batch], [downsample_image(0.25)], progress=False)
+        sweep(model, [lambda plan: other if plan.has_own_prompt else batch], [downsample_image(0.25)], progress=False)
 
 
 class EnlargingProcessor:

@@ -216,7 +216,7 @@ def test_rows_of_a_padded_batch_equal_each_alone(family, plan):
             torch.testing.assert_close(together[i, -alone.shape[1] :], alone[0], **MOVED)
 
 
-@pytest.mark.parametrize("plan", [p for p in PLANS if p.fastv is None], ids=str)  # FastV ranks once, with a cache only
+@pytest.mark.parametrize("plan", PLANS, ids=str)
 def test_cached_generation_equals_uncached(family, plan):
     """Ten new tokens run past the sliding window; beam search reorders the compact caches."""
     options = {"do_sample": False, "suppress_tokens": [START, IMAGE, END, 93, 0, 1, 2], "max_new_tokens": 10}

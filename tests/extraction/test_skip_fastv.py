@@ -18,6 +18,7 @@ from extraction.skip import (
     random_keep,
     vision_exit,
 )
+from extraction.skip.terms import FastV
 from extraction.tiny import IMAGE_ID, tiny_batch, tiny_llava
 from redundancy.errors import InvalidInputError, UnsupportedModelError
 from support.skip_oracle import batches, oracle_logits, ragged_batch, valid_logits, window
@@ -82,7 +83,8 @@ def pruned(out, layer, present):
     ids=["first", "third", "between entry and exit"],
 )
 def test_fastv_equals_pruning_by_eager_attention(model, eager, plan, present):
-    layer, share = plan.fastv
+    term = plan.term(FastV)
+    layer, share = term.layer, term.drop
     for name, batch in batches(model):
         out = least_attended(eager, batch, layer - 1, share, present)
         assert out.any()

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from extraction.skip import (
     Plan,
+    downsample_image,
     fastv,
     hide_vision,
     late_entry,
@@ -18,8 +19,10 @@ from extraction.skip import (
     text_exit,
     vision_exit,
 )
-from extraction.skip.plan import Presence
+from extraction.skip.plan import GRAMMAR
+from extraction.skip.terms import WithoutVision
 from redundancy.errors import InvalidInputError, StoreError
+from redundancy.files.plan_texts import plan_text
 
 layer_sets = st.frozensets(st.integers(0, 20), max_size=6)
 
@@ -27,24 +30,27 @@ layer_sets = st.frozensets(st.integers(0, 20), max_size=6)
 @st.composite
 def plans(draw):
     entry = draw(st.integers(0, 8))
-    return Plan(
-        late_entry=entry,
-        vision_exit=draw(st.none() | st.integers(entry, 12)),
-        text_exit=draw(st.none() | st.integers(0, 12)),
-        skip_layers=draw(layer_sets),
-        skip_attention=draw(layer_sets),
-        skip_mlp=draw(layer_sets),
-        hide_vision=draw(layer_sets),
-        keep_vision=(share := draw(st.none() | st.integers(1, 10).map(lambda k: k / 10))),
-        seed=0 if share is None else draw(st.integers(0, 5)),
-    )
+    plan = late_entry(entry)
+    if draw(st.booleans()):
+        plan += vision_exit(draw(st.integers(entry, 12)))
+    if draw(st.booleans()):
+        plan += text_exit(draw(st.integers(0, 12)))
+    for make in (skip_layers, skip_attention, skip_mlp, hide_vision):
+        plan += make(*draw(layer_sets))
+    if draw(st.booleans()):
+        plan += random_keep(draw(st.integers(1, 10)) / 10, seed=draw(st.integers(0, 5)))
+    if draw(st.booleans()):
+        plan += downsample_image(draw(st.floats(0.01, 1)))
+    return plan
 
 
 @given(plan=plans())
-def test_text_and_json_round_trip(plan):
-    assert parse_plan(str(plan)) == plan
-    assert Plan.from_json(plan.to_json()) == plan
-    assert hash(Plan.from_json(plan.to_json())) == hash(plan)
+def test_text_round_trips_and_equal_plans_have_one_text(plan):
+    again = parse_plan(str(plan))
+    assert again == plan
+    assert hash(again) == hash(plan)
+    assert str(again) == str(plan)
+    assert Plan(tuple(reversed(plan.terms))) == plan  # the normal form knows no order of writing
 
 
 @given(plan=plans())
@@ -63,7 +69,7 @@ def test_text_forms():
     assert parse_plan("skip_mlp(2-4,0)+text_exit(3)") == skip_mlp(0, 2, 3, 4) + text_exit(3)
     assert parse_plan("random_keep(0.25)") == random_keep(0.25)
     assert str(fastv(2, 0.5) + hide_vision(4, 5)) == "hide_vision(4-5) + fastv(2, 0.5)"
-    assert parse_plan("fastv(2, drop=0.5)") == fastv(2, 0.5) == Plan.from_json(fastv(2, 0.5).to_json())
+    assert parse_plan("fastv(2, drop=0.5)") == fastv(2, 0.5)
     assert vision_exit(12) != Plan()  # equal only on a decoder of 12 layers
     assert vision_exit(12).is_identity(12)
     assert not vision_exit(12).is_identity(13)
@@ -71,14 +77,12 @@ def test_text_forms():
 
 def test_presence_follows_the_definitions():
     plan = late_entry(1) + vision_exit(3) + text_exit(4)
-    assert [plan.presence(i, 5) for i in range(5)] == [
-        Presence(vision=False),
-        Presence(),
-        Presence(),
-        Presence(vision=False),
-        Presence(vision=False, text=False),
-    ]
-    assert [i for i in range(6) if late_entry(6).presence(i, 6).vision] == []
+    presences = [plan.presence(i, 5) for i in range(5)]
+    assert presences[:4] == [(WithoutVision(),), (), (), (WithoutVision(),)]
+    assert presences[0] == presences[3]  # so that the two layers share every cut
+    assert len(presences[4]) == 2
+    assert [plan.count(i, 5, 7, 3) for i in range(5)] == [3, 10, 10, 3, 1]
+    assert late_entry(6).vision_layers(6) == range(0)
     assert logit_exit(2, n_layers=5) == skip_layers(2, 3, 4)
     assert logit_exit(5, n_layers=5).is_identity(5)
     assert random_keep(1.0).is_identity(5)
@@ -88,9 +92,11 @@ def test_presence_follows_the_definitions():
     assert not hide_vision(0).is_identity(5)
     assert fastv(2, 0.0).is_identity(5)
     assert not fastv(4, 0.1).is_identity(5)
-    assert [fastv(2, 0.25).presence(i, 4).ranked for i in range(4)] == [False, False, True, True]
-    assert [fastv(2, 0.25).n_dropped(v) for v in (0, 1, 2, 9, 10)] == [0, 0, 1, 2, 3]
-    assert [random_keep(0.25).n_kept(v) for v in (0, 1, 2, 9, 10, 100)] == [0, 1, 1, 2, 3, 25]
+    assert [bool(fastv(2, 0.25).presence(i, 4)) for i in range(4)] == [False, False, True, True]
+    assert [v - fastv(2, 0.25).count(3, 4, v, 0) for v in (0, 1, 2, 9, 10)] == [0, 0, 1, 2, 3]
+    assert [random_keep(0.25).count(0, 4, v, 0) for v in (0, 1, 2, 9, 10, 100)] == [0, 1, 1, 2, 3, 25]
+    # The draw comes first, whatever the order in the text: a quarter of half of 16.
+    assert (fastv(2, 0.75) + random_keep(0.5)).count(3, 4, 16, 5) == 7
 
 
 @pytest.mark.parametrize(
@@ -106,17 +112,18 @@ def test_presence_follows_the_definitions():
             r"vision_exit >= late_entry, got late_entry\(5\) and vision_exit\(3\)",
         ),
         (lambda: late_entry(5) + late_entry(3), "agree on late_entry to join them, got 5 and 3"),
-        (lambda: random_keep(0.0), "keep_vision above 0"),
+        (lambda: random_keep(0.0), "share of random_keep above 0"),
+        (lambda: downsample_image(0), "share of downsample_image above 0"),
         (lambda: fastv(0, 0.5), r"the layer of fastv.*got 0"),
         (lambda: fastv(2, 1.5), r"the share of fastv inside \[0, 1\], got 1.5"),
-        (lambda: Plan(fastv=3), r"need fastv as \(layer, share"),
+        (lambda: Plan(("late_entry(4)",)), r"need terms in a plan, got 'late_entry\(4\)'; read a text with parse_plan"),
         (lambda: fastv(2, 0.5) + late_entry(2), r"need vision and text tokens in layer 1, by whose"),
         (lambda: fastv(3, 0.5) + vision_exit(2), r"need vision and text tokens in layer 2"),
         (lambda: fastv(3, 0.5) + text_exit(1), r"need vision and text tokens in layer 2"),
         (lambda: fastv(3, 0.5) + skip_layers(2), r"need the attention of layer 2"),
         (lambda: fastv(3, 0.5) + fastv(2, 0.5), r"agree on fastv"),
         (lambda: parse_plan("fastv(2)"), r"got 'fastv\(2\)'"),
-        (lambda: random_keep(1.2), r"keep_vision inside \[0, 1\], got 1.2"),
+        (lambda: random_keep(1.2), r"share of random_keep inside \[0, 1\], got 1.2"),
         (lambda: logit_exit(7, n_layers=5), r"layer in 0\.\.5, got 7"),
         (lambda: parse_plan("early_entry(4)"), r"got 'early_entry\(4\)'"),
         (lambda: parse_plan("late_entry(four)"), r"got 'late_entry\(four\)'"),
@@ -131,18 +138,48 @@ def test_bad_plans_are_refused(make, words):
         make()
 
 
+OLD = {
+    "schema": "skip-it/plan/1",
+    "late_entry": 2,
+    "vision_exit": 9,
+    "text_exit": None,
+    "skip_layers": [3, 7, 8],
+    "skip_attention": [],
+    "skip_mlp": [],
+    "hide_vision": [],
+    "fastv": [6, 0.5],
+    "keep_vision": 0.25,
+    "seed": 3,
+    "image_share": None,
+}
+
+
+def test_trees_of_release_0_1_0_are_read():
+    text = "late_entry(2) + vision_exit(9) + skip_layers(3, 7-8) + fastv(6, 0.5) + random_keep(0.25, seed=3)"
+    assert str(parse_plan(OLD)) == text == plan_text(OLD)
+    fewer = {**OLD, **dict.fromkeys(("vision_exit", "fastv", "keep_vision")), "late_entry": 0}
+    assert parse_plan(fewer) == skip_layers(3, 7, 8)
+
+
 @pytest.mark.parametrize(
-    ("text", "words"),
+    ("stored", "words"),
     [
-        ("{", "does not parse"),
-        ("[]", "schema skip-it/plan/1, got 'list'"),
-        ('{"schema": "skip-it/plan/2"}', "got 'skip-it/plan/2'"),
-        ('{"schema": "skip-it/plan/1", "late_entry": 3}', "need a plan with the fields"),
+        ([], "need a plan's text, or one of schema skip-it/plan/1, got 'list'"),
+        ({"schema": "skip-it/plan/7"}, "got 'skip-it/plan/7'"),
+        ({"schema": "skip-it/plan/1", "late_entry": 3}, "need a plan with the fields"),
+        ({**OLD, "fastv": [4]}, "one of its fields does not fit"),
+        ({**OLD, "skip_layers": 5}, "one of its fields does not fit"),
     ],
 )
-def test_foreign_json_is_refused(text, words):
+def test_foreign_trees_are_refused(stored, words):
     with pytest.raises(StoreError, match=words):
-        Plan.from_json(text)
+        parse_plan(stored)
+
+
+def test_a_later_grammar_is_refused():
+    assert parse_plan("late_entry(4)", grammar=GRAMMAR) == late_entry(4)
+    with pytest.raises(StoreError, match=f"grammar {GRAMMAR} or earlier, got {GRAMMAR + 1}"):
+        parse_plan("late_entry(4)", grammar=GRAMMAR + 1)
 
 
 def test_a_plan_cannot_be_joined_with_something_else():

@@ -95,7 +95,7 @@ def test_decode_timing_counts_the_bytes_that_are_held(model):
     for timing in timings:
         assert len(timing.token_ms) == len(timing.plain_token_ms) == 6
         assert min(timing.token_ms) > 0
-        active = 4 - len(timing.plan.skip_layers)
+        active = 4 - sum("layer" in timing.plan.left_out(i) for i in range(4))
         prompt = cache_bytes(model.config, timing.plan, n_vision, n_text, item_bytes=4)
         per_token = cache_bytes(model.config, Plan(), 0, 1, item_bytes=4) // 4
         assert timing.cache_bytes == 2 * (prompt + n_new * active * per_token)  # 2 rows

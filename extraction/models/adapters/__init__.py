@@ -1,5 +1,6 @@
 """Where the layers and vision tokens of a model are: one small record per model, guessed or per family."""
 
-import lazy_loader
+from extraction.models.adapters.base import Adapter, generic_adapter
+from extraction.models.adapters.registry import FAMILIES, adapt
 
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+__all__ = ["FAMILIES", "Adapter", "adapt", "generic_adapter"]

@@ -13,6 +13,7 @@ from extraction.models.adapters import adapt
 from extraction.skip.cost.prediction import DecoderShape, tokens_per_layer
 from extraction.skip.engine.patch import apply
 from extraction.skip.plan import Plan
+from extraction.skip.terms.base import ATTENTION
 from extraction.study.validate import Batch, last_logits, model_inputs, own_inputs
 from redundancy.errors import InvalidInputError
 from redundancy.files.tabular import Tabular
@@ -178,7 +179,7 @@ def _predicted(
     is_vision = torch.isin(tokens, vision_ids)
     counts = list(zip((is_vision & valid).sum(1).tolist(), (~is_vision & valid).sum(1).tolist(), strict=True))
     rows = [tokens_per_layer(plan, shape.n_layers, *row) for row in counts]
-    stored = [i for i in range(shape.n_layers) if i not in plan.skip_attention]
+    stored = [i for i in range(shape.n_layers) if ATTENTION not in plan.left_out(i)]
     wide = len(rows) * sum(max(row[i] for row in rows) for i in stored)
     least = sum(row[i] for row in rows for i in stored)
     per_token = 2 * shape.kv_width * item

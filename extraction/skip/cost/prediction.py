@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from extraction.skip.plan import Plan
+from extraction.skip.terms.base import ATTENTION, MLP
 from redundancy.checks import check_count
 from redundancy.errors import InvalidInputError
 
@@ -110,14 +111,7 @@ def tokens_per_layer(plan: Plan, n_layers: int, n_vision: int, n_text: int) -> t
     plan.check(n_layers)
     check_count(n_vision, "n_vision")
     check_count(n_text, "n_text", lower=1)
-    kept = plan.n_kept(n_vision)
-    counts = []
-    for i in range(n_layers):
-        presence = plan.presence(i, n_layers)
-        seen = kept - plan.n_dropped(kept) if presence.ranked else kept
-        full = n_text + (seen if presence.vision else 0)
-        counts.append(0 if i in plan.skip_layers else full if presence.text else 1)
-    return tuple(counts)
+    return tuple(plan.count(i, n_layers, n_vision, n_text) for i in range(n_layers))
 
 
 def prefill_flops(config: Any, plan: Plan, n_vision: int, n_text: int) -> int:
@@ -272,9 +266,8 @@ def decode_bytes(config: Any, plan: Plan, n_vision: int, n_text: int, *, item_by
     shape = _shape(config)
     weights = shape.width * shape.vocabulary
     for i in range(shape.n_layers):
-        if i not in plan.skip_layers:
-            weights += shape.attention_weights * (i not in plan.skip_attention)
-            weights += shape.mlp_weights * (i not in plan.skip_mlp)
+        left_out = plan.left_out(i)
+        weights += shape.attention_weights * (ATTENTION not in left_out) + shape.mlp_weights * (MLP not in left_out)
     return weights * item_bytes + cache_bytes(shape, plan, n_vision, n_text, item_bytes=item_bytes)
 
 
@@ -285,7 +278,8 @@ def _shape(config: Any) -> DecoderShape:
 def _layer_flops(shape: DecoderShape, plan: Plan, i: int, queries: int, keys: int) -> int:
     attention = 2 * queries * shape.attention_weights + 4 * shape.query_width * queries * keys
     mlp = 2 * queries * shape.mlp_weights
-    return attention * (i not in plan.skip_attention) + mlp * (i not in plan.skip_mlp)
+    left_out = plan.left_out(i)
+    return attention * (ATTENTION not in left_out) + mlp * (MLP not in left_out)
 
 
 def _head_flops(shape: DecoderShape) -> int:
@@ -294,4 +288,4 @@ def _head_flops(shape: DecoderShape) -> int:
 
 def _cached(plan: Plan, n_layers: int, n_vision: int, n_text: int) -> list[int]:
     present = tokens_per_layer(plan, n_layers, n_vision, n_text)
-    return [0 if i in plan.skip_attention else m for i, m in enumerate(present)]
+    return [0 if ATTENTION in plan.left_out(i) else m for i, m in enumerate(present)]

@@ -13,6 +13,8 @@ from scipy.optimize import nnls
 from extraction.skip.cost.prediction import tokens_per_layer
 from extraction.skip.cost.timing import PrefillTiming
 from extraction.skip.plan import Plan
+from extraction.skip.terms import random_keep, skip_layers, vision_exit
+from extraction.skip.terms.base import LAYER
 from redundancy.errors import InvalidInputError
 
 __all__ = ["TimeModel", "calibration_plans", "fit_time", "to_rows"]
@@ -78,12 +80,12 @@ def calibration_plans(n_layers: int) -> tuple[Plan, ...]:
     """
     half = max(1, n_layers // 2)
     return (
-        Plan(vision_exit=0),
-        Plan(vision_exit=half),
-        Plan(keep_vision=0.5),
-        Plan(keep_vision=0.25),
-        Plan(skip_layers=frozenset(range(0, n_layers, 2))),
-        Plan(vision_exit=0, skip_layers=frozenset(range(0, n_layers, 2))),
+        vision_exit(0),
+        vision_exit(half),
+        random_keep(0.5),
+        random_keep(0.25),
+        skip_layers(*range(0, n_layers, 2)),
+        vision_exit(0) + skip_layers(*range(0, n_layers, 2)),
     )
 
 
@@ -132,7 +134,7 @@ def fit_time(timings: Sequence[PrefillTiming], *, n_layers: int, n_vision: int, 
 
 
 def _features(plan: Plan, n_layers: int, n_vision: int, n_text: int) -> tuple[float, float, float, float]:
-    if plan.skip_attention or plan.skip_mlp:
+    if any(left_out and LAYER not in left_out for left_out in map(plan.left_out, range(n_layers))):
         raise InvalidInputError(f"the fitted time model knows whole layers only, got {plan}; measure it instead")
     present = np.array(tokens_per_layer(plan, n_layers, n_vision, n_text), dtype=float)
     return 1.0, float((present > 0).sum()), float(present.sum()), float((present**2).sum())

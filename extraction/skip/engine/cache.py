@@ -12,10 +12,11 @@ from typing import Any
 import torch
 from transformers.cache_utils import DynamicCache, DynamicLayer, DynamicSlidingWindowLayer
 
+from extraction.skip.engine.chunk import Sequence
 from extraction.skip.plan import Plan
 from redundancy.errors import UnsupportedModelError
 
-__all__ = ["CompactLayer", "adopt", "check_cache"]
+__all__ = ["CompactLayer", "adopt", "check_cache", "sequence_of"]
 
 DUMMY = -1  # position of an entry that only fills up a shorter row
 
@@ -27,6 +28,8 @@ class CompactLayer(DynamicLayer):  # type: ignore[no-untyped-call]
     ----------
     plan : Plan
         The plan that fills the layer; another plan must not continue it.
+    sequence : Sequence
+        What was decided once for the sequence; all layers of a cache share it.
     logical_length : int
         Tokens that the model has seen.
     is_dense : bool
@@ -39,16 +42,17 @@ class CompactLayer(DynamicLayer):  # type: ignore[no-untyped-call]
         Whether some entry may be a dummy; known on the host, so that nothing waits for the device.
     """
 
-    def __init__(self, plan: Plan, *, is_sliding: bool = False) -> None:
+    def __init__(self, plan: Plan, sequence: Sequence, *, is_sliding: bool = False) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.plan = plan
+        self.sequence = sequence
         self.is_sliding = is_sliding
         self.logical_length = 0
         self.is_dense = True
         self.positions: torch.Tensor | None = None
         self.vision: torch.Tensor | None = None
         self.has_dummies = False
-        self._announced = False
+        self._announced = 0
 
     @property
     def n_stored(self) -> int:
@@ -60,7 +64,7 @@ class CompactLayer(DynamicLayer):  # type: ignore[no-untyped-call]
         if not self.is_dense:
             raise ValueError("a layer that has left tokens out needs the positions of every later chunk")
         self.logical_length += n_seen
-        self._announced = True
+        self._announced = n_seen
 
     def announce(
         self, n_seen: int, positions: torch.Tensor, *, has_dummies: bool, vision: torch.Tensor | None = None
@@ -79,7 +83,7 @@ class CompactLayer(DynamicLayer):  # type: ignore[no-untyped-call]
         self.is_dense = False
         self.has_dummies |= has_dummies
         self.logical_length += n_seen
-        self._announced = True
+        self._announced = n_seen
         return self.positions
 
     def skip(self, n_seen: int) -> None:
@@ -97,12 +101,12 @@ class CompactLayer(DynamicLayer):  # type: ignore[no-untyped-call]
             raise UnsupportedModelError(
                 f"this cache was filled under the plan {self.plan}: continue it inside apply() with that plan"
             )
-        self._announced = False
+        self._announced = 0
         return super().update(key_states, value_states, *args, **kwargs)
 
     def get_seq_length(self) -> int:
-        """Logical length."""
-        return self.logical_length
+        """Logical length, before the tokens whose keys the layer is about to compute."""
+        return self.logical_length - self._announced
 
     def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
         """Mask columns are logical positions from 0, in sliding layers too."""
@@ -113,7 +117,8 @@ class CompactLayer(DynamicLayer):  # type: ignore[no-untyped-call]
         super().reset()
         self.logical_length = 0
         self.is_dense, self.positions, self.vision = True, None, None
-        self.has_dummies, self._announced = False, False
+        self.has_dummies, self._announced = False, 0
+        self.sequence.has_vision = False
 
     def reorder_cache(self, beam_idx: torch.LongTensor) -> None:
         """Reorder the rows for beam search."""
@@ -197,10 +202,16 @@ def check_cache(cache: Any, plan: Plan) -> None:
             )
 
 
-def adopt(cache: Any, plan: Plan, n_layers: int) -> None:
+def adopt(cache: Any, plan: Plan, n_layers: int, sequence: Sequence) -> None:
     """Turn the empty layers of a checked cache into compact ones, in place."""
     for i in range(n_layers):
         if i == len(cache.layers):
-            cache.layers.append(CompactLayer(plan))
+            cache.layers.append(CompactLayer(plan, sequence))
         elif not isinstance(cache.layers[i], CompactLayer):
-            cache.layers[i] = CompactLayer(plan, is_sliding=cache.layers[i].is_sliding)
+            cache.layers[i] = CompactLayer(plan, sequence, is_sliding=cache.layers[i].is_sliding)
+
+
+def sequence_of(cache: Any) -> Sequence:
+    """What was decided for the sequence that a cache holds; nothing yet without one."""
+    layers = () if cache is None else cache.layers
+    return next((layer.sequence for layer in layers if isinstance(layer, CompactLayer)), Sequence())

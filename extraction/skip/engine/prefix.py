@@ -9,9 +9,10 @@ from typing import Any
 import torch
 from torch import nn
 
+from extraction.harvesting.taps import own_calls
 from extraction.models.adapters import adapt
 from extraction.models.adapters.base import layer_input
-from extraction.skip.engine.patched_forward import replace_forward
+from extraction.skip.engine.calls import Handler, forced
 from extraction.skip.plan import Plan
 
 __all__ = ["SharedPrefix"]
@@ -45,10 +46,10 @@ class SharedPrefix:
         self._kept = {}
         n_kept = 0
 
-        def keeper(depth: int) -> Callable[..., None]:
+        def keeper(depth: int, is_own: Callable[[], bool]) -> Callable[..., None]:
             def hook(_: nn.Module, __: Any, output: Any) -> None:
                 nonlocal n_kept
-                if not torch.is_tensor(output):  # a layer that returns more than its states
+                if not is_own() or not torch.is_tensor(output):  # a layer that returns more than its states
                     return
                 n_kept += 1
                 fits = max(1, _MOST_BYTES // max(1, output.nbytes))
@@ -60,8 +61,9 @@ class SharedPrefix:
             return hook
 
         with ExitStack() as undo:
+            is_own = undo.enter_context(own_calls())
             for depth in self._depths:
-                undo.callback(self._layers[depth - 1].register_forward_hook(keeper(depth)).remove)
+                undo.callback(self._layers[depth - 1].register_forward_hook(keeper(depth, is_own)).remove)
             yield
 
     def logits(self, plan: Plan, run: Callable[[], torch.Tensor]) -> torch.Tensor:
@@ -80,8 +82,9 @@ class SharedPrefix:
     @contextmanager
     def _resumed(self, depth: int) -> Iterator[None]:
         """The first layers hand their input on, the one before `depth` gives the kept states."""
-        with ExitStack() as undo:
-            for layer in self._layers[: depth - 1]:
-                replace_forward(layer, lambda *args, **kwargs: layer_input(args, kwargs), undo)
-            replace_forward(self._layers[depth - 1], lambda *_, **__: self._kept[depth].clone(), undo)
+        handlers: dict[nn.Module, Handler] = {
+            layer: lambda _, args, kwargs: layer_input(args, kwargs) for layer in self._layers[: depth - 1]
+        }
+        handlers[self._layers[depth - 1]] = lambda *_: self._kept[depth].clone()
+        with forced(handlers):
             yield

@@ -9,17 +9,30 @@ from typing import Any
 import torch
 import transformers
 from torch import nn
+from transformers.generation import utils
 from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS, eager_mask, flash_attention_mask, sdpa_mask
 
 from extraction.models.adapters.registry import adapt
 from extraction.skip.plan import Plan
 from redundancy.errors import InvalidInputError, UnsupportedModelError
 
-__all__ = ["Anatomy", "argument_names", "check_call", "dissect"]
+__all__ = ["Anatomy", "Parts", "argument_names", "bind", "check_call", "dissect", "has_features", "unwrapped"]
 
 SUPPORTED = ((5, 20), (5, 24))  # first minor release, and the first beyond: caches and masks move between minors
 _LAYER_TYPES = {"full_attention", "sliding_attention"}
 _PACKED = ("cu_seq_lens_q", "cu_seq_lens_k")  # several sequences in one row: positions are not columns
+_MLP_NAMES = ("mlp", "feed_forward", "block_sparse_moe", "ffn")
+# Arguments that bring features of images or videos to a forward; after the prompt `generate` drops them.
+_FEATURES = frozenset(getattr(utils, "MULTIMODAL_INPUTS_TO_DROP_OUTSIDE_PREFILL", ()))
+_FEATURE_WORDS = ("pixel_values", "image_embeds", "image_features", "image_hidden_states", "image_patches", "images")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Parts:
+    """Sublayers of one decoder layer; None where it has none that can be left out alone."""
+
+    attention: nn.Module
+    mlp: nn.Module | None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -30,15 +43,24 @@ class Anatomy:
     ----------
     layers : tuple of Module
         The decoder layers in order.
+    parts : tuple of Parts
+        Their sublayers.
     vision_ids : tuple of int
         Ids in `input_ids` that stand for vision features.
     is_flash : bool
         Whether attention masks are 2-D.
+    has_tower : bool
+        Whether features of images can be given to the model; without a tower ids alone tell vision tokens.
+    scale_floor : int or None
+        Position from which on the attention of some layers scales queries by their place in the cache.
     """
 
     layers: tuple[nn.Module, ...]
+    parts: tuple[Parts, ...]
     vision_ids: tuple[int, ...]
     is_flash: bool
+    has_tower: bool = True
+    scale_floor: int | None = None
 
 
 def dissect(model: nn.Module, plan: Plan, *, layers_path: str | None, vision_ids: tuple[int, ...] | None) -> Anatomy:
@@ -82,24 +104,52 @@ def dissect(model: nn.Module, plan: Plan, *, layers_path: str | None, vision_ids
             f"{', '.join(odd) or 'layers without it'}"
         )
     plan.check(len(layers))
-    for i in sorted(plan.skip_mlp):
-        if not hasattr(layers[i], "mlp"):
-            raise UnsupportedModelError(
-                f"skip_mlp needs an `mlp` module in layer {i}, {type(layers[i]).__name__} has none"
-            )
-    if plan.hide_vision and _is_flash(text._attn_implementation):
-        raise UnsupportedModelError(
-            "hide_vision needs attention masks with queries and keys, flash attention has none: call "
-            'model.set_attn_implementation("sdpa")'
-        )
     presences = [plan.presence(i, len(layers)) for i in range(len(layers))]
-    needs_vision = bool(plan.hide_vision) or any(not p.vision or p.thinned or p.ranked for p in presences)
+    needs_vision = any(plan.hides(i) or any(c.is_of_vision for c in p) for i, p in enumerate(presences))
     if needs_vision and not adapter.vision_ids:
         raise UnsupportedModelError(
             f"the plan {plan} removes vision tokens, but the configuration of {config.model_type} names none; "
             "pass vision_ids"
         )
-    return Anatomy(layers, adapter.vision_ids, _is_flash(text._attn_implementation))
+    anatomy = Anatomy(
+        layers=layers,
+        parts=tuple(_parts(layer) for layer in layers),
+        vision_ids=adapter.vision_ids,
+        is_flash=_is_flash(text._attn_implementation),
+        has_tower=getattr(config, "vision_config", config) is not None,
+        scale_floor=int(text.floor_scale) if getattr(text, "attn_temperature_tuning", None) else None,
+    )
+    for term in plan.terms:
+        term.check_model(anatomy)
+    return anatomy
+
+
+def _parts(layer: Any) -> Parts:
+    mlp = next((m for name in _MLP_NAMES if isinstance(m := getattr(layer, name, None), nn.Module)), None)
+    return Parts(layer.self_attn, mlp)
+
+
+def unwrapped(model: Any) -> Any:
+    """The model inside wrappers that hand their calls on to it: adapters' and data-parallel ones."""
+    while True:
+        if hasattr(model, "get_base_model"):
+            inner = model.get_base_model()
+        elif isinstance(model, (nn.DataParallel, nn.parallel.DistributedDataParallel)):
+            inner = model.module
+        else:
+            return model
+        if inner is model:
+            return model
+        model = inner
+
+
+def has_features(arguments: dict[str, Any]) -> bool:
+    """Whether a forward brings features for its vision tokens; ids of vision tokens without any are text."""
+    return any(
+        value is not None and (name in _FEATURES or name.startswith(_FEATURE_WORDS))
+        for name, value in arguments.items()
+        if not isinstance(value, dict) or value
+    )
 
 
 def check_call(arguments: dict[str, Any]) -> torch.Tensor:
@@ -120,6 +170,11 @@ def check_call(arguments: dict[str, Any]) -> torch.Tensor:
     if any(arguments.get(name) is not None for name in _PACKED):
         raise UnsupportedModelError("skipping needs one sequence per row, got packed sequences; pad them instead")
     return ids
+
+
+def bind(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+    """Arguments of a module's forward by name."""
+    return {**dict(zip(argument_names(module), args, strict=False)), **kwargs} if args else dict(kwargs)
 
 
 def argument_names(module: nn.Module) -> tuple[str, ...]:
