@@ -17,7 +17,7 @@ from typing import Any, TypeAlias
 import mpmath
 from mpmath.ctx_iv import MPIntervalContext
 
-__all__ = ["Enclosure", "Real", "at_most", "decimal", "enclose", "exceeds", "greatest", "least", "log", "sqrt", "total"]
+__all__ = ["Enclosure", "at_most", "decimal", "enclose", "exceeds", "greatest", "least", "log", "sqrt", "total"]
 
 Real: TypeAlias = Any  # Fraction, int, Enclosure or float: one formula serves them all
 End: TypeAlias = Any  # Fraction or an infinite float

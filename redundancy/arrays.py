@@ -17,6 +17,7 @@ from redundancy.files.reading import causes
 __all__ = ["as_floats", "as_labels", "as_states", "refuse_masked", "to_numpy"]
 
 _KINDS = {"c": "complex numbers", "m": "time differences", "M": "dates"}
+_MOST_AXES = 32  # numpy 1 has no more
 _EXACT = 2.0**53  # above it neighbouring integers are one float
 
 
@@ -302,7 +303,7 @@ def _numbers(flat: list[Any], kinds: set[str], name: str) -> npt.NDArray[Any]:
 
 
 def _stacked(parts: list[npt.NDArray[Any]], shape: tuple[int, ...], name: str) -> npt.NDArray[Any]:
-    if len({part.shape for part in parts}) != 1:
+    if len({part.shape for part in parts}) != 1 or len(shape) + parts[0].ndim > _MOST_AXES:
         raise _ragged(name)
     if len({part.dtype.kind in "US" for part in parts}) != 1:
         raise InvalidInputError(f"need one kind of values in {name}, got text and numbers; convert the others")

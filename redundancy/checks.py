@@ -12,18 +12,21 @@ from redundancy.arrays import as_floats, as_labels, as_states, refuse_masked, to
 from redundancy.errors import InvalidInputError
 
 __all__ = [
+    "MASS_TOLERANCE",
     "as_floats",
     "as_labels",
+    "as_masses",
     "as_states",
     "check_count",
     "check_joint",
+    "check_masses",
     "check_real",
     "check_rows",
     "refuse_masked",
     "to_numpy",
 ]
 
-_SUM_TOLERANCE = 1e-9  # within it a table is renormalised, outside it is refused (style: never in silence beyond)
+MASS_TOLERANCE = 1e-9  # within it a table of float64 is normalised, outside it is refused
 
 
 def check_real(
@@ -49,24 +52,44 @@ def check_count(value: Any, name: str, *, lower: int = 0, upper: int | None = No
     return int(value)
 
 
+def as_masses(values: Any, name: str) -> tuple[npt.NDArray[np.float64], float]:
+    """Masses as float64, and how far from 1 their sum may be: the rounding of the type in which they came.
+
+    Each entry carries half an ulp of its type, and so does each of the log2(n) steps of the sum that they were
+    divided by.
+    """
+    array = to_numpy(values, name)
+    kind = str(getattr(values, "dtype", array.dtype))
+    half = float(np.finfo(array.dtype).eps) / 2.0 if array.dtype.kind == "f" else 0.0
+    if kind.endswith("bfloat16"):  # read as float32
+        half = 2.0**-8
+    return as_floats(array, name), max(MASS_TOLERANCE, half * (2.0 + math.log2(max(array.size, 1))))
+
+
 def check_joint(joint: npt.ArrayLike, name: str = "joint", *, ndim: int | None = None) -> npt.NDArray[np.float64]:
-    """A joint probability table: finite, non-negative, summing to 1 within 1e-9 (then normalised)."""
-    table = as_floats(joint, name)
+    """A joint probability table: finite, non-negative, summing to 1 within its rounding (then normalised)."""
+    table, slack = as_masses(joint, name)
     if ndim is not None and table.ndim != ndim:
         raise InvalidInputError(f"need {name} with {ndim} axes, got shape {table.shape}")
     if table.size == 0:
         raise InvalidInputError(f"need a non-empty {name}, got shape {table.shape}")
+    total = check_masses(table, name, slack)
+    return table / total
+
+
+def check_masses(table: npt.NDArray[np.float64], name: str, slack: float) -> float:
+    """The sum of masses that are finite, non-negative, and sum to 1 within `slack`."""
     if not np.isfinite(table).all():
         bad = np.count_nonzero(~np.isfinite(table))
         raise InvalidInputError(f"need finite masses in {name}, got {bad} NaN or infinite entries")
     if (table < 0).any():
         raise InvalidInputError(f"need masses >= 0 in {name}, got a minimum of {table.min():.6g}")
     total = math.fsum(table.ravel())
-    if abs(total - 1.0) > _SUM_TOLERANCE:
+    if abs(total - 1.0) > slack:
         raise InvalidInputError(
             f"need masses of {name} that sum to 1, got a sum of {total:.12g}; divide counts by their total first"
         )
-    return table / total
+    return total
 
 
 def check_rows(rows: npt.ArrayLike, name: str) -> npt.NDArray[np.float64]:

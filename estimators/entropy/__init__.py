@@ -1,18 +1,5 @@
 """Entropies on codes: point estimates with their bias regime, and certified bounds."""
 
-from estimators.entropy.certified import conditional_entropy_upper, mutual_information_lower
-from estimators.entropy.conditional import (
-    EntropyEstimate,
-    conditional_entropy_estimate,
-    mutual_information_estimate,
-)
-from estimators.entropy.point import METHODS
+import lazy_loader
 
-__all__ = [
-    "METHODS",
-    "EntropyEstimate",
-    "conditional_entropy_estimate",
-    "conditional_entropy_upper",
-    "mutual_information_estimate",
-    "mutual_information_lower",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

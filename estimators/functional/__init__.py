@@ -4,7 +4,6 @@ The number is always that of a *probe class*: "functional redundancy" without a 
 that a deterministic layer computed (the ideal predictors then agree whatever the layer does).
 """
 
-from estimators.functional.estimate import functional_redundancy
-from estimators.functional.result import EstimateWarning, FunctionalRedundancy
+import lazy_loader
 
-__all__ = ["EstimateWarning", "FunctionalRedundancy", "functional_redundancy"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

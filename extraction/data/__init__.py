@@ -1,19 +1,5 @@
 """Samples of image, question and answer: reading, prompting, scoring."""
 
-from extraction.data.items import Sample, as_sample, read_jsonl
-from extraction.data.prompts import DEFAULT_PROMPT, make_batch, render_prompt
-from extraction.data.sources import batches_by_length, read_dataset, read_folder, read_parquet, read_samples
+import lazy_loader
 
-__all__ = [
-    "DEFAULT_PROMPT",
-    "Sample",
-    "as_sample",
-    "batches_by_length",
-    "make_batch",
-    "read_dataset",
-    "read_folder",
-    "read_jsonl",
-    "read_parquet",
-    "read_samples",
-    "render_prompt",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,16 +1,5 @@
 """Existing benchmarks on a skipping model: lm-eval, lmms-eval, an answer judge, and the scores of free-form answers."""
 
-from extraction.harness.judge import Judge, JudgeDownError, JudgeItem, JudgeReport
-from extraction.harness.lm_eval_harness import lm_eval_model
-from extraction.harness.scores import anls, exact_match, vqa_soft_accuracy
+import lazy_loader
 
-__all__ = [
-    "Judge",
-    "JudgeDownError",
-    "JudgeItem",
-    "JudgeReport",
-    "anls",
-    "exact_match",
-    "lm_eval_model",
-    "vqa_soft_accuracy",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

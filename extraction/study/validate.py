@@ -32,8 +32,15 @@ Batch: TypeAlias = dict[str, Any] | Callable[[Plan], dict[str, Any]]
 _NOT_INPUTS = ("sample_ids", "answers", "families")
 
 
-def evaluate(model: Any, batches: Iterable[Batch], plan: Plan, **options: Any) -> PlanEvaluation:
-    """Run every sample with and without `plan`; `options` are those of `sweep`.
+def evaluate(
+    model: Any,
+    batches: Iterable[Batch],
+    plan: Plan,
+    *,
+    candidates: Sequence[int] | None = None,
+    progress: bool | None = None,
+) -> PlanEvaluation:
+    """Run every sample with and without `plan`.
 
     Parameters
     ----------
@@ -43,13 +50,15 @@ def evaluate(model: Any, batches: Iterable[Batch], plan: Plan, **options: Any) -
         As for `sweep`.
     plan : Plan
         What is left out.
+    candidates, progress
+        As in `sweep`, which has more options.
 
     Returns
     -------
     PlanEvaluation
         Answers with and without the plan, sample by sample.
     """
-    return sweep(model, batches, [plan], **options)[0]
+    return sweep(model, batches, [plan], candidates=candidates, progress=progress)[0]
 
 
 def sweep(

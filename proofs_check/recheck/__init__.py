@@ -8,7 +8,6 @@
 (True, 'confirmed')
 """
 
-from proofs_check.recheck.report import RecheckReport, Row
-from proofs_check.recheck.run import covered, recheck
+import lazy_loader
 
-__all__ = ["RecheckReport", "Row", "covered", "recheck"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -10,21 +10,6 @@ proved: 1 term, 1 premise
 'not Shannon-provable'
 """
 
-from proofs_check.shannon.certificate import Certificate, ShannonProof, verify
-from proofs_check.shannon.cone import NotProvable
-from proofs_check.shannon.language import Premise, parse_claim, parse_premises
-from proofs_check.shannon.prover import prove
-from proofs_check.shannon.search import LawCounterexample, find_counterexample
+import lazy_loader
 
-__all__ = [
-    "Certificate",
-    "LawCounterexample",
-    "NotProvable",
-    "Premise",
-    "ShannonProof",
-    "find_counterexample",
-    "parse_claim",
-    "parse_premises",
-    "prove",
-    "verify",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

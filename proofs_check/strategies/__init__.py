@@ -14,16 +14,6 @@ Examples
 >>> test_entropy_is_not_negative()
 """
 
-from proofs_check.strategies.geometry import clustered_samples, codebooks, symmetric_distances, unit_vectors
-from proofs_check.strategies.tables import channels, couplings, joint_pmfs, markov_chains
+import lazy_loader
 
-__all__ = [
-    "channels",
-    "clustered_samples",
-    "codebooks",
-    "couplings",
-    "joint_pmfs",
-    "markov_chains",
-    "symmetric_distances",
-    "unit_vectors",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -8,7 +8,6 @@
 (False, False)
 """
 
-from proofs_check.symbolic.draft import Proof, Step
-from proofs_check.symbolic.theorems import available, constants, prove
+import lazy_loader
 
-__all__ = ["Proof", "Step", "available", "constants", "prove"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

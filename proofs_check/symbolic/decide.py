@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 
 import sympy as sp
 
-__all__ = ["Expr", "gram_squares", "never_negative", "sign_on_interval", "vanishes"]
+__all__ = ["gram_squares", "never_negative", "sign_on_interval", "vanishes"]
 
 Expr: TypeAlias = Any  # sympy expressions carry no types
 

@@ -1,28 +1,5 @@
 """Information measures of finite laws: exact conventions for zeros, any base, vectorised over batches."""
 
-from redundancy.info.divergence import kl_divergence, total_variation
-from redundancy.info.entropy import (
-    binary_entropy,
-    conditional_entropy,
-    conditional_mutual_information,
-    entropy,
-    mutual_information,
-)
-from redundancy.info.joint import conditional_law, conditional_means, joint_from_codes, marginal
-from redundancy.info.markov import is_markov, markov_defect
+import lazy_loader
 
-__all__ = [
-    "binary_entropy",
-    "conditional_entropy",
-    "conditional_law",
-    "conditional_means",
-    "conditional_mutual_information",
-    "entropy",
-    "is_markov",
-    "joint_from_codes",
-    "kl_divergence",
-    "marginal",
-    "markov_defect",
-    "mutual_information",
-    "total_variation",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

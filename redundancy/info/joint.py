@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from redundancy.checks import as_floats, check_joint, to_numpy
+from redundancy.checks import as_floats, as_masses, check_joint, to_numpy
 from redundancy.errors import InvalidInputError
 
 __all__ = [
@@ -26,8 +26,6 @@ __all__ = [
 ]
 
 Array = npt.NDArray[np.float64]
-
-_SUM_TOLERANCE = 1e-9  # the same as for single tables: within it a law is renormalised, beyond it refused
 
 
 def check_laws(laws: npt.ArrayLike, name: str, *, axes: int) -> Array:
@@ -51,7 +49,7 @@ def check_laws(laws: npt.ArrayLike, name: str, *, axes: int) -> Array:
     InvalidInputError
         For too few axes, an empty table, NaN, negative mass, or a sum away from 1.
     """
-    table = as_floats(laws, name)
+    table, slack = as_masses(laws, name)
     if table.ndim < axes or 0 in table.shape:
         raise InvalidInputError(f"need a non-empty {name} with at least {axes} axes, got shape {table.shape}")
     if not np.isfinite(table).all():
@@ -61,7 +59,7 @@ def check_laws(laws: npt.ArrayLike, name: str, *, axes: int) -> Array:
         raise InvalidInputError(f"need masses >= 0 in {name}, got a minimum of {table.min():.6g}")
     totals = table.sum(axis=tuple(range(-axes, 0)), keepdims=True)
     off = np.abs(totals - 1.0)
-    if (off > _SUM_TOLERANCE).any():
+    if (off > slack).any():
         worst = float(totals.ravel()[off.argmax()])
         raise InvalidInputError(
             f"need masses of {name} that sum to 1, got a sum of {worst:.12g}; divide counts by their total first"

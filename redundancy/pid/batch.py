@@ -11,12 +11,12 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import entr
 
-from redundancy.checks import as_floats, check_count, check_real
+from redundancy.checks import as_masses, check_count, check_real
 from redundancy.errors import InvalidInputError, NotConvergedError, SkipItError
 from redundancy.files.tabular import Tabular
 from redundancy.pid.dual import dual_bound, primal_bound
 from redundancy.pid.interior_point import FIRST_SLACK
-from redundancy.pid.problem import EXTENDED_EPS, MASS_TOLERANCE, UNIT_ROUNDOFF
+from redundancy.pid.problem import EXTENDED_EPS, UNIT_ROUNDOFF
 from redundancy.pid.solve import broja
 from redundancy.units import check_base
 
@@ -162,11 +162,11 @@ def broja_batch(
 
 
 def _check_tables(joints: npt.ArrayLike) -> Array:
-    tables = as_floats(joints, "joints")
+    tables, slack = as_masses(joints, "joints")
     if tables.ndim != 4 or tables.size == 0:
         raise InvalidInputError(f"need joints of shape (n, T, X, Y), got shape {tables.shape}")
     totals = np.add.reduce(tables, axis=(1, 2, 3), dtype=np.longdouble).astype(np.float64)
-    wrong = ~(np.abs(totals - 1.0) <= MASS_TOLERANCE) | ~(tables.min(axis=(1, 2, 3)) >= 0.0)
+    wrong = ~(np.abs(totals - 1.0) <= slack) | ~(tables.min(axis=(1, 2, 3)) >= 0.0)
     if wrong.any():
         i = int(np.flatnonzero(wrong)[0])
         raise InvalidInputError(

@@ -7,8 +7,6 @@ bound itself is ``redundancy.bounds.performance_gap.performance_gap_upper``, whi
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 
@@ -22,14 +20,16 @@ from redundancy.units import check_base, from_nats
 __all__ = ["layer_pair_pid", "next_layer_unique_information"]
 
 
-def layer_pair_pid(joint: npt.ArrayLike, **options: Any) -> BrojaResult:
+def layer_pair_pid(
+    joint: npt.ArrayLike, *, tolerance: float = 1e-9, base: float = 2.0, method: str = "auto", throw: bool = True
+) -> BrojaResult:
     r"""BROJA of a task and two layers, from a table with the package's axes (x_next, x_prev, z).
 
     Parameters
     ----------
     joint : array_like of shape (n_next, n_prev, n_z)
-    **options
-        Passed to `broja`.
+    tolerance, base, method, throw
+        As in `broja`, which has more.
 
     Returns
     -------
@@ -49,7 +49,9 @@ def layer_pair_pid(joint: npt.ArrayLike, **options: Any) -> BrojaResult:
     >>> layer_pair_pid(copy).unique_x.upper < 1e-9
     True
     """
-    return broja(np.moveaxis(check_joint(joint, ndim=3), 2, 0), **options)
+    return broja(
+        np.moveaxis(check_joint(joint, ndim=3), 2, 0), tolerance=tolerance, base=base, method=method, throw=throw
+    )
 
 
 def next_layer_unique_information(joint: npt.ArrayLike, *, base: float = 2.0) -> Interval:

@@ -14,8 +14,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import logsumexp
 
-from redundancy.checks import as_floats
+from redundancy.checks import MASS_TOLERANCE, as_masses
 from redundancy.errors import InvalidInputError
+from redundancy.files.tables import as_joint
 
 __all__ = [
     "MASS_TOLERANCE",
@@ -33,7 +34,6 @@ Index = npt.NDArray[np.intp]
 
 UNIT_ROUNDOFF = 2.0**-53
 EXTENDED_EPS = float(np.finfo(np.longdouble).eps)  # 2^-63 on x86, 2^-52 where long double is double
-MASS_TOLERANCE = 1e-9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +68,7 @@ def long_sum(values: Array, axis: int | tuple[int, ...] | None = None) -> Array:
     return np.asarray(np.add.reduce(values, axis=axis, dtype=np.longdouble), dtype=np.float64)
 
 
-def _check_masses(table: Array, name: str) -> float:
+def _check_masses(table: Array, name: str, slack: float) -> float:
     if table.size == 0:
         raise InvalidInputError(f"need a non-empty {name}, got shape {table.shape}")
     # One pass decides: the minimum is NaN if an entry is, and the sum is infinite if one is.
@@ -78,7 +78,7 @@ def _check_masses(table: Array, name: str) -> float:
         raise InvalidInputError(f"need finite masses in {name}, got {bad} NaN or infinite entries")
     if smallest < 0.0:
         raise InvalidInputError(f"need masses >= 0 in {name}, got a minimum of {smallest:.6g}")
-    if abs(total - 1.0) > MASS_TOLERANCE:
+    if abs(total - 1.0) > slack:
         raise InvalidInputError(
             f"need masses of {name} that sum to 1, got a sum of {total:.12g}; divide counts by their total first"
         )
@@ -93,10 +93,10 @@ def marginals_of_joint(joint: npt.ArrayLike) -> tuple[PairMarginals, Array]:
     InvalidInputError
         For another number of axes, an empty table, NaN, negative mass, or a sum away from 1.
     """
-    table = as_floats(joint, "joint")
+    table, slack = as_masses(as_joint(joint), "joint")
     if table.ndim != 3:
         raise InvalidInputError(f"need joint with 3 axes (t, x, y), got shape {table.shape}; the target is the first")
-    total = _check_masses(table, "joint")
+    total = _check_masses(table, "joint", slack)
     if total != 1.0:
         table = table / total
     a, b = long_sum(table, 2), long_sum(table, 1)
@@ -113,12 +113,12 @@ def marginals_of_pairs(p_tx: npt.ArrayLike, p_ty: npt.ArrayLike) -> PairMarginal
     InvalidInputError
         If one is not a law, or they disagree about P(t).
     """
-    a, b = as_floats(p_tx, "p_tx"), as_floats(p_ty, "p_ty")
+    (a, slack), (b, other) = as_masses(p_tx, "p_tx"), as_masses(p_ty, "p_ty")
     if a.ndim != 2 or b.ndim != 2 or len(a) != len(b):
         raise InvalidInputError(f"need p_tx (T, X) and p_ty (T, Y) with one T, got shapes {a.shape} and {b.shape}")
-    a, b = a / _check_masses(a, "p_tx"), b / _check_masses(b, "p_ty")
+    a, b = a / _check_masses(a, "p_tx", slack), b / _check_masses(b, "p_ty", other)
     ta, tb = long_sum(a, 1), long_sum(b, 1)
-    if (np.abs(ta - tb) > MASS_TOLERANCE * np.maximum(ta, tb)).any():
+    if (np.abs(ta - tb) > max(slack, other) * np.maximum(ta, tb)).any():
         t = int(np.abs(ta - tb).argmax())
         raise InvalidInputError(
             f"need p_tx and p_ty with the same target marginal, got {ta[t]:.12g} and {tb[t]:.12g} at t={t}; "

@@ -10,8 +10,8 @@ from typer.testing import CliRunner
 
 from redundancy.bounds.performance_gap import performance_gap_upper
 from redundancy.commands.broja import broja as command
-from redundancy.commands.broja import read_joint
-from redundancy.errors import InvalidInputError, NotConvergedError
+from redundancy.errors import InvalidInputError, NotConvergedError, SkipItError, StoreError
+from redundancy.files.tables import read_joint
 from redundancy.pid import (
     broja,
     broja_batch,
@@ -254,44 +254,44 @@ def test_command_reads_three_formats_alike(tmp_path):
     ("name", "content", "message"),
     [
         ("a.csv", "0,0,0,1\n0,0,0,1\n", "repeats"),
-        ("a.csv", "0,0,0\n", "has 3 fields"),
+        ("a.csv", "0,0\n", "has 2 columns"),
         ("a.csv", "0,0,0,0.5\n0,0,1,half\n", "line 2"),
-        ("a.csv", "t,x,y,p\n", "has none"),
+        ("a.csv", "t,x,y,p\n", "a heading and no rows"),
         ("a.json", "[1", "does not parse"),
         ("a.json", '{"table": 1}', '"joint"'),
         ("a.json", "[[[1]], [[1, 2]]]", "regular"),
-        ("a.json", "[" * 100_000, "nested too deep"),
+        ("a.json", "[" * 100_000, "does not parse"),
         ("a.json", "[" * 80 + "1" + "]" * 80, "different length or depth"),
         ("a.json", '[[["0.5", "0.5"]]]', "need real numbers in the three-way table a.json, got text"),
-        ("a.json", b"\xff\xfe[1]", "need JSON in UTF-8"),
-        ("a.csv", b"0,0,0,1\n\xe9,0,1,0\n", "need a CSV in UTF-8, a.csv is none"),
+        ("a.json", b"\xff\xfe[1]", "joint table in UTF-8"),
+        ("a.csv", b"0,0,0,1\n\xe9,0,1,0\n", "need a table in UTF-8, .*a.csv is none"),
         ("a.csv", "0,0,0," + "1" * 200_000 + "\n", "a.csv does not parse"),
-        ("a.npy", "not numpy", "without pickles"),
+        ("a.npy", "not numpy", "without pickled objects"),
         ("a.txt", "", "ending in"),
     ],
 )
 def test_command_errors_name_the_file_and_the_fault(tmp_path, name, content, message):
     (tmp_path / name).write_bytes(content if isinstance(content, bytes) else content.encode())
-    with pytest.raises(InvalidInputError, match=message):
-        read_joint(tmp_path / name)
+    with pytest.raises(SkipItError, match=message):
+        broja(read_joint(tmp_path / name).table)
 
 
 @pytest.mark.parametrize("dtype", ["complex128", "m8[s]", "M8[D]", "U3"])
 def test_command_drops_no_imaginary_part_and_no_unit(tmp_path, dtype):
     np.save(tmp_path / "t.npy", np.ones((1, 1, 1), dtype="i8").astype(dtype))
-    with pytest.raises(InvalidInputError, match="need real numbers in the three-way table"):
-        read_joint(tmp_path / "t.npy")
+    with pytest.raises(InvalidInputError, match="need real numbers in joint"):
+        broja(read_joint(tmp_path / "t.npy").table)
 
 
 def test_command_names_the_folder_that_came_in_place_of_a_table(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert str(run(".").exception).endswith("got the folder .; name such a file")
-    assert str(run("table").exception).endswith("got table; name such a file")
+    assert str(run(".").exception).endswith("got the folder .")
+    assert str(run("table").exception).endswith("got table")
 
 
 def test_pickles_are_refused(tmp_path):
     np.save(tmp_path / "p.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
-    with pytest.raises(InvalidInputError, match="without pickles"):
+    with pytest.raises(StoreError, match="without pickled objects"):
         read_joint(tmp_path / "p.npy")
 
 

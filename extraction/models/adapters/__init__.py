@@ -1,6 +1,5 @@
 """Where the layers and vision tokens of a model are: one small record per model, guessed or per family."""
 
-from extraction.models.adapters.base import Adapter, generic_adapter
-from extraction.models.adapters.registry import FAMILIES, adapt
+import lazy_loader
 
-__all__ = ["FAMILIES", "Adapter", "adapt", "generic_adapter"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
