@@ -1,6 +1,7 @@
 from .items import Sample, as_sample, read_jsonl
 from .prompts import DEFAULT_PROMPT, make_batch, render_prompt
 from .sources import batches_by_length, read_dataset, read_folder, read_parquet, read_samples
+from .units import settle_units
 
 __all__ = [
     "DEFAULT_PROMPT",
@@ -14,4 +15,5 @@ __all__ = [
     "read_parquet",
     "read_samples",
     "render_prompt",
+    "settle_units",
 ]

@@ -1,21 +1,21 @@
-"""Samples of images or a video, question and answer, and how they are read from a JSONL file."""
+"""Samples of images or a video, question and answers, and how they are read from a JSONL file."""
 
 from __future__ import annotations
 
-import io
 import json
+import math
 import os
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from extraction.data.pictures import load_picture
 from extraction.data.video import load_frames
 from redundancy.errors import InvalidInputError
 
-__all__ = ["Sample", "as_sample", "read_jsonl"]
+__all__ = ["Sample", "as_answers", "as_sample", "read_jsonl"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -27,21 +27,42 @@ class Sample:
     sample_id : str
         Unique name within a run and all runs that shall merge with it.
     image : path, bytes of an image file, PIL image or array, or a list of these
-        What `load_image` turns into an RGB image; several are in the order of the prompt. None beside a video.
-    question, answer : str
-        Text of the question; the expected answer, "" if unknown.
+        What `extraction.data.pictures.load_picture` decodes; several are in the order of the prompt. None beside a
+        video.
+    question : str
+        Text of the question.
+    answer : str or None
+        The expected answer, the most frequent of `answers` if there are several; None if unknown. An empty text is
+        an answer.
     family : str
         Kind of question, for accuracy by kind.
     video : path, array or list of images, optional
         What `extraction.data.video.load_frames` reads: a folder of frames, an animated GIF or WebP, an array.
+    answers : tuple of str
+        All gold answers, as often as they were given; empty if unknown.
+    group : str
+        Declared name of what the sample shares with others, such as a patient or a scene; "" if none.
+    unit, pixels : str
+        What counts as one independent draw, and the digest of the decoded images and frames; "" until
+        `extraction.data.units.settle_units` has seen the whole run.
     """
 
     sample_id: str
     image: Any
     question: str
-    answer: str = ""
+    answer: str | None = None
     family: str = ""
     video: Any = None
+    answers: tuple[str, ...] = ()
+    group: str = ""
+    unit: str = ""
+    pixels: str = ""
+
+    def __post_init__(self) -> None:
+        if self.answers and self.answer is None:
+            object.__setattr__(self, "answer", Counter(self.answers).most_common(1)[0][0])
+        elif self.answer is not None and not self.answers:
+            object.__setattr__(self, "answers", (self.answer,))
 
     @property
     def n_images(self) -> int:
@@ -76,7 +97,7 @@ class Sample:
         images = self.image if isinstance(self.image, (list, tuple)) else [self.image]
         if not images:
             raise InvalidInputError(f"need an image for sample {self.sample_id!r}, its list is empty; mend or drop it")
-        return [self._load(image) for image in images]
+        return [load_picture(image, where=f"sample {self.sample_id!r}") for image in images]
 
     def load_video(self) -> Any:
         """Return the frames of the video, uint8 of shape (frames, height, width, 3); None without a video.
@@ -87,27 +108,6 @@ class Sample:
             If it is missing or not readable; the sentence names the sample.
         """
         return None if self.video is None else load_frames(self.video, where=f"sample {self.sample_id!r}")
-
-    def _load(self, source: Any) -> Any:
-        from PIL import Image, UnidentifiedImageError
-
-        if isinstance(source, Image.Image):
-            return source.convert("RGB")
-        try:
-            if isinstance(source, (str, os.PathLike, bytes)):
-                with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as image:
-                    return image.convert("RGB")
-            pixels = np.asarray(source)
-            if pixels.dtype != np.uint8 or pixels.ndim not in (2, 3):
-                raise ValueError(
-                    f"an array of {pixels.dtype} with {pixels.ndim} axes where uint8 with 2 or 3 is needed"
-                )
-            return Image.fromarray(pixels).convert("RGB")
-        except (OSError, UnidentifiedImageError, AttributeError, TypeError, ValueError) as error:
-            got = source if isinstance(source, (str, os.PathLike)) else f"a {type(source).__name__}"
-            raise InvalidInputError(
-                f"need a readable image for sample {self.sample_id!r}, got {got}: {error}; mend or drop it"
-            ) from error
 
 
 def as_sample(item: Any, position: int) -> Sample:
@@ -142,7 +142,38 @@ def as_sample(item: Any, position: int) -> Sample:
             "give {image, question, answer}"
         )
     name = next((v for v in (get("sample_id"), get("id")) if v is not None), f"{position:08d}")
-    return Sample(str(name), image, question, str(get("answer") or ""), str(get("family") or ""), video)
+    answer = get("answers")
+    answers = as_answers(get("answer") if answer is None else answer)
+    return Sample(
+        str(name),
+        image,
+        question,
+        family=str(get("family") or ""),
+        video=video,
+        answers=answers,
+        group="" if get("group") is None else str(get("group")),
+    )
+
+
+def as_answers(value: Any) -> tuple[str, ...]:
+    """Gold answers of a field: a text, number or truth value, or a list of these; nothing for what is absent.
+
+    0, False and "" are answers; None and NaN are absent.
+
+    Examples
+    --------
+    >>> as_answers(0), as_answers([True, "yes"]), as_answers(None), as_answers("")
+    (('0',), ('True', 'yes'), (), ('',))
+    """
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return ()
+    if isinstance(value, (list, tuple)):
+        return tuple(text for one in value for text in as_answers(one))
+    if isinstance(value, Mapping):  # VQA: {"answer": "red", "answer_confidence": "yes", ...}
+        return as_answers(value.get("answer"))
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)  # what a table makes of whole numbers once one of them is absent
+    return (str(value),)
 
 
 def read_jsonl(path: str | os.PathLike[str], *, strict: bool = True) -> list[Sample]:
@@ -204,21 +235,17 @@ def _parse(line: str, path: Path, number: int, strict: bool) -> Sample:
     if not isinstance(record, dict):
         raise InvalidInputError(f"need an object of {{image, question, answer}}, {where} is a {type(record).__name__}")
     media = [name for name in ("image", "video") if record.get(name) is not None] or ["image"]
-    for name in (*media, "question", "answer"):
+    for name in (*media, "question"):
         value = record.get(name)
-        if name == "answer" and value is None:
-            continue  # not known; what needs it says so
         texts = value if name in media and isinstance(value, list) and (value or not strict) else [value]
-        may_be_empty = name == "answer" or not strict
-        if not all(isinstance(text, str) and (may_be_empty or text.strip()) for text in texts):
+        if not all(isinstance(text, str) and (not strict or text.strip()) for text in texts):
             if not strict and (value is None or isinstance(value, list)):
                 continue  # a fault of this sample, which whoever loads it finds
-            hint = "; leave it out where no answer is known" if name == "answer" else ""
-            raise InvalidInputError(f"need a text for {name!r}, {where} has {value!r}{hint}")
+            raise InvalidInputError(f"need a text for {name!r}, {where} has {value!r}")
     found = {name: _paths(record.get(name), path, where, strict) for name in media}
     name = str(record.get("id", f"{path.stem}:{number:06d}"))
-    question, answer, family = (str(record.get(key) or "") for key in ("question", "answer", "family"))
-    return Sample(name, found.get("image"), question, answer, family, found.get("video"))
+    item = {**record, "id": name, "question": str(record.get("question") or ""), **found}
+    return as_sample(item | ({} if found.get("image") is not None or found.get("video") else {"image": []}), number)
 
 
 def _paths(named: Any, path: Path, where: str, strict: bool) -> Any:

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from extraction.data.items import Sample
+from extraction.data.pictures import pixels_digest
 from redundancy.errors import InvalidInputError
 
 __all__ = ["DEFAULT_PROMPT", "make_batch", "render_prompt"]
@@ -67,7 +68,7 @@ def render_prompt(
 def make_batch(
     processor: Any, samples: Sequence[Sample], *, vision_ids: Collection[int] = (), prompt: str | None = None
 ) -> dict[str, Any]:
-    """Model inputs of `samples`, with "sample_ids" and the "special_mask" of template tokens.
+    """Model inputs of `samples`, with "sample_ids", "units" and the "special_mask" of template tokens.
 
     Parameters
     ----------
@@ -82,7 +83,8 @@ def make_batch(
     Returns
     -------
     dict
-        Tensors for the model's forward, "sample_ids" (list of str), "special_mask" (rows, tokens) bool.
+        Tensors for the model's forward, "sample_ids" and "units" (lists of str; a unit that is not settled yet
+        is the group, or else the digest of the pixels), "special_mask" (rows, tokens) bool.
 
     Raises
     ------
@@ -96,7 +98,8 @@ def make_batch(
     bos = getattr(processor.tokenizer, "bos_token", None)
     # A chat template may have written the BOS already.
     add = not (bos and texts[0].startswith(bos))
-    media = _media(processor, samples)
+    images, videos = [s.load_images() for s in samples], [s.load_video() for s in samples]
+    media = _media(processor, samples, images, [video for video in videos if video is not None])
     try:
         inputs = processor(**media, text=texts, padding=True, return_tensors="pt", add_special_tokens=add)
     except _REFUSALS as error:  # of a picture too flat for its patches, for one; its libraries raise all of these
@@ -116,6 +119,10 @@ def make_batch(
         ]
     )
     batch["sample_ids"] = [s.sample_id for s in samples]
+    batch["units"] = [
+        s.unit or s.group or pixels_digest([*pictures, *(() if video is None else video)])
+        for s, pictures, video in zip(samples, images, videos, strict=True)
+    ]
     return batch
 
 
@@ -123,10 +130,8 @@ def _n_videos(sample: Sample) -> int:
     return int(sample.video is not None)
 
 
-def _media(processor: Any, samples: Sequence[Sample]) -> dict[str, Any]:
+def _media(processor: Any, samples: Sequence[Sample], loaded: list[list[Any]], videos: list[Any]) -> dict[str, Any]:
     """Images and videos as arguments of a processor's call."""
-    loaded = [s.load_images() for s in samples]
-    videos = [video for s in samples if (video := s.load_video()) is not None]
     media: dict[str, Any] = {}
     if any(loaded):
         is_single = all(len(images) == 1 for images in loaded)

@@ -6,7 +6,6 @@ import csv
 import io
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -95,7 +94,7 @@ def read_parquet(path: str | os.PathLike[str], *, strict: bool = True) -> list[S
     missing = [name for name in ("image", "question") if name not in columns]
     if missing:
         raise InvalidInputError(f"need columns image and question, {path} has {', '.join(columns)}")
-    wanted = [name for name in ("id", "image", "question", "answer", "family") if name in columns]
+    wanted = [name for name in ("id", "image", "question", "answer", "answers", "family", "group") if name in columns]
     try:
         records = file.read(columns=wanted).to_pylist()
     except (OSError, pyarrow.ArrowException) as error:
@@ -248,8 +247,7 @@ def _sample(record: Mapping[str, Any], position: int, folder: Path, where: str, 
             raise InvalidInputError(f"need a text for 'question', {where} has {question!r}")
         question = ""
     kept = found if several else found[0]
-    sample = as_sample({**record, "image": [] if kept is None else kept, "question": question}, position)
-    return replace(sample, answer=str(record.get("answer") or ""))
+    return as_sample({**record, "image": [] if kept is None else kept, "question": question}, position)
 
 
 def _image(image: Any, folder: Path, where: str, strict: bool) -> Any:

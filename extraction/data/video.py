@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from extraction.data.pictures import FORMATS, check_size, load_picture, open_regular, reason
 from redundancy.errors import InvalidInputError
 
 __all__ = ["FRAME_ENDINGS", "load_frames"]
@@ -48,40 +49,45 @@ def load_frames(source: Any, *, where: str = "the video") -> Frames:
     """
     try:
         return _checked(_read(source))
-    except (OSError, ValueError, TypeError, SyntaxError) as error:
+    except Exception as error:  # the decoders raise dozens of kinds; each is one fault of this video
         got = str(source) if isinstance(source, (str, os.PathLike)) else f"a {type(source).__name__}"
-        raise InvalidInputError(f"need a readable video for {where}, got {got}: {error}; mend or drop it") from error
+        raise InvalidInputError(
+            f"need a readable video for {where}, got {got}: {reason(error)}; mend or drop it"
+        ) from error
 
 
 def _read(source: Any) -> npt.NDArray[Any]:
     from PIL import Image
 
     if isinstance(source, (list, tuple)):
-        return _stack([frame if isinstance(frame, Image.Image) else Image.open(frame) for frame in source])
+        return _stack([load_picture(frame) for frame in source])
     if not isinstance(source, (str, os.PathLike)):
         return np.asarray(source)
     path = Path(source)
     ending = path.suffix.lower()
     if path.is_dir():
         files = sorted(p for p in path.iterdir() if p.suffix.lower() in FRAME_ENDINGS)
-        return _stack([Image.open(file) for file in files])
+        return _stack([load_picture(file) for file in files])
     if ending in _ENCODED:
         raise ValueError("an encoded video, which needs a decoder; extract its frames into a folder")
-    if ending == ".npy":
-        return np.asarray(np.load(path, allow_pickle=False))
-    if ending == ".npz":
-        with np.load(path, allow_pickle=False) as arrays:
-            if len(arrays.files) != 1:
-                raise ValueError(f"{len(arrays.files)} arrays where one is needed")
-            return np.asarray(arrays[arrays.files[0]])
-    if ending not in _ANIMATED:
+    if ending not in (*_ANIMATED, ".npy", ".npz"):
         raise ValueError("no folder of frames, no animated GIF or WebP, no .npy or .npz file")
-    with Image.open(path) as animation:
-        frames = []
-        for i in range(getattr(animation, "n_frames", 1)):
-            animation.seek(i)
-            frames.append(animation.convert("RGB"))
-        return _stack(frames)
+    with open_regular(path) as file:
+        if ending == ".npy":
+            return np.asarray(np.load(file, allow_pickle=False))
+        if ending == ".npz":
+            with np.load(file, allow_pickle=False) as arrays:
+                if len(arrays.files) != 1:
+                    raise ValueError(f"{len(arrays.files)} arrays where one is needed")
+                return np.asarray(arrays[arrays.files[0]])
+        with Image.open(file, formats=FORMATS) as animation:
+            n_frames = getattr(animation, "n_frames", 1)
+            check_size(animation.size, n_frames)
+            frames = []
+            for i in range(n_frames):
+                animation.seek(i)
+                frames.append(animation.convert("RGB"))
+            return _stack(frames)
 
 
 def _stack(frames: Sequence[Any]) -> Frames:
@@ -90,7 +96,8 @@ def _stack(frames: Sequence[Any]) -> Frames:
     sizes = sorted({frame.size for frame in frames})
     if len(sizes) > 1:
         raise ValueError(f"frames of different size, {sizes[0]} and {sizes[1]}")
-    return np.stack([np.asarray(frame.convert("RGB"), dtype=np.uint8) for frame in frames])
+    check_size(sizes[0], len(frames))
+    return np.stack([np.asarray(frame, dtype=np.uint8) for frame in frames])
 
 
 def _checked(frames: npt.NDArray[Any]) -> Frames:

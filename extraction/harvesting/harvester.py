@@ -26,7 +26,7 @@ from redundancy.statistics.harvest_statistics import HarvestStatistics, Statisti
 __all__ = ["Harvester"]
 
 # Keys of a batch that speak to the harvest and not to the model.
-_OWN_KEYS = ("sample_ids", "special_mask", "vision_mask", "ignored_mask", "answer_positions")
+_OWN_KEYS = ("sample_ids", "units", "special_mask", "vision_mask", "ignored_mask", "answer_positions")
 
 
 class Harvester:

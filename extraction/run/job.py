@@ -216,7 +216,7 @@ class HarvestJob:
         picks = choose_rows(self._harvester, batch, self._store.spec)
         with watch_states(self._adapter, picks):
             statistics, _ = self._harvester.step(batch, full_logits=False)
-        records = {s.sample_id: {"answer": s.answer, "family": s.family} for s in samples}
+        records = {s.sample_id: {"answer": s.answer or "", "family": s.family} for s in samples}
         piece.add(batch["sample_ids"], picks, records)
         return statistics
 

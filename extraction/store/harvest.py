@@ -259,7 +259,7 @@ def _made(
         for sample in samples:
             yield from _made(processor, [sample], vision_ids, prompt, writer)
         return
-    yield batch, [{"answer": s.answer, "family": s.family} for s in samples]
+    yield batch, [{"answer": s.answer or "", "family": s.family} for s in samples]
 
 
 def _n_samples(data: Sized) -> int:

@@ -29,7 +29,7 @@ __all__ = [
 ]
 
 Batch: TypeAlias = dict[str, Any] | Callable[[Plan], dict[str, Any]]
-_NOT_INPUTS = ("sample_ids", "answers", "families")
+_NOT_INPUTS = ("sample_ids", "units", "answers", "families")
 
 
 def evaluate(

@@ -33,7 +33,7 @@ from redundancy.errors import InvalidInputError
 __all__ = ["choose", "families", "labelled_batch", "memory_of_plans", "prompt_counts", "run", "time_plans"]
 
 _PLAIN = Plan()
-_LABELS = ("special_mask",)  # keys of a batch that the harvest reads and a plain forward must not get
+_LABELS = ("special_mask", "units")  # keys of a batch that the harvest reads and a plain forward must not get
 
 
 def families(model: Any) -> list[Plan]:
@@ -55,7 +55,7 @@ def labelled_batch(
         If an answer is missing, or is no single token of the model.
     """
     samples = _as_samples(samples)
-    unanswered = [s.sample_id for s in samples if not s.answer]
+    unanswered = [s.sample_id for s in samples if s.answer is None]
     if unanswered and need_answers:
         raise InvalidInputError(
             f"need an answer for every sample to measure accuracy, {unanswered[0]!r} has none; add it, or ask for "
@@ -63,7 +63,7 @@ def labelled_batch(
         )
     batch = plan_batch(processor, samples, plan, vision_ids=adapt(model).vision_ids)
     if need_answers:
-        batch["answers"] = answer_token_ids(processor.tokenizer, [s.answer for s in samples])
+        batch["answers"] = answer_token_ids(processor.tokenizer, [s.answer or "" for s in samples])
     return {key: value for key, value in batch.items() if key not in _LABELS}
 
 
@@ -86,7 +86,7 @@ def run(
     `declared` before any outcome is seen is part of the run: the log is not resumed with anything else.
     """
     samples = _as_samples(samples)
-    answered = all(s.answer for s in samples)
+    answered = all(s.answer is not None for s in samples)
     for plan in plans:
         plan.check(adapt(model).n_layers)
     identity = {
@@ -136,7 +136,7 @@ def choose(
     """
     check_settings(loss=loss, risk=risk, confidence_level=confidence_level, method=method)
     samples = _as_samples(samples)
-    if loss == "accuracy" and (missing := [s.sample_id for s in samples if not s.answer]):
+    if loss == "accuracy" and (missing := [s.sample_id for s in samples if s.answer is None]):
         raise InvalidInputError(
             f'need an answer for every sample to control accuracy, {missing[0]!r} has none; use loss="answer", which '
             "needs none"
