@@ -8,6 +8,7 @@ __all__ = [
     "AssumptionError",
     "InputWarning",
     "InvalidInputError",
+    "InvariantError",
     "MissingExtraError",
     "NotConvergedError",
     "SkipItError",
@@ -25,6 +26,10 @@ class SkipItError(Exception):
 
 class InvalidInputError(SkipItError, ValueError):
     """An argument is outside its documented range or shape."""
+
+
+class InvariantError(SkipItError, AssertionError):
+    """Two results of this library contradict each other: its own fault, so nothing of them is printed."""
 
 
 class InputWarning(UserWarning):

@@ -8,6 +8,8 @@ bound holds in any order that was fixed without looking at the values, and names
 from __future__ import annotations
 
 import hashlib
+import json
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -17,9 +19,20 @@ import numpy.typing as npt
 from redundancy.checks import as_floats
 from redundancy.errors import InvalidInputError
 
-__all__ = ["DEFAULT_SALT", "hash_order", "order_text", "unit_means"]
+__all__ = [
+    "ARRIVAL",
+    "DEFAULT_SALT",
+    "HASHED_ROWS",
+    "hash_order",
+    "hashed_rows",
+    "order_text",
+    "rows_in_order",
+    "unit_means",
+]
 
 DEFAULT_SALT = "skip-it"  # stands in the source, so it was declared before any data
+ARRIVAL = "arrival; a stream cannot be shuffled, so this holds for exchangeable streams only"
+_HASHED_ROWS = re.compile(r'ascending SHA-256 of salt (".*") and row number', re.DOTALL)
 
 
 def hash_order(unit_ids: Sequence[Any], salt: str) -> npt.NDArray[np.intp]:
@@ -62,7 +75,34 @@ def order_text(salt: str) -> str:
     -------
     str
     """
-    return f"ascending SHA-256 of salt {salt!r} and unit id"
+    return f"ascending SHA-256 of salt {json.dumps(salt)} and unit id"
+
+
+def hashed_rows(salt: str) -> str:
+    """The order of values without names, by a hash of their row numbers: words that `rows_in_order` understands."""
+    return f"ascending SHA-256 of salt {json.dumps(salt)} and row number"
+
+
+HASHED_ROWS = hashed_rows(DEFAULT_SALT)
+
+
+def rows_in_order(order: str, n_rows: int) -> npt.NDArray[np.intp] | None:
+    """Positions of values without names in the order that a bound states; None if they stand in it already.
+
+    Parameters
+    ----------
+    order : str
+        Words of a bound: `HASHED_ROWS`, or the same with another salt, is put into practice here; any other text
+        says how the caller has ordered the values.
+    n_rows : int
+        How many values there are.
+
+    Returns
+    -------
+    ndarray of int, shape (n_rows,), or None
+    """
+    stated = _HASHED_ROWS.fullmatch(order)
+    return None if stated is None else hash_order(range(n_rows), json.loads(stated[1]))
 
 
 def unit_means(values: npt.ArrayLike, unit_ids: Iterable[Any]) -> tuple[npt.NDArray[np.float64], tuple[str, ...]]:

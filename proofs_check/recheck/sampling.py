@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
@@ -17,6 +20,7 @@ _OVER = 1 + Fraction(1, 10**9)  # a sum may pass its range by rounding
 _ROOM = Fraction(2, 10**9)  # of a betting bound: its grid and its own safety margin
 _IID = ("iid_images", "images (with their prompts) are i.i.d. draws from the population", "declared")
 _UNIT = (Fraction(0), Fraction(1))
+_HASHED = re.compile(r'ascending SHA-256 of salt (".*") and row number', re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,15 +32,20 @@ class _Sample:
 
     @property
     def average(self) -> Fraction:
-        return sum(self.u, Fraction(0)) / len(self.u)
+        total = Fraction(len(self.u)) if self.w is None else sum(self.w, Fraction(0))
+        return min(sum(self.u, Fraction(0)) / total, Fraction(1)) if total else Fraction(1)
 
 
 def _sample(
     given: Inputs, *, counted: bool = True, pooled: bool = False, scaled: bool = True, ordered: bool = True
 ) -> _Sample:
     values = given.vector("values")
+    places = list(range(len(values)))
     scale = given.number("scale", 0, positive=True) if scaled else Fraction(1)
     order = given.text("order") if ordered else "as given"
+    if stated := _HASHED.fullmatch(order):
+        places.sort(key=partial(_rank, json.loads(stated[1])))
+        values = [values[k] for k in places]
     fixed = f"the order of the images was fixed without looking at the values ({order})"
     assumptions = (_IID, ("order_fixed", fixed, "declared"))
     estimand = given.choice("estimand", ["image_average", "token_pooled"]) if pooled else "image_average"
@@ -50,6 +59,7 @@ def _sample(
         return _Sample(u=_shares(values, [scale] * len(values)), w=None, scale=scale, assumptions=assumptions)
     if len(counts) != len(values) or any(k.denominator != 1 or k < 0 for k in counts):
         raise Refused("inputs.counts", "need one whole number >= 0 per value")
+    counts = [counts[k] for k in places]
     shares = _shares(values, [scale * k for k in counts])
     if estimand == "image_average":
         if not min(counts):
@@ -61,6 +71,11 @@ def _sample(
     bounded = ("count_max", f"no image of the population has more than {most} tokens", "declared")
     pairs = zip(shares, weights, strict=True)
     return _Sample(u=[s * w for s, w in pairs], w=weights, scale=scale, assumptions=(*assumptions, bounded))
+
+
+def _rank(salt: str, row: int) -> bytes:
+    """Place of a row in the order of the bets: values without names are ordered by a hash of their row numbers."""
+    return hashlib.sha256(f"{len(salt)}:{salt}{row}".encode("utf-8", "surrogatepass")).digest()
 
 
 def _shares(values: list[Fraction], ranges: list[Fraction]) -> list[Fraction]:
@@ -116,6 +131,10 @@ def _settled(given: Inputs, sample: _Sample, bet: Bet, level: float, room: Fract
     stored = given.stored[bet.side == "upper"]
     hint = stored / sample.scale if isinstance(stored, Fraction) else Fraction(-1)
     inner, outer = last_unrefuted(bet, hint, room)
+    # What an early run of luck refutes, and the sample as a whole does not, is not excluded.
+    if bet.mode == "fixed":
+        limit = max if bet.side == "upper" else min
+        inner, outer = limit(inner, sample.average), limit(outer, sample.average)
     ends = sorted([sample.scale * inner, sample.scale * outer])
     return _claim(given, sample, bet.side, Enclosure(*ends), level, sample.scale * room)
 

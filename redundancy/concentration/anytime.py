@@ -16,12 +16,12 @@ from redundancy.concentration.multiplicity import bonferroni
 from redundancy.concentration.sample import read_sample
 from redundancy.errors import AssumptionError, InvalidInputError, StoreError
 from redundancy.interval import Interval
+from redundancy.sampling import ARRIVAL
 
 __all__ = ["SCHEMA", "SIDES", "AnytimeMeans"]
 
 SCHEMA = "skip-it/anytime-means/1"
 SIDES = ("both", "upper", "lower")
-_ORDER = "order of arrival"
 
 Array = npt.NDArray[np.float64]
 
@@ -262,7 +262,7 @@ class AnytimeMeans:
                 "upper": (betting_sequence_upper, "concentration.betting_sequence_upper"),
                 "lower": (betting_sequence_lower, "concentration.betting_sequence_lower"),
             }
-            common = {**self._sampling, "confidence_level": self._level, "order": _ORDER}
+            common = {**self._sampling, "confidence_level": self._level, "order": ARRIVAL}
             calls: list[Any] = []
             for i, name in enumerate(self._names):
                 counts = None if self._counts is None else self._counts[:, i].copy()

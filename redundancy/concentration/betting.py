@@ -19,6 +19,7 @@ from redundancy.concentration.capital import Problem, solve, solved_together
 from redundancy.concentration.sample import Sample, error_of, read_sample
 from redundancy.errors import SkipItError
 from redundancy.interval import Interval, round_down, round_up
+from redundancy.sampling import ARRIVAL, HASHED_ROWS
 
 __all__ = [
     "betting_lower",
@@ -55,7 +56,7 @@ def betting_upper(
     quantity: str = "mean",
     scale: float = 1.0,
     confidence_level: float = 0.95,
-    order: str = "as given",
+    order: str = HASHED_ROWS,
 ) -> Bound:
     r"""Certified upper bound on a mean over images of values in [0, scale].
 
@@ -78,7 +79,8 @@ def betting_upper(
     confidence_level : float, default=0.95
         One-sided, in (0, 1).
     order : str
-        How the order was fixed: "as given", "sorted by sample id", "permutation of seed 7".
+        How the order was fixed. `redundancy.sampling.HASHED_ROWS` orders the values by a hash of their row numbers,
+        whatever the file's order is; any other text says how they were ordered by whoever passes them.
 
     Returns
     -------
@@ -92,7 +94,8 @@ def betting_upper(
 
     Notes
     -----
-    Rounded outward to a multiple of 2^-40 of the scale. No distribution-free bound is below
+    Rounded outward to a multiple of 2^-40 of the scale, and never below the mean of the sample itself. No
+    distribution-free bound is below
     ``scale (1 - delta^(1/n))``, see `redundancy.concentration.floor`.
 
     References
@@ -123,7 +126,7 @@ def betting_lower(
     quantity: str = "mean",
     scale: float = 1.0,
     confidence_level: float = 0.95,
-    order: str = "as given",
+    order: str = HASHED_ROWS,
 ) -> Bound:
     """Certified lower bound on a mean over images of values in [0, scale].
 
@@ -146,7 +149,7 @@ def betting_lower(
         Largest possible value: 2 for cosine distance, 1 for probabilities.
     confidence_level : float, default=0.95
         Of this single statement, in (0, 1).
-    order : str, default="as given"
+    order : str, default=HASHED_ROWS
         How the order of the images was fixed without looking at the values.
 
     Returns
@@ -183,7 +186,7 @@ def betting_sequence_upper(
     quantity: str = "mean",
     scale: float = 1.0,
     confidence_level: float = 0.95,
-    order: str = "as given",
+    order: str = ARRIVAL,
 ) -> Bound:
     """Upper bound that holds at every sample size at once: look after each image, stop whenever it suffices.
 
@@ -206,7 +209,7 @@ def betting_sequence_upper(
         Largest possible value: 2 for cosine distance, 1 for probabilities.
     confidence_level : float, default=0.95
         Of this single statement, in (0, 1).
-    order : str, default="as given"
+    order : str, default=ARRIVAL
         How the order of the images was fixed without looking at the values.
 
     Returns
@@ -237,7 +240,7 @@ def betting_sequence_lower(
     quantity: str = "mean",
     scale: float = 1.0,
     confidence_level: float = 0.95,
-    order: str = "as given",
+    order: str = ARRIVAL,
 ) -> Bound:
     """Lower bound that holds at every sample size at once; see `betting_sequence_upper`.
 
@@ -257,7 +260,7 @@ def betting_sequence_lower(
         Largest possible value: 2 for cosine distance, 1 for probabilities.
     confidence_level : float, default=0.95
         Of this single statement, in (0, 1).
-    order : str, default="as given"
+    order : str, default=ARRIVAL
         How the order of the images was fixed without looking at the values.
 
     Returns
@@ -279,7 +282,7 @@ def betting_upper_columns(values: npt.ArrayLike, *, confidence_level: float) -> 
     Parameters
     ----------
     values : array_like of shape (n, columns)
-        Rows are i.i.d. images in an order fixed beforehand.
+        Rows are i.i.d. images; bets are placed in the order of `HASHED_ROWS`.
     confidence_level : float
         In (0, 1).
 
@@ -288,7 +291,7 @@ def betting_upper_columns(values: npt.ArrayLike, *, confidence_level: float) -> 
     ndarray of shape (columns,)
         In [0, 1]; 1 where nothing was refuted.
     """
-    columns = [read_sample(column) for column in as_floats(values, "values").T]
+    columns = [read_sample(column, order=HASHED_ROWS) for column in as_floats(values, "values").T]
     problems = [Problem(s.u, s.w, error_of(confidence_level)) for s in columns]
     with solved_together(problems):
         return np.array([solve(p) for p in problems])
@@ -338,10 +341,14 @@ def rechecking(statements: Iterable[BoundCertificate]) -> Iterator[None]:
 def _upper(sample: Sample, quantity: str, confidence_level: float, mode: str) -> Bound:
     level = solve(Problem(sample.u, sample.w, error_of(confidence_level), "upper", mode))
     upper = min(sample.scale, round_up(sample.scale * level)) if level < 1.0 else sample.scale
+    if mode == "fixed":  # an early run of luck may refute means that the whole sample exceeds; a wider bound is valid
+        upper = max(upper, sample.mean[1])
     return sample.bound(quantity, Interval(0.0, upper), confidence_level)
 
 
 def _lower(sample: Sample, quantity: str, confidence_level: float, mode: str) -> Bound:
     level = solve(Problem(sample.u, sample.w, error_of(confidence_level), "lower", mode))
     lower = max(0.0, round_down(sample.scale * level))
+    if mode == "fixed":
+        lower = min(lower, sample.mean[0])
     return sample.bound(quantity, Interval(lower, sample.scale), confidence_level)

@@ -10,6 +10,7 @@ from redundancy.concentration.capital import Problem, solve
 from redundancy.concentration.sample import Sample, error_of, read_sample
 from redundancy.errors import InvalidInputError
 from redundancy.interval import Interval, round_down, round_up
+from redundancy.sampling import HASHED_ROWS
 
 __all__ = ["finite_population_lower", "finite_population_upper"]
 
@@ -28,7 +29,7 @@ def finite_population_upper(
     quantity: str = "mean",
     scale: float = 1.0,
     confidence_level: float = 0.95,
-    order: str = "random",
+    order: str = HASHED_ROWS,
 ) -> Bound:
     """Upper bound on the mean over all images of a benchmark, from a random part of it; tight when all are seen.
 
@@ -64,7 +65,8 @@ def finite_population_upper(
     """
     sample, size = _read(values, population_size, scale, order)
     level = solve(Problem(sample.u, None, error_of(confidence_level), "upper", "fixed", size))
-    interval = Interval(0.0, min(sample.scale, round_up(sample.scale * level)))
+    upper = max(min(sample.scale, round_up(sample.scale * level)), sample.mean[1])
+    interval = Interval(0.0, upper)
     return _bound(sample, quantity, interval, confidence_level)
 
 
@@ -82,7 +84,7 @@ def finite_population_lower(
     quantity: str = "mean",
     scale: float = 1.0,
     confidence_level: float = 0.95,
-    order: str = "random",
+    order: str = HASHED_ROWS,
 ) -> Bound:
     """Lower bound on the mean over all images of a benchmark; see `finite_population_upper`.
 
@@ -98,7 +100,7 @@ def finite_population_lower(
         Largest possible value: 2 for cosine distance, 1 for probabilities.
     confidence_level : float, default=0.95
         Of this single statement, in (0, 1).
-    order : str, default="random"
+    order : str, default=HASHED_ROWS
         How the order of the images was fixed without looking at the values.
 
     Returns
@@ -112,7 +114,8 @@ def finite_population_lower(
     """
     sample, size = _read(values, population_size, scale, order)
     level = solve(Problem(sample.u, None, error_of(confidence_level), "lower", "fixed", size))
-    interval = Interval(max(0.0, round_down(sample.scale * level)), sample.scale)
+    lower = min(max(0.0, round_down(sample.scale * level)), sample.mean[0])
+    interval = Interval(lower, sample.scale)
     return _bound(sample, quantity, interval, confidence_level)
 
 

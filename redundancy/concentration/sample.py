@@ -15,7 +15,8 @@ import numpy.typing as npt
 from redundancy.certificates.certificate import Assumption, Bound
 from redundancy.checks import as_floats, check_count, check_real
 from redundancy.errors import InvalidInputError
-from redundancy.interval import Interval
+from redundancy.interval import Interval, round_down, round_up
+from redundancy.sampling import rows_in_order
 
 __all__ = ["ESTIMANDS", "Sample", "error_of", "read_sample"]
 
@@ -39,6 +40,15 @@ class Sample:
     def slack(self) -> float:
         """Absolute rounding error of the average and of a deviation of the values, in units of the scale."""
         return 4.0 * self.scale * len(self.u) * math.ulp(1.0)
+
+    @property
+    def mean(self) -> tuple[float, float]:
+        """The mean of the sample itself in units of the scale, rounded down and up; (0, scale) without tokens."""
+        total = float(len(self.u)) if self.w is None else math.fsum(self.w)
+        if total == 0.0:
+            return 0.0, self.scale
+        mean = self.scale * math.fsum(self.u) / total
+        return max(0.0, round_down(mean)), min(self.scale, round_up(mean))
 
     def bound(
         self,
@@ -91,7 +101,7 @@ def read_sample(
     scale : float
         Upper end of the range of a single value: 2 for cosine distance, 1 for indicators.
     order : str
-        How the order of the images was fixed.
+        How the order of the images was fixed; a hash of row numbers is put into practice here.
 
     Raises
     ------
@@ -109,7 +119,7 @@ def read_sample(
     if counts is None:
         if estimand != "image_average":
             raise InvalidInputError(f"need counts for the estimand {estimand!r}, got none; pass sums and counts")
-        return Sample(_unit(x, np.full(len(x), scale)), None, scale, sampling, order)
+        return _ordered(_unit(x, np.full(len(x), scale)), None, scale, sampling, order)
     k = _vector(counts, "counts", "the number of tokens per image")
     if k.shape != x.shape:
         raise InvalidInputError(f"need values and counts of one length, got {len(x)} and {len(k)}")
@@ -121,7 +131,7 @@ def read_sample(
                 f"need tokens in every image, image {int(np.flatnonzero(k == 0)[0])} (counted from 0) has none; "
                 "leave it out by a rule fixed beforehand, or use the token-pooled estimand"
             )
-        return Sample(_unit(x, scale * k), None, scale, sampling, order)
+        return _ordered(_unit(x, scale * k), None, scale, sampling, order)
     if count_max is None:
         raise InvalidInputError("need count_max, the most tokens that an image can have, to pool tokens; declare it")
     count_max = check_count(count_max, "count_max", lower=1)
@@ -129,7 +139,15 @@ def read_sample(
         raise InvalidInputError(f"need counts of at most count_max={count_max}, got {int(k.max())}")
     w = k / count_max
     bounded = Assumption("count_max", f"no image of the population has more than {count_max} tokens")
-    return Sample(np.minimum(_unit(x, scale * k) * w, w), w, scale, (*sampling, bounded), order)
+    return _ordered(np.minimum(_unit(x, scale * k) * w, w), w, scale, (*sampling, bounded), order)
+
+
+def _ordered(u: Array, w: Array | None, scale: float, assumptions: tuple[Assumption, ...], order: str) -> Sample:
+    """The sample in the order of the bets; checks before name rows as they were given."""
+    rows = rows_in_order(order, len(u))
+    if rows is not None:
+        u, w = u[rows], None if w is None else w[rows]
+    return Sample(u, w, scale, assumptions, order)
 
 
 def _vector(values: npt.ArrayLike, name: str, what: str) -> Array:

@@ -1,5 +1,6 @@
 """Betting bounds: coverage by listing every sample, the capital in rational arithmetic, and what breaks them."""
 
+import json
 import math
 from fractions import Fraction
 
@@ -22,6 +23,7 @@ from redundancy.concentration import (
 from redundancy.concentration.betting import betting_upper_columns, problem_of, together
 from redundancy.concentration.capital import Problem, bets, capitals, solve, solved_together
 from redundancy.errors import InvalidInputError
+from redundancy.sampling import hash_order, hashed_rows
 from support import sampling_laws as S
 
 ROUNDING = 1e-12  # of a sum of a few thousand probabilities
@@ -102,8 +104,11 @@ def test_coverage_without_replacement_over_every_draw(side, n):
         samples, masses = S.draws_without_replacement(population, n)
         for level in (0.5, 0.8, 0.95):
             found = solved([Problem(s, None, 1 - level, side, "fixed", 8) for s in samples])
-            certificate = function(values=samples[-1], population_size=8, confidence_level=level)
-            assert getattr(certificate.interval, side) == pytest.approx(found[-1], abs=16 * 2.0**-52)
+            certificate = function(values=samples[-1], population_size=8, confidence_level=level, order="as drawn")
+            own = {"upper": max, "lower": min}[side](
+                found[-1], np.mean(samples[-1])
+            )  # never past the sample's own mean
+            assert getattr(certificate.interval, side) == pytest.approx(own, abs=16 * 2.0**-52)
             assert error(found, np.mean(population), masses, side) <= 1 - level + ROUNDING
 
 
@@ -152,8 +157,11 @@ def test_the_bound_is_the_first_refuted_grid_point_in_rational_arithmetic(x, sid
     """Refuted exactly, and the next grid point inward is not: sharp from both sides, by the textbook's bets."""
     delta = 1 - level
     stakes = S.textbook_bets(x, [1.0] * len(x), delta, mode, cap=None)
-    certificate = SIDES[side, mode][0](values=x, confidence_level=level)
+    certificate = SIDES[side, mode][0](values=x, confidence_level=level, order="as given")
     bound, step = getattr(certificate.interval, side), GRID if side == "upper" else -GRID
+    if mode == "fixed" and abs(bound - np.mean(x)) < 1e-12:
+        bound = solve(problem_of(certificate.theorem, certificate.inputs))  # what the bet alone refutes lies beyond
+        assert bound <= np.mean(x) + 1e-12 if side == "upper" else bound >= np.mean(x) - 1e-12
     if bound not in (0.0, 1.0):
         assert S.exact_capital(x, [1.0] * len(x), stakes, bound, side=side) >= 1 / Fraction(delta)
     inward = S.exact_capital(x, [1.0] * len(x), stakes, Fraction(bound - 3 * step), side=side)
@@ -172,9 +180,11 @@ def test_pooled_bounds_in_rational_arithmetic(images, side):
     x, w = [s / 4 for s in sums], [k / 4 for k in counts]
     stakes = S.textbook_bets(x, w, 0.3, "fixed", cap=None)
     certificate = SIDES[side, "fixed"][0](
-        values=sums, counts=counts, estimand="token_pooled", count_max=4, confidence_level=0.7
+        values=sums, counts=counts, estimand="token_pooled", count_max=4, confidence_level=0.7, order="as given"
     )
     bound, step = getattr(certificate.interval, side), GRID if side == "upper" else -GRID
+    if abs(bound - sum(sums) / sum(counts)) < 1e-12:
+        bound = solve(problem_of(certificate.theorem, certificate.inputs))
     if bound not in (0.0, 1.0):
         assert S.exact_capital(x, w, stakes, bound, side=side) >= 1 / Fraction(0.3)
     inward = S.exact_capital(x, w, stakes, Fraction(bound - 3 * step), side=side)
@@ -391,3 +401,44 @@ def test_other_refusals():
         finite_population_upper(values=[0, 0, 0], population_size=2)
     with pytest.raises(InvalidInputError, match="need a mode among"):
         bets(np.zeros(3), None, 0.1, "sometimes")
+
+
+# ------------------------------------------------------------------- order
+
+
+@BOTH_SIDES
+def test_a_file_that_is_sorted_gives_the_bound_of_a_shuffled_one(side):
+    """Sorted values refuted means below the sample's own; the hashed order does not know the values."""
+    function = SIDES[side, "fixed"][0]
+    low_first = np.r_[np.zeros(95), np.ones(5)]
+    for values in (low_first, low_first[::-1], np.sort(np.random.default_rng(0).beta(0.3, 3, 200))):
+        end = getattr(function(values=values).interval, side)
+        assert end >= values.mean() if side == "upper" else end <= values.mean()
+        shuffled = [
+            getattr(function(values=np.random.default_rng(seed).permutation(values)).interval, side)
+            for seed in range(9)
+        ]
+        assert min(shuffled) - 0.02 <= end <= max(shuffled) + 0.02
+
+
+def test_an_order_that_knows_the_values_cannot_put_a_bound_past_the_sample_mean():
+    values = np.r_[np.zeros(95), np.ones(5)]
+    problem = problem_of("concentration.betting_upper", {"values": values, "order": "as given"})
+    assert solve(problem) < values.mean()  # what the bet says, were it believed
+    assert betting_upper(values=values, order="as given").interval.upper >= values.mean()
+    assert betting_lower(values=1 - values, order="as given").interval.lower <= (1 - values).mean()
+    assert finite_population_upper(values=values, population_size=400, order="as given").interval.upper >= 0.05
+
+
+def test_the_salt_stands_in_the_certificate_and_decides_the_order():
+    values = np.random.default_rng(3).beta(0.3, 3, 80)
+    ends = set()
+    for salt in ("2025", "2026", 'a "quoted" one'):
+        certificate = betting_upper(values=values, order=hashed_rows(salt))
+        rows = hash_order(range(80), salt)
+        assert certificate.interval == betting_upper(values=values[rows], order="as given").interval
+        assert certificate.inputs["values"].values.tolist() == values.tolist()
+        assert json.dumps(salt) in certificate.sentence()
+        assert BoundCertificate.from_json(certificate.to_json()).recheck().ok
+        ends.add(certificate.interval.upper)
+    assert len(ends) > 1

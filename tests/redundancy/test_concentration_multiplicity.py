@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from redundancy.concentration import bonferroni, holm, mean_capital, mean_p_value
+from redundancy.concentration.capital import Problem, solve
 from redundancy.errors import InvalidInputError
 from support import sampling_laws as S
 
@@ -183,15 +184,14 @@ def test_holm_has_at_least_bonferronis_power_and_no_favourites(p, order):
 @given(x=st.lists(st.integers(0, 8).map(lambda k: k / 8), min_size=1, max_size=25), level=st.sampled_from([0.7, 0.95]))
 def test_p_value_and_bound_agree(x, level):
     """A threshold above the bound is refuted at its level, one below is not: two faces of one capital."""
-    from redundancy.concentration import betting_lower, betting_upper
-
-    upper, lower = (f(values=x, confidence_level=level).interval for f in (betting_upper, betting_lower))
-    if upper.upper < 1.0:
-        assert mean_p_value(x, min(1.0, upper.upper + 1e-6), confidence_level=level) <= 1 - level
-    assert mean_p_value(x, upper.upper - 1e-6, confidence_level=level) > (1 - level) * (1 - 1e-6)
-    if lower.lower > 1e-6:
-        assert mean_p_value(x, lower.lower - 1e-6, side="lower", confidence_level=level) <= 1 - level
-    assert mean_p_value(x, lower.lower + 1e-6, side="lower", confidence_level=level) > (1 - level) * (1 - 1e-6)
+    sample, delta = np.array(x), 1 - level
+    upper, lower = (solve(Problem(sample, None, delta, side)) for side in ("upper", "lower"))
+    if upper < 1.0:
+        assert mean_p_value(x, min(1.0, upper + 1e-6), confidence_level=level) <= 1 - level
+    assert mean_p_value(x, upper - 1e-6, confidence_level=level) > (1 - level) * (1 - 1e-6)
+    if lower > 1e-6:
+        assert mean_p_value(x, lower - 1e-6, side="lower", confidence_level=level) <= 1 - level
+    assert mean_p_value(x, lower + 1e-6, side="lower", confidence_level=level) > (1 - level) * (1 - 1e-6)
 
 
 def test_a_capital_out_of_the_range_of_floats_is_stopped():

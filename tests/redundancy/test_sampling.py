@@ -69,4 +69,4 @@ def test_samples_of_one_unit_stay_together_in_the_given_order():
     for unit in units:
         own = [i for i in order if units[i] == unit]
         assert own == sorted(own)
-    assert repr(DEFAULT_SALT) in order_text(DEFAULT_SALT)
+    assert f'"{DEFAULT_SALT}"' in order_text(DEFAULT_SALT)
