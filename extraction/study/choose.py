@@ -1,99 +1,136 @@
-"""Choose a plan with a finite-sample guarantee: exact tests of 0/1 losses in an order declared beforehand."""
+"""Choose a plan with a finite-sample guarantee: a view of `redundancy.risk` whose plans are plans."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import beta
 
 from extraction.skip.plan import GRAMMAR, Plan
 from extraction.skip.terms import parse_plan
 from extraction.study.evaluation import PlanEvaluation
 from redundancy.certificates.certificate import RecheckReport
-from redundancy.certificates.digested import check_sentence, reading, seal, unseal
 from redundancy.checks import check_real
 from redundancy.errors import InvalidInputError
-from redundancy.risk import Decision, ErrorGraph, p_value, sequentially_reject
+from redundancy.risk import RiskControl, control_risk
+from redundancy.risk.choices import METHODS, ChoiceRecord, choice_graph, claim_of
 
 __all__ = ["PlanChoice", "PlanTest", "check_settings", "choose_plan", "select_plan"]
 
-SCHEMA = "skip-it/plan-choice/1"
-_METHODS = ("fixed_sequence", "bonferroni", "holm", "graph")
-_LOSSES = {"accuracy": "loses a right answer of the unmodified model on", "answer": "changes the answer on"}
+LOSSES = ("accuracy", "answer")
+NOUNS = ("images", "questions")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanTest:
-    """The test of one plan.
-
-    Parameters
-    ----------
-    plan : Plan
-        What was tested.
-    cost : float
-        Its declared cost; smaller is faster.
-    chain : str
-        The sequence it was tested in.
-    losses : str
-        One "0" or "1" per sample.
-    p_value : float
-        Probability of as few losses or fewer if the plan's risk were the tolerated one.
-    level : float
-        Significance level of the test.
-    loss_upper : float
-        Exact upper confidence bound of this plan's risk, at 1 - `level`, for this plan taken alone.
-    is_tested : bool
-        Whether the sequence came as far as this plan.
-    is_certified : bool
-        Whether its risk is certified to be at most the tolerated one.
-    """
+    """The test of one plan: its cost, chain, losses, p-value and level, and whether its risk is certified."""
 
     plan: Plan
     cost: float
     chain: str
-    losses: str
+    n_losses: int
+    mean_loss: float
     p_value: float
     level: float
-    loss_upper: float
     is_tested: bool
     is_certified: bool
 
-    @property
-    def n_losses(self) -> int:
-        """Samples with a loss."""
-        return self.losses.count("1")
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class PlanChoice:
     """The cheapest certified plan, with all that is needed to check the choice again.
 
     Parameters
     ----------
-    chosen : Plan
-        The identity if no plan was certified.
-    risk, confidence_level : float
-        Every certified plan has a risk of at most `risk`, with at least this confidence jointly.
-    loss : {"accuracy", "answer"}
-        What counts as a loss.
-    method : {"fixed_sequence", "bonferroni", "holm", "graph"}
-        How the tests share the error.
-    sample_ids : tuple of str
-        The samples, in the order of the stored losses.
-    tests : tuple of PlanTest
-        In the declared order.
+    record : ChoiceRecord
+        The risk control and what was declared about it; plans by their texts.
     """
 
-    chosen: Plan
-    risk: float
-    confidence_level: float
-    loss: str
-    method: str
-    sample_ids: tuple[str, ...]
-    tests: tuple[PlanTest, ...]
+    record: ChoiceRecord
+
+    @property
+    def control(self) -> RiskControl:
+        """The tests behind the choice."""
+        return self.record.control
+
+    @property
+    def chosen(self) -> Plan:
+        """The certified plan of least cost; the identity if none is certified, or none could fail."""
+        return self._plan(self.record.chosen)
+
+    @property
+    def tests(self) -> tuple[PlanTest, ...]:
+        """One test per plan, from the mildest to the cheapest."""
+        rows = zip(self.control.tests, self.record.chains, self.control.losses.values, strict=True)
+        return tuple(
+            PlanTest(
+                plan=self._plan(test.name),
+                chain=chain,
+                n_losses=int((losses > 0.0).sum()),
+                is_tested=test.is_tested,
+                **{name: getattr(test, name) for name in ("cost", "mean_loss", "p_value", "level", "is_certified")},
+            )
+            for test, chain, losses in rows
+        )
+
+    @property
+    def chosen_test(self) -> PlanTest | None:
+        """The test of the chosen plan; None for the identity."""
+        name = self.control.chosen
+        return None if name is None else next(test for test in self.tests if test.plan == self._plan(name))
+
+    @property
+    def risk(self) -> float:
+        """Tolerated risk."""
+        return self.control.risk
+
+    @property
+    def confidence_level(self) -> float:
+        """Joint confidence level."""
+        return self.control.confidence_level
+
+    @property
+    def loss(self) -> str:
+        """What counts as a loss: "accuracy" or "answer"."""
+        return self.record.loss
+
+    @property
+    def method(self) -> str:
+        """How the tests share the error."""
+        return self.record.method
+
+    @property
+    def sample_ids(self) -> tuple[str, ...]:
+        """The samples, in the order of the stored losses."""
+        return self.record.sample_ids
+
+    @property
+    def n_samples(self) -> int:
+        """Samples that the choice rests on."""
+        return self.control.n_samples
+
+    @property
+    def n_tested(self) -> int:
+        """Plans that any of the error reached."""
+        return self.control.n_tested
+
+    @property
+    def loss_upper(self) -> float:
+        """What is certified of the chosen plan's risk: `risk`, or 0 for the unmodified model."""
+        return 0.0 if self.control.chosen is None else self.risk
+
+    @property
+    def guarantee(self) -> str:
+        """The statement as a sentence."""
+        return self.record.guarantee
+
+    @property
+    def summary(self) -> str:
+        """The guarantee, how good the unmodified model is, and what the choice is valid for."""
+        return " ".join(filter(None, (self.guarantee, self.record.baseline, self.record.scope)))
 
     def __repr__(self) -> str:
         return (
@@ -101,116 +138,27 @@ class PlanChoice:
             f"n_samples={self.n_samples}, n_tested={self.n_tested})"
         )
 
-    @property
-    def n_samples(self) -> int:
-        """Samples that the choice rests on."""
-        return len(self.sample_ids)
-
-    @property
-    def n_tested(self) -> int:
-        """Plans that were tested before their sequence stopped."""
-        return sum(test.is_tested for test in self.tests)
-
-    @property
-    def chosen_test(self) -> PlanTest | None:
-        """The test of the chosen plan; None for the identity."""
-        return next((t for t in self.tests if t.is_certified and t.plan == self.chosen), None)
-
-    @property
-    def loss_upper(self) -> float:
-        """What is certified of the chosen plan's risk: `risk`, or 0 for the unmodified model.
-
-        The `PlanTest.loss_upper` of a plan that was chosen by looking is no bound of its risk.
-        """
-        return 0.0 if self.chosen_test is None else self.risk
-
-    @property
-    def guarantee(self) -> str:
-        """The statement as a sentence."""
-        n, tested = self.n_samples, self.n_tested
-        plans = f"{tested} plan{'' if tested == 1 else 's'}"
-        if self.chosen_test is None:
-            fewest = _fewest_samples(self.risk, min(t.level for t in self.tests if t.level > 0.0))
-            hint = f"; at this risk no plan can be certified with fewer than {fewest} samples" if n < fewest else ""
-            return (
-                f"No plan is certified at risk {self.risk:g} and confidence {self.confidence_level:g} from {n} samples "
-                f"({plans} tested): the unmodified model is kept{hint}."
-            )
-        return (
-            f"With confidence at least {self.confidence_level:g} over the draw of {n} i.i.d. samples, the plan "
-            f"{self.chosen} {_LOSSES[self.loss]} at most {self.risk:g} of inputs from the same distribution "
-            f"(exact binomial tests, {self.method.replace('_', ' ')}, {plans} tested)."
-        )
+    def _plan(self, text: str) -> Plan:
+        return parse_plan(text, grammar=self.record.grammar)
 
     def recheck(self) -> RecheckReport:
         """Repeat every test from the stored losses, and compare."""
-        try:
-            again = choose_plan(
-                [test.plan for test in self.tests],
-                [[int(bit) for bit in test.losses] for test in self.tests],
-                costs=[test.cost for test in self.tests],
-                sample_ids=self.sample_ids,
-                loss=self.loss,
-                risk=self.risk,
-                confidence_level=self.confidence_level,
-                method=self.method,
-                chains=[test.chain for test in self.tests],
-            )
-        except (InvalidInputError, ValueError) as error:
-            return RecheckReport(theorem=f"risk.{self.method}", problems=(f"the tests do not run: {error}",))
-        problems = [
-            f"the test of {old.plan} gives {new}, stored is {old}"
-            for old, new in zip(self.tests, again.tests, strict=True)
-            if old != new
-        ]
-        if again.chosen != self.chosen:
-            problems.append(f"the choice is {again.chosen}, stored is {self.chosen}")
-        return RecheckReport(theorem=f"risk.{self.method}", problems=tuple(problems))
+        return self.record.recheck()
 
     def to_json(self) -> str:
         """Exact JSON with a digest."""
-        names = ("cost", "chain", "losses", "p_value", "level", "loss_upper", "is_tested", "is_certified")
-        tests = [{"plan": str(t.plan), **{name: getattr(t, name) for name in names}} for t in self.tests]
-        return seal(
-            {
-                "schema": SCHEMA,
-                "grammar": GRAMMAR,
-                "chosen": str(self.chosen),
-                "risk": self.risk,
-                "confidence_level": self.confidence_level,
-                "loss": self.loss,
-                "method": self.method,
-                "sample_ids": list(self.sample_ids),
-                "tests": tests,
-                "guarantee": self.guarantee,
-            }
-        )
+        return self.record.to_json()
 
     @classmethod
     def from_json(cls, text: str) -> PlanChoice:
-        """Inverse of `to_json`.
+        """Inverse of `to_json`; choices of release 0.1.0 are read, too.
 
         Raises
         ------
         StoreError
             If the text is not a plan choice, was altered, or states another sentence than its tests give.
         """
-        body = unseal(text, SCHEMA)
-        with reading(SCHEMA):
-            grammar = int(body.get("grammar", 1))
-            tests = tuple(
-                PlanTest(**{**test, "plan": parse_plan(test["plan"], grammar=grammar)}) for test in body["tests"]
-            )
-            names = ("risk", "confidence_level", "loss", "method")
-            choice = cls(
-                chosen=parse_plan(body["chosen"], grammar=grammar),
-                sample_ids=tuple(body["sample_ids"]),
-                tests=tests,
-                **{name: body[name] for name in names},
-            )
-            stated, follows = body["guarantee"], choice.guarantee
-        check_sentence(stated, follows)
-        return choice
+        return cls(ChoiceRecord.from_json(text))
 
 
 def select_plan(
@@ -222,6 +170,9 @@ def select_plan(
     confidence_level: float = 0.95,
     method: str = "fixed_sequence",
     chains: Sequence[str] | None = None,
+    by_family: bool = False,
+    kind: str = "auto",
+    about: Mapping[str, Any] | None = None,
 ) -> PlanChoice:
     """Choose the cheapest evaluated plan whose risk is certified; see `choose_plan`.
 
@@ -232,9 +183,12 @@ def select_plan(
     costs : sequence of float
         Predicted cost of each plan, fixed before the losses were seen, as ``1 / flop_speedup(...)``.
     loss : {"accuracy", "answer"}
-        "accuracy": the unmodified model is right and the plan wrong; "answer": the answer changes.
-    risk, confidence_level, method, chains
+        "accuracy": what the plan loses of the unmodified model's score; "answer": the answer changes. Samples without
+        an answer take no part in "accuracy", and are named.
+    risk, confidence_level, method, chains, kind, about
         As in `choose_plan`.
+    by_family : bool, default=False
+        Control the risk in every family of questions at once.
 
     Returns
     -------
@@ -244,23 +198,42 @@ def select_plan(
     Raises
     ------
     InvalidInputError
-        If the evaluations are not of the same samples.
+        If the evaluations are not of the same samples, or none has an answer where answers are needed.
     """
     if not evaluations:
         raise InvalidInputError("need at least one evaluated plan, got none")
-    ids = evaluations[0].sample_ids
-    if any(e.sample_ids != ids for e in evaluations):
+    first = evaluations[0]
+    if any(e.sample_ids != first.sample_ids or e.units != first.units for e in evaluations):
         raise InvalidInputError("need all plans evaluated on the same samples in the same order")
+    check_settings(loss=loss, risk=risk, confidence_level=confidence_level, method=method)
+    losses = [e.losses(loss) for e in evaluations]
+    kept = np.flatnonzero(first.answered).tolist() if loss == "accuracy" else list(range(first.n_samples))
+    is_soft = first.is_soft and loss == "accuracy"
+
+    def of(values: Sequence[str] | None) -> list[str] | None:
+        return None if values is None else [values[k] for k in kept]
+
+    if by_family and not any(first.families or ()):
+        raise InvalidInputError("need samples with a family to control the risk by task, got none; add the field")
+    unanswered = [first.sample_ids[k] for k in np.flatnonzero(~first.answered)] if first.has_answers else []
+    known = bool(first.answered[kept].all()) and first.has_answers
     return choose_plan(
         [e.plan for e in evaluations],
-        [e.losses(loss) for e in evaluations],
+        [np.asarray(row)[kept].astype(np.float64 if is_soft else np.int64) for row in losses],
         costs=costs,
-        sample_ids=ids,
+        sample_ids=[first.sample_ids[k] for k in kept],
         loss=loss,
         risk=risk,
         confidence_level=confidence_level,
         method=method,
         chains=chains,
+        units=of(first.units),
+        groups=of(first.families) if by_family else None,
+        plain_scores=first.plain_sample_scores[kept] if known else None,
+        is_soft=is_soft,
+        answer_length=first.answer_length,
+        kind=kind,
+        about={**(about or {}), **({"unanswered": unanswered} if unanswered else {})},
     )
 
 
@@ -275,23 +248,30 @@ def choose_plan(
     confidence_level: float = 0.95,
     method: str = "fixed_sequence",
     chains: Sequence[str] | None = None,
+    units: Sequence[str] | None = None,
+    groups: Sequence[str] | None = None,
+    plain_scores: npt.ArrayLike | None = None,
+    is_soft: bool = False,
+    answer_length: int | None = None,
+    kind: str = "auto",
+    about: Mapping[str, Any] | None = None,
 ) -> PlanChoice:
-    r"""Learn then Test with exact binomial p-values.
+    r"""Learn then Test: certify what the losses allow at one joint level, and choose the cheapest.
 
     A plan whose risk exceeds r loses at most k of n i.i.d. samples with probability at most
-    ``binom.cdf(k, n, r)``: that is the p-value. Fixed-sequence testing goes through a chain from the mildest
-    plan (highest cost) to the cheapest, each at the chain's level, and stops at the first that is not
-    rejected. Several chains (as late entries and exits) share the error equally, so one that stops early does
-    not stop the others; "graph" also hands the share of a chain that is certified to its end on to the others.
-    Bonferroni tests every plan at an equal share, Holm hands the shares of certified plans on to the rest.
-    Losses other than 0/1, graphs of one's own and stopping at any time: `redundancy.risk`.
+    ``binom.cdf(k, n, r)``: that is the p-value of 0/1 losses, one per unit; all others are tested by betting.
+    Fixed-sequence testing goes through a chain from the mildest plan (highest cost) to the cheapest, each at the
+    chain's level, and stops at the first that is not rejected. Several chains (as late entries and exits) share the
+    error equally, so one that stops early does not stop the others; "graph" also hands the share of a chain that is
+    certified to its end on to the others. Bonferroni tests every plan at an equal share, Holm hands the shares of
+    certified plans on to the rest. Each parameter is a declaration that the guarantee rests on, hence their number.
 
     Parameters
     ----------
     plans : sequence of Plan
         The family, each plan once.
     losses : sequence of array-like of shape (n_samples,)
-        0/1 losses of each plan on the same samples.
+        Losses of each plan on the same samples: 0 or 1, or in [0, 1] with `is_soft`.
     costs : sequence of float
         Cost of each plan, > 0, fixed before the losses were seen; equal costs keep the given order.
     sample_ids : sequence of str
@@ -306,6 +286,21 @@ def choose_plan(
         How the tests share the error.
     chains : sequence of str, optional
         Chain of each plan; one chain by default.
+    units : sequence of str, optional
+        Independent unit of each sample, such as its image; each sample is one by default.
+    groups : sequence of str, optional
+        Group of each sample: the risk is then at most r in every group.
+    plain_scores : array_like of shape (n_samples,), optional
+        Scores of the unmodified model. With "accuracy" no plan can lose more: if that is certainly at most r, the
+        guarantee is vacuous and no plan is chosen.
+    is_soft : bool, default=False
+        Whether losses may be fractions.
+    answer_length : int, optional
+        Tokens of an answer at most, for the sentence of "answer".
+    kind : {"auto", "betting_sequence"}
+        "betting_sequence" stays valid if one looks after every unit, in the order of the samples.
+    about : mapping, optional
+        What else belongs to the choice, as JSON: the model, its weights, the data.
 
     Returns
     -------
@@ -330,48 +325,40 @@ def choose_plan(
     >>> choice.chosen, bool(choice.recheck())
     (Plan(late_entry(1)), True)
     """
-    _check(plans, costs, sample_ids)
     check_settings(loss=loss, risk=risk, confidence_level=confidence_level, method=method)
-    delta = 1.0 - confidence_level
     names = ["all"] * len(plans) if chains is None else [str(c) for c in chains]
-    if len(names) != len(plans):
-        raise InvalidInputError(f"need a chain for each of {len(plans)} plans, got {len(names)}")
-    if len(losses) != len(plans):
-        raise InvalidInputError(f"need losses for each of {len(plans)} plans, got {len(losses)}")
-    n = len(sample_ids)
+    _check(plans, losses, costs, sample_ids, names)
+    rows = [_row(row, len(sample_ids), plan, is_soft=is_soft) for row, plan in zip(losses, plans, strict=True)]
     order = sorted(range(len(plans)), key=lambda i: -float(costs[i]))
-    bits = [_bits(losses[i], n, plans[i]) for i in order]
-    p_values = [p_value(_integers(b), risk, kind="binomial") for b in bits]
-    decisions = _decide(p_values, [names[i] for i in order], method, confidence_level)
-    # A plan of a fixed sequence that was not reached shows the level that it would have been tested at.
-    sequence_level = delta / len(set(names))
-    tests = []
-    for i, b, p, decision in zip(order, bits, p_values, decisions, strict=True):
-        level = sequence_level if method == "fixed_sequence" else decision.level
-        tests.append(
-            PlanTest(
-                plan=plans[i],
-                cost=float(costs[i]),
-                chain=names[i],
-                losses=b,
-                p_value=p,
-                level=level,
-                loss_upper=_upper(b.count("1"), n, level),
-                is_tested=decision.is_tested,
-                is_certified=decision.is_rejected,
-            )
-        )
-    certified_tests = [test for test in tests if test.is_certified]
-    chosen = min(certified_tests, key=lambda test: test.cost).plan if certified_tests else Plan()
-    return PlanChoice(
-        chosen=chosen,
+    ordered = tuple(names[i] for i in order)
+    scores = None if plain_scores is None else np.asarray(plain_scores, dtype=np.float64)
+    control = control_risk(
+        np.stack([rows[i] for i in order]),
+        names=[str(plans[i]) for i in order],
+        costs=[float(costs[i]) for i in order],
         risk=risk,
         confidence_level=confidence_level,
         loss=loss,
-        method=method,
-        sample_ids=tuple(str(i) for i in sample_ids),
-        tests=tuple(tests),
+        procedure=choice_graph(method, ordered),
+        kind=kind,
+        units=units,
+        groups=groups,
+        ceiling=scores if loss == "accuracy" else None,
+        nouns=("samples", "samples") if units is None else NOUNS,
+        claim=claim_of(loss, is_soft=is_soft, answer_length=answer_length),
     )
+    record = ChoiceRecord(
+        control=replace(control, procedure=method),
+        loss=loss,
+        method=method,
+        chains=ordered,
+        sample_ids=tuple(str(i) for i in sample_ids),
+        plain_scores=None if scores is None else tuple(scores.tolist()),
+        is_soft=is_soft,
+        grammar=GRAMMAR,
+        about=dict(about or {}),
+    )
+    return PlanChoice(record)
 
 
 def check_settings(*, loss: str, risk: float, confidence_level: float, method: str) -> None:
@@ -382,54 +369,38 @@ def check_settings(*, loss: str, risk: float, confidence_level: float, method: s
     InvalidInputError
         If one is out of its range.
     """
-    if method not in _METHODS:
-        raise InvalidInputError(f"need a method among {_METHODS}, got {method!r}")
-    if loss not in _LOSSES:
-        raise InvalidInputError(f"need a loss among {tuple(_LOSSES)}, got {loss!r}")
+    if method not in METHODS:
+        raise InvalidInputError(f"need a method among {METHODS}, got {method!r}")
+    if loss not in LOSSES:
+        raise InvalidInputError(f"need a loss among {LOSSES}, got {loss!r}")
     check_real(risk, "risk", lower=0.0, upper=1.0, open_ends=True)
     check_real(confidence_level, "confidence_level", lower=0.0, upper=1.0, open_ends=True)
 
 
-def _check(plans: Sequence[Plan], costs: Sequence[float], ids: Sequence[str]) -> None:
+def _check(
+    plans: Sequence[Plan],
+    losses: Sequence[npt.ArrayLike],
+    costs: Sequence[float],
+    ids: Sequence[str],
+    chains: Sequence[str],
+) -> None:
     if not plans:
         raise InvalidInputError("need at least one plan to choose from, got none")
     if len(set(plans)) != len(plans):
         raise InvalidInputError("need each plan once, a plan that stands twice would be tested twice")
-    if len(costs) != len(plans):
-        raise InvalidInputError(f"need a cost for each of {len(plans)} plans, got {len(costs)}")
-    for cost in costs:
-        check_real(cost, "each cost", lower=0.0)
+    for name, values in (("cost", costs), ("chain", chains)):
+        if len(values) != len(plans):
+            raise InvalidInputError(f"need a {name} for each of {len(plans)} plans, got {len(values)}")
+    if len(losses) != len(plans):
+        raise InvalidInputError(f"need losses for each of {len(plans)} plans, got {len(losses)}")
     if not len(ids) or len({str(i) for i in ids}) != len(ids):
         raise InvalidInputError(f"need at least one sample and unique sample ids, got {len(ids)} ids")
 
 
-def _decide(p_values: list[float], chains: list[str], method: str, confidence_level: float) -> tuple[Decision, ...]:
-    """Outcome of each plan, in test order."""
-    graphs = {
-        "fixed_sequence": lambda: ErrorGraph.chains(chains, connected=False),
-        "graph": lambda: ErrorGraph.chains(chains),
-        "bonferroni": lambda: ErrorGraph.bonferroni(len(chains)),
-        "holm": lambda: ErrorGraph.holm(len(chains)),
-    }
-    return sequentially_reject(p_values, graphs[method](), confidence_level=confidence_level)
-
-
-def _integers(bits: str) -> npt.NDArray[np.int64]:
-    return np.array([int(bit) for bit in bits], dtype=np.int64)
-
-
-def _bits(losses: npt.ArrayLike, n: int, plan: Plan) -> str:
+def _row(losses: npt.ArrayLike, n: int, plan: Plan, *, is_soft: bool) -> npt.NDArray[Any]:
     values = np.asarray(losses)
+    if is_soft and values.shape == (n,):
+        return values.astype(np.float64)
     if values.shape != (n,) or not np.isin(values, (0, 1)).all():
         raise InvalidInputError(f"need {n} losses of 0 or 1 for the plan {plan}, got an array of shape {values.shape}")
-    return "".join("1" if value else "0" for value in values)
-
-
-def _upper(k: int, n: int, delta: float) -> float:
-    """Clopper-Pearson upper bound at level 1 - delta."""
-    return 1.0 if k == n else float(beta.ppf(1.0 - delta, k + 1, n - k))
-
-
-def _fewest_samples(risk: float, level: float) -> int:
-    """Samples from which a plan without a loss is certified: (1 - risk)^n <= level."""
-    return int(np.ceil(np.log(level) / np.log1p(-risk)))
+    return values.astype(np.int64)

@@ -4,64 +4,91 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from extraction.skip.plan import GRAMMAR, Plan
 from extraction.skip.terms import parse_plan
-from extraction.study.evaluation import PlanEvaluation
+from extraction.study.evaluation import Answer, PlanEvaluation
 from redundancy.errors import InvalidInputError, StoreError
 
 __all__ = ["BatchOutcome", "OutcomeLog", "collect"]
 
-SCHEMA = "skip-it/outcomes/1"
+SCHEMA = "skip-it/outcomes/2"
+_OLD_SCHEMA = "skip-it/outcomes/1"  # release 0.1.0: first tokens alone, plans as trees
+_OWN = ("units", "families", "plain_scores")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchOutcome:
-    """What one batch answered without and with every plan of a sweep.
+    """What one batch answered without and with every plan of a sweep; None where a batch has no such thing.
 
     Parameters
     ----------
     sample_ids : tuple of str
-    answers : tuple of int or None
-        Right answer tokens.
-    plain_tokens : tuple of int
+    answers : tuple or None
+        Right answer tokens, as in `PlanEvaluation`.
+    plain_tokens : tuple
         Answers of the unmodified model.
-    plan_tokens : tuple of tuple of int
+    plan_tokens : tuple of tuple
         Answers under each plan, in the order of the sweep.
     kl : tuple of tuple of float
-        KL divergence under each plan, nats.
+        KL divergence under each plan, nats; infinite where the plan's distribution is not finite.
+    units, families : tuple of str, optional
+        Independent unit and kind of each sample.
+    plain_scores : tuple of float or None, optional
+        Scores of the unmodified model.
+    plan_scores : tuple of tuple of float or None, optional
+        Scores under each plan.
     """
 
     sample_ids: tuple[str, ...]
-    answers: tuple[int, ...] | None
-    plain_tokens: tuple[int, ...]
-    plan_tokens: tuple[tuple[int, ...], ...]
+    answers: tuple[Answer | None, ...] | None
+    plain_tokens: tuple[Answer, ...]
+    plan_tokens: tuple[tuple[Answer, ...], ...]
     kl: tuple[tuple[float, ...], ...]
+    units: tuple[str, ...] | None = None
+    families: tuple[str, ...] | None = None
+    plain_scores: tuple[float | None, ...] | None = None
+    plan_scores: tuple[tuple[float | None, ...], ...] | None = None
 
 
-def collect(plans: Sequence[Plan], outcomes: Iterable[BatchOutcome]) -> tuple[PlanEvaluation, ...]:
+def collect(
+    plans: Sequence[Plan], outcomes: Iterable[BatchOutcome], *, answer_length: int = 1, is_soft: bool = False
+) -> tuple[PlanEvaluation, ...]:
     """Evaluations of all plans, in the order of `plans`, samples in the order of the batches.
+
+    Parameters
+    ----------
+    plans : sequence of Plan
+    outcomes : iterable of BatchOutcome
+    answer_length : int, default=1
+        Tokens of an answer at most.
+    is_soft : bool, default=False
+        Whether scores may be fractions.
 
     Raises
     ------
     InvalidInputError
-        If there is no batch, a sample comes twice, or only some batches have answers.
+        If there is no batch, a sample comes twice, or only some batches have answers, scores, units or families.
     """
     parts = list(outcomes)
     if not parts:
         raise InvalidInputError("need at least one batch, got none")
-    answered = [part.answers is not None for part in parts]
-    if any(answered) and not all(answered):
-        raise InvalidInputError(
-            f"need `answers` in every batch or in none, got them in {sum(answered)} of {len(parts)} batches"
-        )
+    whole: dict[str, Any] = {}
+    for name in ("answers", *_OWN):
+        given = [getattr(part, name) for part in parts]
+        there = sum(value is not None for value in given)
+        if 0 < there < len(parts):
+            raise InvalidInputError(
+                f"need `{name}` in every batch or in none, got them in {there} of {len(parts)} batches"
+            )
+        whole[name] = tuple(x for value in given for x in value) if there else None
     ids = tuple(i for part in parts for i in part.sample_ids)
-    answers = tuple(a for part in parts for a in part.answers or ())
     plain = tuple(t for part in parts for t in part.plain_tokens)
     return tuple(
         PlanEvaluation(
@@ -70,10 +97,18 @@ def collect(plans: Sequence[Plan], outcomes: Iterable[BatchOutcome]) -> tuple[Pl
             plain_tokens=plain,
             plan_tokens=tuple(t for part in parts for t in part.plan_tokens[k]),
             kl=tuple(x for part in parts for x in part.kl[k]),
-            answers=answers or None,
+            plan_scores=None
+            if whole["plain_scores"] is None
+            else tuple(x for part in parts for x in (part.plan_scores or ())[k]),
+            answer_length=answer_length,
+            is_soft=is_soft,
+            **whole,
         )
         for k, plan in enumerate(plans)
     )
+
+
+_FIELDS = tuple(field.name for field in fields(BatchOutcome))
 
 
 class OutcomeLog:
@@ -107,8 +142,10 @@ class OutcomeLog:
         self.path = Path(path)
         self.plans = tuple(plans)
         self.outcomes: list[BatchOutcome] = []
+        self._done: set[str] = set()
         header = {"schema": SCHEMA, "run": run, "grammar": GRAMMAR, "plans": [str(plan) for plan in plans]}
         # As it will read back: tuples as lists, keys as strings.
+        self.run: dict[str, Any] = dict(run)
         header = json.loads(json.dumps(header, allow_nan=False))
         if not self.path.exists():
             self._write(header)
@@ -119,29 +156,52 @@ class OutcomeLog:
         else:
             self._read(header)
 
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> OutcomeLog:
+        """Read a log of any release, to look at or to go on with.
+
+        Raises
+        ------
+        StoreError
+            If the file is no log, or was altered.
+        """
+        log = cls.__new__(cls)
+        log.path, log.outcomes, log._done = Path(path), [], set()
+        try:
+            header, *bodies = log._bodies()
+            log.run = dict(header["run"])
+            grammar = int(header.get("grammar", 1))
+            log.plans = tuple(parse_plan(plan, grammar=grammar) for plan in header["plans"])
+            is_known = header["schema"] in (SCHEMA, _OLD_SCHEMA)
+        except OSError as error:
+            raise StoreError(f"need a log of outcomes, {path} cannot be read: {error}") from None
+        except (ValueError, KeyError, TypeError):
+            is_known = False
+        if not is_known:
+            raise StoreError(f"need a log of outcomes, {path} does not begin as one; give the outcomes.jsonl of a run")
+        log._take(bodies)
+        return log
+
     @property
     def sample_ids(self) -> frozenset[str]:
         """Samples that are done."""
-        return frozenset(i for outcome in self.outcomes for i in outcome.sample_ids)
+        return frozenset(self._done)
 
     def append(self, outcome: BatchOutcome) -> None:
         """Store one batch; it is on disk when this returns."""
-        if twice := self.sample_ids & set(outcome.sample_ids):
+        if twice := self._done & set(outcome.sample_ids):
             raise InvalidInputError(f"need samples that are not done yet, {min(twice)!r} is in {self.path}")
-        self._write(
-            {
-                "sample_ids": outcome.sample_ids,
-                "answers": outcome.answers,
-                "plain_tokens": outcome.plain_tokens,
-                "plan_tokens": outcome.plan_tokens,
-                "kl": outcome.kl,
-            }
-        )
-        self.outcomes.append(outcome)
+        self._write({name: getattr(outcome, name) for name in _FIELDS} | {"kl": _without_infinity(outcome.kl)})
+        self._keep(outcome)
 
     def evaluations(self) -> tuple[PlanEvaluation, ...]:
         """Evaluations of all samples so far."""
-        return collect(self.plans, self.outcomes)
+        length, soft = int(self.run.get("answer_length", 1)), bool(self.run.get("is_soft", False))
+        return collect(self.plans, self.outcomes, answer_length=length, is_soft=soft)
+
+    def _keep(self, outcome: BatchOutcome) -> None:
+        self.outcomes.append(outcome)
+        self._done.update(outcome.sample_ids)
 
     def _write(self, body: dict[str, Any]) -> None:
         text = json.dumps(body, allow_nan=False)
@@ -152,9 +212,7 @@ class OutcomeLog:
             os.fsync(file.fileno())
 
     def _read(self, header: dict[str, Any]) -> None:
-        raw = self.path.read_bytes()
-        whole = raw[: raw.rfind(b"\n") + 1]
-        bodies = [self._body(number, line) for number, line in enumerate(whole.splitlines(), start=1)]
+        bodies = self._bodies()
         if not bodies:
             self.path.write_bytes(b"")
             self._write(header)
@@ -170,21 +228,25 @@ class OutcomeLog:
                 f"need the log of this very run to resume it, {self.path} differs in its {' and '.join(differ)}; "
                 "choose another file"
             )
-        for number, body in enumerate(bodies[1:], start=2):
+        self._take(bodies[1:])
+        with self.path.open("rb+") as file:  # without the batch in flight when the run stopped
+            file.truncate(self._n_whole)
+
+    def _bodies(self) -> list[dict[str, Any]]:
+        raw = self.path.read_bytes()
+        whole = raw[: raw.rfind(b"\n") + 1]
+        self._n_whole = len(whole)
+        return [self._body(number, line) for number, line in enumerate(whole.splitlines(), start=1)]
+
+    def _take(self, bodies: Sequence[dict[str, Any]]) -> None:
+        for number, body in enumerate(bodies, start=2):
             try:
-                outcome = BatchOutcome(
-                    sample_ids=tuple(body["sample_ids"]),
-                    answers=None if body["answers"] is None else tuple(body["answers"]),
-                    plain_tokens=tuple(body["plain_tokens"]),
-                    plan_tokens=tuple(map(tuple, body["plan_tokens"])),
-                    kl=tuple(map(tuple, body["kl"])),
-                )
+                kl = tuple(tuple(math.inf if x is None else float(x) for x in row) for row in body["kl"])
+                missing = dict.fromkeys((*_OWN, "plan_scores"))
+                outcome = BatchOutcome(**{k: _tuples(v) for k, v in {**missing, **body}.items()} | {"kl": kl})
             except (KeyError, TypeError) as error:
                 raise StoreError(f"need a batch in line {number} of {self.path}, it lacks {error}") from None
-            self.outcomes.append(outcome)
-        if len(whole) < len(raw):  # the batch in flight when the run stopped
-            with self.path.open("rb+") as file:
-                file.truncate(len(whole))
+            self._keep(outcome)
 
     def _body(self, number: int, line: bytes) -> dict[str, Any]:
         try:
@@ -203,6 +265,15 @@ def _differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
     """What differs between two runs, with both values; of a digest the name alone."""
     keys = [key for key in {**now, **before} if before.get(key) != now.get(key)]
     return [key if len(str(now.get(key))) > 40 else f"{key} ({before.get(key)}, now {now.get(key)})" for key in keys]
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(_tuples(part) for part in value) if isinstance(value, list) else value
+
+
+def _without_infinity(rows: tuple[tuple[float, ...], ...]) -> list[list[float | None]]:
+    """JSON has no infinity: null stands for it."""
+    return [[x if math.isfinite(x) else None for x in row] for row in rows]
 
 
 def _digest(text: str) -> str:

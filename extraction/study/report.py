@@ -92,7 +92,8 @@ def validation_report(validation: Validation, samples: Sequence[Sample], setting
     """The parts of report.json that come from skipping."""
     n_layers, plain = validation.n_layers, validation.plain
     family = {sample.sample_id: sample.family for sample in samples}
-    tests = {test.plan: _test(test, plain.n_samples) for test in validation.choice.tests}
+    uppers = validation.choice.control.risk_uppers()
+    tests = {test.plan: _test(test, uppers[str(test.plan)]) for test in validation.choice.tests}
 
     def row(plan: Plan) -> dict[str, Any]:
         evaluation, timing = validation.evaluations[plan], validation.timings.get(plan)
@@ -165,11 +166,11 @@ def _family_accuracy(evaluation: PlanEvaluation, family: dict[str, str]) -> dict
     return {name: float(np.mean(hits)) for name, hits in sorted(right.items())}
 
 
-def _test(test: PlanTest, n_samples: int) -> dict[str, Any]:
+def _test(test: PlanTest, upper: float) -> dict[str, Any]:
     """What risk control found of a plan."""
     return {
-        "loss_share": test.n_losses / n_samples,
-        "loss_upper": test.loss_upper,
+        "loss_share": test.mean_loss,
+        "risk_upper": upper,
         "p_value": test.p_value,
         "is_tested": test.is_tested,
         "is_certified": test.is_certified,

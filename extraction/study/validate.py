@@ -14,7 +14,8 @@ from extraction.skip.engine.patch import apply
 from extraction.skip.engine.prefix import SharedPrefix
 from extraction.skip.engine.support import argument_names
 from extraction.skip.plan import Plan
-from extraction.study.evaluation import PlanEvaluation
+from extraction.study.answers import first_tokens, greedy_answers, refuse_unfinite
+from extraction.study.evaluation import Answer, PlanEvaluation
 from extraction.study.outcomes import BatchOutcome, OutcomeLog, collect
 from redundancy.errors import InvalidInputError
 
@@ -29,7 +30,7 @@ __all__ = [
 ]
 
 Batch: TypeAlias = dict[str, Any] | Callable[[Plan], dict[str, Any]]
-_NOT_INPUTS = ("sample_ids", "units", "answers", "families")
+_NOT_INPUTS = ("sample_ids", "answers", "families", "units", "score")
 
 
 def evaluate(
@@ -39,6 +40,7 @@ def evaluate(
     *,
     candidates: Sequence[int] | None = None,
     progress: bool | None = None,
+    answer_length: int = 1,
 ) -> PlanEvaluation:
     """Run every sample with and without `plan`.
 
@@ -50,7 +52,7 @@ def evaluate(
         As for `sweep`.
     plan : Plan
         What is left out.
-    candidates, progress
+    candidates, progress, answer_length
         As in `sweep`, which has more options.
 
     Returns
@@ -58,7 +60,7 @@ def evaluate(
     PlanEvaluation
         Answers with and without the plan, sample by sample.
     """
-    return sweep(model, batches, [plan], candidates=candidates, progress=progress)[0]
+    return sweep(model, batches, [plan], candidates=candidates, progress=progress, answer_length=answer_length)[0]
 
 
 def sweep(
@@ -71,8 +73,12 @@ def sweep(
     share_layers: bool = True,
     log: OutcomeLog | None = None,
     progress: bool | None = None,
+    answer_length: int = 1,
 ) -> tuple[PlanEvaluation, ...]:
     """Run every sample through the unmodified model and through each plan.
+
+    The options beyond the first three are independent of each other: what an answer is, what may be shared, and where
+    results go.
 
     Parameters
     ----------
@@ -80,8 +86,11 @@ def sweep(
         In eval mode.
     batches : iterable of dict
         Model inputs (``input_ids``, ``attention_mask``, ``pixel_values``, ...), ``sample_ids`` (one name per row)
-        and, if there are right answers, ``answers``: LongTensor of answer tokens, one per row. Read once. For plans
-        with a prompt of their own (`downsample_image`), functions from a plan to such a batch.
+        and, if there are right answers, ``answers``: LongTensor of answer tokens, one per row, or a sequence of
+        tokens, tuples of right tokens and None where the answer is unknown. Optionally ``units`` (independent unit of
+        each row, such as a digest of its image), ``families``, and ``score``, a function from the answers' tokens, one
+        entry per row, to their scores in [0, 1] or None. Read once. For plans with a prompt of their own
+        (`downsample_image`), functions from a plan to such a batch.
     plans : sequence of Plan
         The unmodified model is always run and need not be among them.
     candidates : sequence of int, optional
@@ -97,6 +106,8 @@ def sweep(
         samples that it lacks.
     progress : bool, optional
         Show a bar; by default on terminals only.
+    answer_length : int, default=1
+        Compare and score greedy answers of up to so many tokens; 1 compares the first token of the answer.
 
     Returns
     -------
@@ -106,7 +117,8 @@ def sweep(
     Raises
     ------
     InvalidInputError
-        If the model is training, or a batch lacks or repeats sample ids or answers.
+        If the model is training, a batch lacks or repeats sample ids or answers, or the unmodified model's logits are
+        not finite. Logits that are not finite under a plan are no answer: a change, and a score of 0.
 
     Notes
     -----
@@ -128,10 +140,13 @@ def sweep(
         for batch in batches:
             whole = batch(Plan()) if callable(batch) else batch
             ids, answers = _labels(whole)
-            inputs = model_inputs(model, whole)
+            whole_inputs = inputs = model_inputs(model, whole)
             with prefix.record():
                 plain = _answer_logits(model, inputs, candidates)
             bar.update()
+            plain_tokens = _answers(model, plain, whole_inputs, candidates, answer_length)
+            refuse_unfinite(first_tokens(plain), ids)
+            refuse_unfinite(plain_tokens, ids)
             if sharing and not outcomes:
                 shared = _tried_features(model, inputs, candidates, plain)
                 sharing, inputs = shared is not None, shared or inputs
@@ -143,26 +158,48 @@ def sweep(
                 given = inputs if own is None else own
                 with apply(model, plan):
                     logits = prefix.logits(plan, partial(_answer_logits, model, given, candidates))
-                tokens.append(_best(logits, candidates))
-                log_p, log_q = plain.log_softmax(-1), logits.log_softmax(-1)
-                kl.append(tuple((log_p.exp() * (log_p - log_q)).sum(-1).tolist()))
+                    tokens.append(_answers(model, logits, own or whole_inputs, candidates, answer_length))
+                kl.append(_divergences(plain, logits))
                 bar.update()
+            score = whole.get("score")
             outcome = BatchOutcome(
                 sample_ids=tuple(ids),
-                answers=None if answers is None else tuple(answers),
-                plain_tokens=_best(plain, candidates),
+                answers=answers,
+                plain_tokens=plain_tokens,
                 plan_tokens=tuple(tokens),
                 kl=tuple(kl),
+                units=_names(whole, "units", len(ids)),
+                families=_names(whole, "families", len(ids)),
+                plain_scores=None if score is None else tuple(score(plain_tokens)),
+                plan_scores=None if score is None else tuple(tuple(score(row)) for row in tokens),
             )
             outcomes.append(outcome)
             if log is not None:
                 log.append(outcome)
-    return collect(plans, outcomes) if log is None else log.evaluations()
+    return collect(plans, outcomes, answer_length=answer_length) if log is None else log.evaluations()
 
 
-def _best(logits: torch.Tensor, candidates: Sequence[int] | None) -> tuple[int, ...]:
-    best = logits.argmax(dim=-1).tolist()
-    return tuple(best if candidates is None else [int(candidates[i]) for i in best])
+def _answers(
+    model: Any, logits: torch.Tensor, inputs: dict[str, Any], candidates: Sequence[int] | None, length: int
+) -> tuple[Answer, ...]:
+    """First tokens, or whole answers, which the model generates under the plan that is on."""
+    return first_tokens(logits, candidates) if length == 1 else greedy_answers(model, inputs, length)
+
+
+def _divergences(plain: torch.Tensor, logits: torch.Tensor) -> tuple[float, ...]:
+    """KL divergence of each row in nats, infinite where the plan's logits are not finite."""
+    log_p, log_q = plain.log_softmax(-1), logits.log_softmax(-1)
+    kl = (log_p.exp() * (log_p - log_q)).sum(-1)
+    return tuple(torch.where(torch.isfinite(logits).all(-1), kl, torch.inf).tolist())
+
+
+def _names(batch: dict[str, Any], name: str, n: int) -> tuple[str, ...] | None:
+    values = batch.get(name)
+    if values is None:
+        return None
+    if len(values) != n:
+        raise InvalidInputError(f"need one of `{name}` for each of the {n} rows of a batch, got {len(values)}")
+    return tuple(str(value) for value in values)
 
 
 def own_inputs(model: Any, batch: Batch, plan: Plan, sample_ids: list[str] | None = None) -> dict[str, Any] | None:
@@ -211,7 +248,7 @@ def _answer_logits(model: Any, inputs: dict[str, Any], candidates: Sequence[int]
     return logits if candidates is None else logits[:, torch.as_tensor(candidates, device=logits.device)]
 
 
-def _labels(batch: dict[str, Any]) -> tuple[list[str], list[int] | None]:
+def _labels(batch: dict[str, Any]) -> tuple[list[str], tuple[Answer | None, ...] | None]:
     n = len(batch["input_ids"])
     ids = [str(i) for i in batch.get("sample_ids", ())]
     if len(ids) != n:
@@ -219,12 +256,16 @@ def _labels(batch: dict[str, Any]) -> tuple[list[str], list[int] | None]:
     answers = batch.get("answers")
     if answers is None:
         return ids, None
+    if not torch.is_tensor(answers) and any(a is None or isinstance(a, tuple) for a in answers):
+        if len(answers) != n:
+            raise InvalidInputError(f"need `answers` for each of the {n} rows of a batch, got {len(answers)}")
+        return ids, tuple(a if a is None or isinstance(a, tuple) else int(a) for a in answers)
     answers = torch.as_tensor(answers)
     if answers.shape != (n,) or answers.is_floating_point():
         raise InvalidInputError(
             f"need `answers` as {n} integer tokens, one per row, got shape {tuple(answers.shape)} of {answers.dtype}"
         )
-    return ids, answers.tolist()
+    return ids, tuple(answers.tolist())
 
 
 def _takes_features(model: Any) -> bool:

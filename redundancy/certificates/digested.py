@@ -34,7 +34,7 @@ def seal(body: dict[str, Any]) -> str:
     return json.dumps({**body, "digest": content_digest(body)}, allow_nan=False, indent=1)
 
 
-def unseal(text: str, schema: str) -> dict[str, Any]:
+def unseal(text: str, schema: str, *older: str) -> dict[str, Any]:
     """Parse what `seal` wrote.
 
     Parameters
@@ -43,6 +43,8 @@ def unseal(text: str, schema: str) -> dict[str, Any]:
         The JSON text.
     schema : str
         The schema it must have.
+    *older : str
+        Schemas of earlier releases that are read as well.
 
     Returns
     -------
@@ -58,7 +60,7 @@ def unseal(text: str, schema: str) -> dict[str, Any]:
         body = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise StoreError(f"need JSON of schema {schema}, got text that does not parse: {error}") from None
-    if not isinstance(body, dict) or body.get("schema") != schema:
+    if not isinstance(body, dict) or body.get("schema") not in (schema, *older):
         got = body.get("schema") if isinstance(body, dict) else type(body).__name__
         raise StoreError(f"need JSON of schema {schema}, got {got!r}")
     try:

@@ -183,21 +183,23 @@ def speed_accuracy(source: Any, *, ax: Axes | None = None) -> Axes:
 
 
 def risk_of_plans(source: Any, *, ax: Axes | None = None) -> Axes:
-    """Share of answers each plan loses against its predicted speed-up, beside the tolerated risk.
+    """Share of answers each plan loses against its speed-up, beside the tolerated risk, with the certified frontier.
 
-    Filled: certified by risk control. Bars reach to the exact upper bound of a plan taken alone, which is
-    not the joint guarantee: only the certified set has one. A plan that was not tested has no such bound.
+    Filled: certified by risk control at the tolerated risk. Bars reach to upper bounds that hold for all plans at
+    once, so another risk may be chosen after looking at them; a line joins the least such bounds, by speed. Reports
+    of release 0.1.0 have bounds of single plans, and no line. Where a frontier
+    is drawn, speed-ups are measured ones if every plan has one.
 
     Parameters
     ----------
     source : report or plan records
-        With `loss_share`, `flop_speedup`, `is_tested`, `is_certified` and perhaps `loss_upper` in rows.
+        With `loss_share`, `flop_speedup`, `is_certified` and perhaps `risk_upper` and `prefill_speedup` in rows.
     ax : matplotlib Axes, optional
 
     Returns
     -------
     Axes
-        Share of answers lost, in [0, 1], against the predicted speed-up of the decoder.
+        Share of answers lost, in [0, 1], against the speed-up.
 
     Raises
     ------
@@ -211,6 +213,10 @@ def risk_of_plans(source: Any, *, ax: Axes | None = None) -> Axes:
     }
     if not any(rows.values()):
         raise InvalidInputError("need plans with loss_share and flop_speedup, got none; run skip-it select first")
+    every = [row for part in rows.values() for row in part]
+    bounded = [row for row in every if row.get("risk_upper") is not None]
+    measured = bool(bounded) and all(row.get("prefill_speedup") is not None for row in every)
+    field = "prefill_speedup" if measured else "flop_speedup"
     risk = (report.get("chosen_plan") or {}).get("risk")
     ax = style.new_axes(ax)
     with style.style_context():
@@ -218,11 +224,18 @@ def risk_of_plans(source: Any, *, ax: Axes | None = None) -> Axes:
             ax.axhline(risk, color=MUTED, linewidth=0.9, linestyle="--", label="tolerated risk")
         for name, look in PLAN_SERIES.items():
             for row in rows[name]:
-                if row.get("loss_upper") is not None and row.get("is_tested") is not False:
-                    ends = [row["loss_share"], row["loss_upper"]]
-                    ax.plot([row["flop_speedup"]] * 2, ends, color=look.color, linewidth=0.8, alpha=0.4)
-            _marks(ax, name, [(r, r["flop_speedup"], r["loss_share"], _is_sure(r)) for r in rows[name]])
-        ax.set_xlabel("decoder speed-up, from FLOPs (\u00d7)")
+                upper = row.get("risk_upper")
+                if upper is None and row.get("is_tested") is not False:
+                    upper = row.get("loss_upper")
+                if upper is not None:
+                    ax.plot([row[field]] * 2, [row["loss_share"], upper], color=look.color, linewidth=0.8, alpha=0.4)
+            _marks(ax, name, [(r, r[field], r["loss_share"], _is_sure(r)) for r in rows[name]])
+        if bounded:
+            speeds, uppers = zip(*_frontier([(r[field], -r["risk_upper"]) for r in bounded]), strict=True)
+            ax.plot(speeds, [-u for u in uppers], color=INK, linewidth=1.0, zorder=2.5, label="certified frontier")
+        ax.set_xlabel(
+            f"{'prefill' if measured else 'decoder'} speed-up, {'measured' if measured else 'from FLOPs'} (\u00d7)"
+        )
         ax.set_ylabel("share of questions lost")
         ax.set_ylim(bottom=-0.02)
         style.polish(ax)

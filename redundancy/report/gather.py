@@ -17,6 +17,8 @@ from redundancy.errors import InvalidInputError, StoreError
 from redundancy.figures.sources import PLAN_SECTIONS, certificate_rows, matrices, profile_records
 from redundancy.report.parts import choice_part, load_certificate, validation_part
 from redundancy.report.schema import SCHEMA, load_report, validate_report
+from redundancy.risk.choices import OLD_SCHEMA as OLD_CHOICE
+from redundancy.risk.choices import SCHEMA as CHOICE
 from redundancy.statistics.harvest_statistics import HarvestStatistics
 
 __all__ = ["NOT_CLAIMED", "gather_report"]
@@ -127,7 +129,7 @@ def _file_part(path: Path, *, recheck: bool) -> Part:
     settings = _settings(path.parent)
     if schema == SCHEMA:
         return _report_part(path, recheck=recheck)
-    if schema == "skip-it/plan-choice/1":
+    if schema in (CHOICE, OLD_CHOICE):
         return choice_part(path, settings, recheck=recheck)
     if isinstance(schema, str) and schema.endswith("-certificate/1"):
         return _certificate_part(path, schema, recheck=recheck)

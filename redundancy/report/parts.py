@@ -5,22 +5,20 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
 from redundancy.certificates.certificate import BoundCertificate, RecheckReport
-from redundancy.certificates.digested import READERS, unseal
 from redundancy.certificates.pair import LayerPairCertificate
 from redundancy.certificates.profile import ProfileCertificate
 from redundancy.errors import StoreError
 from redundancy.figures.sources import plan_sections
-from redundancy.files.plan_texts import plan_depth, plan_text
+from redundancy.files.plan_texts import plan_depth
+from redundancy.risk.choices import ChoiceRecord
 
 __all__ = ["SingleCertificate", "choice_part", "load_certificate", "validation_part"]
 
 _PROFILE, _PAIR, _BOUND = (f"skip-it/{kind}-certificate/1" for kind in ("profile", "layer-pair", "bound"))
-_CHOICE = "skip-it/plan-choice/1"
 _PLAN_FIELDS = (
     "plan",
     "layer",
@@ -120,75 +118,74 @@ def validation_part(path: Path, rows: Sequence[Mapping[str, Any]], settings: Map
 def choice_part(path: Path, settings: Mapping[str, Any], *, recheck: bool = True) -> dict[str, Any]:
     """The choice of `skip-it select`: the plan, its guarantee, and every plan's losses.
 
-    With `recheck`, its tests are repeated where the package that made it is installed.
+    With `recheck`, its tests are repeated; that needs no model.
 
     Raises
     ------
     StoreError
         If the file was altered, lacks something, or its tests do not come out the same.
     """
-    text = path.read_text(encoding="utf-8")
-    body = unseal(text, _CHOICE)
-    how = _rechecked(path, text) if recheck else "digest sound, its tests not repeated"
-    try:
-        n = len(body["sample_ids"])
-        rows = [_test_row(test, n) for test in body["tests"]]
-        chosen = plan_text(body["chosen"])
-        kept = chosen == "identity"
-        leave = plan_depth(chosen, "vision_exit")
-        plan = {
-            "plan": chosen,
-            "text": "No plan is certified: the unmodified model is kept." if kept else chosen,
-            "late_entry": plan_depth(chosen, "late_entry") or 0,
-            **({} if leave is None else {"vision_exit": leave}),
-            "risk": body["risk"],
-            "confidence_level": body["confidence_level"],
-            "loss_upper": 0.0 if kept else body["risk"],
-            "guarantee": body["guarantee"],
-            "n_calibration": n,
-            "n_tested_plans": sum(bool(row["is_tested"]) for row in rows),
+    record = ChoiceRecord.from_json(path.read_text(encoding="utf-8"))
+    how = "digest sound, its tests not repeated"
+    if recheck:
+        outcome = record.recheck()
+        if not outcome.ok:
+            raise StoreError(f"need a choice that can be reproduced, {path} has: {outcome.problems[0]}")
+        how = "every test repeated"
+    control = record.control
+    uppers = control.risk_uppers()
+    rows = [
+        {
+            "plan": test.name,
+            "flop_speedup": 1.0 / test.cost if test.cost else None,
+            "loss_share": test.mean_loss,
+            "risk_upper": uppers[test.name],
+            "p_value": test.p_value,
+            "is_tested": test.is_tested,
+            "is_certified": test.is_certified,
         }
-        for row in rows:
-            if row["plan"] == chosen:
-                plan |= {"flop_speedup": row["flop_speedup"], "n_losses": round(row["loss_share"] * n)}
-    except (KeyError, TypeError, ZeroDivisionError) as error:
-        raise StoreError(f"need a plan choice of schema {_CHOICE}, {path} lacks {error}") from None
+        for test in control.tests
+    ]
+    model = record.about.get("model")
     return {
         "kind": "choice",
         "file": path,
-        "model": {"name": _text(settings, "model")},
+        "model": {"name": model if isinstance(model, str) else _text(settings, "model")},
         "data": _data(settings),
-        "n_samples": n,
-        "confidence_level": body["confidence_level"],
-        "chosen_plan": plan,
+        "n_samples": control.n_samples,
+        "confidence_level": control.confidence_level,
+        "chosen_plan": _chosen(record),
         **plan_sections(rows),
-        "sources": [f"{path.name}: {len(rows)} plans on {n} samples, {how}"],
+        "sources": [f"{path.name}: {len(rows)} plans on {control.table.draw}, {how}"],
     }
 
 
-def _rechecked(path: Path, text: str) -> str:
-    """How far a choice was checked; refuses one that does not come out the same."""
-    (point,) = entry_points(group=READERS, name=_CHOICE)
-    try:
-        kind = point.load()
-    except ImportError as error:
-        return f"digest sound, its tests not repeated, which needs more of the package ({error})"
-    outcome = kind.from_json(text).recheck()
-    if not outcome.ok:
-        raise StoreError(f"need a choice that can be reproduced, {path} has: {outcome.problems[0]}")
-    return "every test repeated"
-
-
-def _test_row(test: Mapping[str, Any], n: int) -> dict[str, Any]:
-    return {
-        "plan": plan_text(test["plan"]),
-        "flop_speedup": 1.0 / test["cost"],
-        "loss_share": test["losses"].count("1") / n,
-        "loss_upper": test["loss_upper"],
-        "p_value": test["p_value"],
-        "is_tested": test["is_tested"],
-        "is_certified": test["is_certified"],
+def _chosen(record: ChoiceRecord) -> dict[str, Any]:
+    control, kept = record.control, record.control.chosen is None
+    plan = {
+        "plan": record.chosen,
+        "text": "No plan is certified: the unmodified model is kept." if kept else record.chosen,
+        "risk": control.risk,
+        "confidence_level": control.confidence_level,
+        "loss_upper": 0.0 if kept else control.risk,
+        "guarantee": record.guarantee,
+        "baseline": record.baseline,
+        "scope": record.scope,
+        "is_vacuous": control.is_vacuous,
+        "n_calibration": control.n_samples,
+        "n_units": control.n_units,
+        "n_tested_plans": control.n_tested,
     }
+    if control.is_vacuous:
+        plan["text"] = "No plan is recommended: none could lose more than is tolerated."
+    for test, losses in zip(control.tests, control.losses.values, strict=True):
+        if test.name == record.chosen:
+            plan |= {"flop_speedup": 1.0 / test.cost if test.cost else None, "n_losses": int((losses > 0.0).sum())}
+    depths = {name: plan_depth(record.chosen, name) for name in ("late_entry", "vision_exit")}
+    known = {name: depth for name, depth in depths.items() if depth is not None}
+    if record.chosen.count("(") == len(known):  # no other term: what is not named is as in the unmodified model
+        plan["late_entry"] = 0
+    return plan | known
 
 
 def _whole_families(sections: Mapping[str, Sequence[Mapping[str, Any]]]) -> int | None:

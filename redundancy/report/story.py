@@ -80,7 +80,7 @@ CAPTIONS = {
     ),
     "risk": (
         "Risk against speed",
-        "Share of questions each plan loses; filled plans are certified jointly. Bars bound a plan taken alone.",
+        "What each plan loses; filled plans are certified. Bars bound all plans jointly: any risk may be chosen here.",
     ),
 }
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,21 +11,25 @@ import numpy.typing as npt
 
 from redundancy.certificates.certificate import ArrayInput, RecheckReport
 from redundancy.certificates.digested import check_sentence, reading, seal, unseal
-from redundancy.checks import as_floats, check_real, to_numpy
+from redundancy.checks import check_real
+from redundancy.concentration.multiplicity import bonferroni
 from redundancy.errors import InvalidInputError
 from redundancy.files.tabular import Tabular
-from redundancy.risk.graph import ErrorGraph, sequentially_reject
-from redundancy.risk.p_values import check_losses, p_value, resolve_kind
+from redundancy.interval import text_down, text_up
+from redundancy.risk.graph import PROCEDURES, ErrorGraph, ordered_graph, sequentially_reject
+from redundancy.risk.losses import SALT, LossTable
+from redundancy.risk.p_values import betting_p_value, fewest_units, mean_upper, p_value
 
-__all__ = ["PROCEDURES", "RiskControl", "RiskTest", "control_risk"]
+__all__ = ["PROCEDURES", "SCHEMA", "RiskControl", "RiskTest", "control_risk"]
 
-SCHEMA = "skip-it/risk-control/1"
-PROCEDURES = ("fixed_sequence", "bonferroni", "holm", "fallback", "chains")
+SCHEMA = "skip-it/risk-control/2"
+_OLD_SCHEMA = "skip-it/risk-control/1"  # release 0.1.0: no units, no groups, no ceiling, bets in the given order
 _TESTS = {
     "binomial": "exact binomial tests",
     "betting": "betting tests",
     "betting_sequence": "betting tests that are valid at any stopping time",
 }
+_GIVEN_ORDER = ""  # salt of a record whose bets were placed in the order of the file
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,9 +43,9 @@ class RiskTest:
     cost : float
         What it costs; lower is preferred.
     mean_loss : float
-        In the sample.
+        In the sample, a mean over units.
     p_value : float
-        Of the hypothesis that the risk is too high.
+        Of the hypothesis that the risk is too high; with groups, the largest over groups.
     level : float
         Error that reached the test.
     is_certified : bool
@@ -71,34 +75,69 @@ class RiskControl(Tabular):
     ----------
     tests : tuple of RiskTest
         From the mildest plan (highest cost) to the cheapest.
-    losses : ArrayInput of shape (n_plans, n_samples)
-        In the order of `tests`.
+    table : LossTable
+        Losses in the order of `tests`, with units, groups and the largest loss possible.
     loss : str
         What the loss is, for the sentence.
-    loss_range : (float, float)
+    claim : str
+        What a certified plan does, with "{risk}" where the number stands.
     risk, confidence_level : float
         Every certified plan has a mean loss below `risk`, with at least this confidence jointly.
     procedure : str
         Name of the graph, or "graph" for the caller's own.
     graph : ErrorGraph
         In the order of `tests`.
-    kind : {"binomial", "betting", "betting_sequence"}
     """
 
     tests: tuple[RiskTest, ...]
-    losses: ArrayInput
+    table: LossTable
     loss: str
-    loss_range: tuple[float, float]
+    claim: str
     risk: float
     confidence_level: float
     procedure: str
     graph: ErrorGraph
-    kind: str
+
+    @property
+    def losses(self) -> ArrayInput:
+        """Losses of shape (n_plans, n_samples)."""
+        return self.table.values
+
+    @property
+    def kind(self) -> str:
+        """Kind of the p-values."""
+        return self.table.kind
 
     @property
     def n_samples(self) -> int:
         """Samples that the statement rests on."""
-        return int(self.losses.values.shape[1])
+        return self.table.n_samples
+
+    @property
+    def n_units(self) -> int:
+        """Independent units that the statement rests on."""
+        return self.table.n_units
+
+    @property
+    def n_tested(self) -> int:
+        """Plans that any of the error reached."""
+        return sum(test.is_tested for test in self.tests)
+
+    @property
+    def ceiling_upper(self) -> float | None:
+        """Upper confidence bound of the largest mean loss that any plan could have; None if none was declared.
+
+        With groups, the largest over groups.
+        """
+        if self.table.ceiling is None:
+            return None
+        return max(self._upper(self.table.ceiling_per_unit(g), self.confidence_level) for g in self.table.group_names)
+
+    @property
+    def is_vacuous(self) -> bool:
+        """Whether no plan could fail: then a guarantee says nothing, and no plan is recommended."""
+        upper = self.ceiling_upper
+        return upper is not None and upper <= self.risk
 
     @property
     def certified(self) -> tuple[str, ...]:
@@ -107,25 +146,52 @@ class RiskControl(Tabular):
 
     @property
     def chosen(self) -> str | None:
-        """The certified plan of least cost; None if there is none."""
+        """The certified plan of least cost; None if there is none, or if none could fail."""
         certified = [test for test in self.tests if test.is_certified]
-        return min(certified, key=lambda test: test.cost).name if certified else None
+        return None if self.is_vacuous or not certified else min(certified, key=lambda test: test.cost).name
+
+    def risk_uppers(self) -> dict[str, float]:
+        """Upper confidence bound of every plan's risk, all of them jointly at the confidence level.
+
+        Because they hold for all plans at once whatever risk is tolerated, the risk may be chosen after looking at
+        them. They spend an error of their own: beside the choice, this is a second statement.
+        """
+        level = bonferroni(self.confidence_level, len(self.tests))[0]
+        rows = self._all_groups()
+        return {test.name: self._upper(rows[k], level) for k, test in enumerate(self.tests)}
+
+    def group_p_values(self, name: str) -> dict[str, float]:
+        """P-value of one plan in every group."""
+        k = [test.name for test in self.tests].index(name)
+        return {
+            group: _p(rows[k], self.risk, self.table, self.confidence_level) for group, rows in self.table.by_group()
+        }
 
     @property
     def guarantee(self) -> str:
         """The statement as a sentence."""
-        tested = sum(test.is_tested for test in self.tests)
-        how = f"{_TESTS[self.kind]}, {self.procedure.replace('_', ' ')}, {tested} of {len(self.tests)} plans tested"
+        level, risk, draw = text_down(self.confidence_level), text_up(self.risk), self.table.draw
+        plans = f"{self.n_tested} of {len(self.tests)} plan{'' if len(self.tests) == 1 else 's'} tested"
+        how = f"{_TESTS[self.kind]}, {self.procedure.replace('_', ' ')}, {plans}"
+        claim = self.claim.replace("{risk}", risk)
+        groups = self.table.group_names
+        if self.table.groups is not None:
+            claim += f", in each of {len(groups)} groups ({', '.join(groups)})"
+        if self.is_vacuous:
+            return (
+                f"Vacuous (V): with confidence at least {level} no plan could lose more than "
+                f"{text_up(self.ceiling_upper or 0.0)}, the most that there is to lose, and {risk} is tolerated; a "
+                f"guarantee would say nothing, and no plan is recommended ({draw})."
+            )
         if self.chosen is None:
             return (
-                f"No plan is certified to have a mean {self.loss} of at most {self.risk:g} at confidence "
-                f"{self.confidence_level:g} from {self.n_samples} samples ({how}); this is no evidence against them."
+                f"No plan is certified at risk {risk} and confidence {level} from {draw} ({how}): the unmodified "
+                f"model is kept; this is no evidence against the plans{self._hint()}."
             )
         others = len(self.certified) - 1
-        rest = f", and so do {others} milder or dearer plans jointly" if others else ""
+        rest = "" if not others else f"; so do {others} other plans at once" if others > 1 else "; so does 1 other plan"
         return (
-            f"With confidence at least {self.confidence_level:g} over the draw of {self.n_samples} i.i.d. samples, the "
-            f"plan {self.chosen} has a mean {self.loss} of at most {self.risk:g} on inputs from the same "
+            f"With confidence at least {level} over the draw of {draw}, the plan {self.chosen} {claim} from the same "
             f"distribution{rest} ({how})."
         )
 
@@ -133,22 +199,22 @@ class RiskControl(Tabular):
         """Repeat every test from the stored losses, and compare."""
         theorem = f"risk.{self.procedure}"
         try:
-            again = control_risk(
-                self.losses.values,
-                names=[test.name for test in self.tests],
-                costs=[test.cost for test in self.tests],
-                risk=self.risk,
-                confidence_level=self.confidence_level,
-                loss=self.loss,
-                loss_range=self.loss_range,
-                procedure=self.graph,
-                kind=self.kind,
+            table = self.table
+            if table.kind == "binomial" and len(set(table.units or ())) not in (0, table.n_samples):
+                raise InvalidInputError("need one loss per unit for the binomial p-value")
+            again = _tests(
+                table,
+                [test.name for test in self.tests],
+                [test.cost for test in self.tests],
+                self.graph,
+                self.risk,
+                self.confidence_level,
             )
-        except InvalidInputError as error:
+        except (InvalidInputError, ValueError, IndexError) as error:
             return RecheckReport(theorem=theorem, problems=(f"the tests do not run: {error}",))
         problems = [
             f"the test of {old.name} gives {new}, stored is {old}"
-            for old, new in zip(self.tests, again.tests, strict=True)
+            for old, new in zip(self.tests, again, strict=True)
             if old != new
         ]
         return RecheckReport(theorem=theorem, problems=tuple(problems))
@@ -162,26 +228,52 @@ class RiskControl(Tabular):
 
     def to_records(self) -> list[dict[str, Any]]:
         """One flat row per plan."""
-        return [{**_fields(test), "risk": self.risk, "n_samples": self.n_samples} for test in self.tests]
+        sizes = {"risk": self.risk, "n_samples": self.n_samples, "n_units": self.n_units}
+        return [{**asdict(test), **sizes} for test in self.tests]
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON values, with the loss of every sample."""
+        return {
+            "schema": SCHEMA,
+            "tests": [asdict(test) for test in self.tests],
+            **self.table.to_dict(),
+            "loss": self.loss,
+            "claim": self.claim,
+            "risk": self.risk,
+            "confidence_level": self.confidence_level,
+            "procedure": self.procedure,
+            "weights": list(self.graph.weights),
+            "transitions": [list(row) for row in self.graph.transitions],
+            "guarantee": self.guarantee,
+        }
+
+    @classmethod
+    def from_dict(cls, body: Mapping[str, Any]) -> RiskControl:
+        """Inverse of `to_dict`; what release 0.1.0 wrote is read, too.
+
+        Raises
+        ------
+        StoreError
+            If the content is misshapen, or the stored sentence does not follow from the stored tests.
+        """
+        is_old = body.get("schema") == _OLD_SCHEMA
+        with reading(SCHEMA):
+            table = LossTable.from_dict({**body, "salt": _GIVEN_ORDER} if is_old else dict(body))
+            control = cls(
+                tests=tuple(RiskTest(**test) for test in body["tests"]),
+                table=table,
+                graph=ErrorGraph(tuple(body["weights"]), tuple(tuple(row) for row in body["transitions"])),
+                loss=str(body["loss"]),
+                claim=_claim(str(body["loss"])) if is_old else str(body["claim"]),
+                **{name: body[name] for name in ("risk", "confidence_level", "procedure")},
+            )
+            stated, follows = body["guarantee"], _old_sentence(control) if is_old else control.guarantee
+        check_sentence(stated, follows)
+        return control
 
     def to_json(self) -> str:
         """Exact JSON with the per-sample losses and a digest."""
-        return seal(
-            {
-                "schema": SCHEMA,
-                "tests": [_fields(test) for test in self.tests],
-                "losses": self.losses.values.tolist(),
-                "loss": self.loss,
-                "loss_range": list(self.loss_range),
-                "risk": self.risk,
-                "confidence_level": self.confidence_level,
-                "procedure": self.procedure,
-                "weights": list(self.graph.weights),
-                "transitions": [list(row) for row in self.graph.transitions],
-                "kind": self.kind,
-                "guarantee": self.guarantee,
-            }
-        )
+        return seal(self.to_dict())
 
     @classmethod
     def from_json(cls, text: str) -> RiskControl:
@@ -192,19 +284,27 @@ class RiskControl(Tabular):
         StoreError
             If the text is no such record or was altered.
         """
-        body = unseal(text, SCHEMA)
-        with reading(SCHEMA):
-            low, high = body["loss_range"]
-            control = cls(
-                tests=tuple(RiskTest(**test) for test in body["tests"]),
-                losses=ArrayInput(np.array(body["losses"], dtype=np.float64)),
-                loss_range=(low, high),
-                graph=ErrorGraph(tuple(body["weights"]), tuple(tuple(row) for row in body["transitions"])),
-                **{name: body[name] for name in ("loss", "risk", "confidence_level", "procedure", "kind")},
-            )
-            stated, follows = body["guarantee"], control.guarantee
-        check_sentence(stated, follows)
-        return control
+        return cls.from_dict(unseal(text, SCHEMA, _OLD_SCHEMA))
+
+    def _all_groups(self) -> npt.NDArray[np.float64]:
+        if self.table.groups is None:
+            return self.table.per_unit()
+        return replace(self.table, groups=None).per_unit()
+
+    def _upper(self, values: npt.NDArray[np.float64] | None, level: float) -> float:
+        if values is None or not values.size:
+            return self.table.loss_range[1]
+        return mean_upper(values, level, loss_range=self.table.loss_range, kind=self.kind)
+
+    def _hint(self) -> str:
+        """From how many units on a plan could be certified at all, where these are fewer."""
+        if self.table.loss_range != (0.0, 1.0) or not 0.0 < self.risk < 1.0:
+            return ""
+        level = min(test.level for test in self.tests if test.is_tested)
+        fewest = fewest_units(self.risk, level, kind=self.kind, confidence_level=self.confidence_level)
+        smallest = min(len(rows[0]) for _, rows in self.table.by_group())
+        what = f"{self.table.nouns[0]} in each group" if self.table.groups else self.table.nouns[0]
+        return f"; at this risk no plan can be certified with fewer than {fewest} {what}" if smallest < fewest else ""
 
 
 def control_risk(
@@ -219,13 +319,21 @@ def control_risk(
     procedure: str | ErrorGraph = "fixed_sequence",
     chains: Sequence[str] | None = None,
     kind: str = "auto",
+    units: Sequence[str] | None = None,
+    groups: Sequence[str] | None = None,
+    ceiling: npt.ArrayLike | None = None,
+    nouns: tuple[str, str] = ("samples", "samples"),
+    claim: str | None = None,
+    salt: str = SALT,
 ) -> RiskControl:
     """Certify every plan that its samples allow, at one joint level, and choose the cheapest.
+
+    It has more than eight parameters because each is a declaration that the guarantee rests on.
 
     Parameters
     ----------
     losses : array_like of shape (n_plans, n_samples)
-        Loss of each plan on the same i.i.d. samples, which nothing about the plans was chosen with.
+        Loss of each plan on the same samples, which nothing about the plans was chosen with.
     names : sequence of str
         Unique.
     costs : sequence of float
@@ -241,11 +349,28 @@ def control_risk(
         (0, 1), or (-1, 1) for paired losses.
     procedure : {"fixed_sequence", "bonferroni", "holm", "fallback", "chains"} or ErrorGraph
         How the plans share the error: see `ErrorGraph`, whose rows are in the *given* order of plans. "fallback"
-        starts with equal shares; "chains" needs `chains` and passes on the share of a chain that ends well.
+        starts with equal shares; "chains" needs `chains` and passes on the share of a chain that is certified to
+        its end.
     chains : sequence of str, optional
         Chain of each plan, for "chains".
     kind : {"auto", "binomial", "betting", "betting_sequence"}
-        P-value; see `p_value`.
+        P-value; see `p_value`. "betting" bets on units in the order of their salted hashes, "betting_sequence" in
+        the order in which they came.
+    units : sequence of str, optional
+        Independent unit of each sample, such as its image; each sample is one by default. The risk is the mean over
+        units of each unit's mean loss. Units of several samples are tested by betting.
+    groups : sequence of str, optional
+        Group of each sample, such as its task: a plan is certified if its risk is at most `risk` in *every* group.
+        No correction is due: a plan passes only if all groups reject at the plan's level.
+    ceiling : array_like of shape (n_samples,), optional
+        The largest loss that any plan could have on each sample, as the score of the unmodified model where the loss
+        is a lost score. If its mean is certainly at most `risk`, no plan could fail, and none is chosen.
+    nouns : (str, str)
+        What units and samples are, for the sentence.
+    claim : str, optional
+        What a certified plan does, with "{risk}" in place of the number.
+    salt : str
+        Of the order of the bets.
 
     Returns
     -------
@@ -260,6 +385,7 @@ def control_risk(
     References
     ----------
     .. [1] Angelopoulos, Bates, Candes, Jordan and Lei (2021), Learn then Test, arXiv:2110.01052, section 2.
+    .. [2] Berger (1982), Multiparameter hypothesis testing and acceptance sampling, Technometrics 24(4), for groups.
 
     Examples
     --------
@@ -267,71 +393,85 @@ def control_risk(
     >>> control_risk([mild, harsh], names=["mild", "harsh"], costs=[2.0, 1.0], risk=0.05).chosen
     'mild'
     """
-    as_floats(losses, "losses")  # for what it refuses; the data type is needed below, to tell binary losses
-    given = to_numpy(losses, "losses")
     names = [str(name) for name in names]
-    if given.ndim != 2 or len(given) != len(names) or not names:
-        raise InvalidInputError(f"need losses of shape ({len(names)} plans, n_samples), got shape {given.shape}")
     if len(set(names)) != len(names):
         raise InvalidInputError("need each name once, a plan that stands twice would be tested twice")
+    table = LossTable.of(
+        losses,
+        names,
+        loss_range=loss_range,
+        kind=kind,
+        units=units,
+        groups=groups,
+        ceiling=ceiling,
+        nouns=nouns,
+        salt=salt,
+    )
     if len(costs) != len(names):
         raise InvalidInputError(f"need a cost for each of {len(names)} plans, got {len(costs)}")
     prices = [check_real(cost, "each cost", lower=0.0) for cost in costs]
-    kind = resolve_kind(given, loss_range, kind)
-    table = np.stack(
-        [check_losses(row, loss_range, name=f"losses of {name}") for name, row in zip(names, given, strict=True)]
-    )
     order = sorted(range(len(names)), key=lambda i: -prices[i])
-    graph = _graph(procedure, order, chains)
-    p_values = [
-        p_value(table[i], risk, loss_range=loss_range, kind=kind, confidence_level=confidence_level) for i in order
-    ]
-    decisions = sequentially_reject(p_values, graph, confidence_level=confidence_level)
-    tests = tuple(
-        RiskTest(
-            name=names[i],
-            cost=prices[i],
-            mean_loss=float(table[i].mean()),
-            p_value=p,
-            level=decision.level,
-            is_certified=decision.is_rejected,
-        )
-        for i, p, decision in zip(order, p_values, decisions, strict=True)
-    )
+    graph = ordered_graph(procedure, order, chains)
+    table = replace(table, values=ArrayInput(table.values.values[order]))
     return RiskControl(
-        tests=tests,
-        losses=ArrayInput(table[order]),
+        tests=_tests(table, [names[i] for i in order], [prices[i] for i in order], graph, risk, confidence_level),
+        table=table,
         loss=loss,
-        loss_range=(float(loss_range[0]), float(loss_range[1])),
+        claim=_claim(loss) if claim is None else claim,
         risk=risk,
         confidence_level=confidence_level,
         procedure=procedure if isinstance(procedure, str) else "graph",
         graph=graph,
-        kind=kind,
     )
 
 
-def _graph(procedure: str | ErrorGraph, order: list[int], chains: Sequence[str] | None) -> ErrorGraph:
-    """The graph of a procedure, with its rows in test order."""
-    n = len(order)
-    if (chains is not None) != (procedure == "chains"):
-        raise InvalidInputError(f"need chains with procedure='chains' and only there, got procedure={procedure!r}")
-    if isinstance(procedure, ErrorGraph):
-        if len(procedure) != n:
-            raise InvalidInputError(f"need a graph over {n} plans, got one over {len(procedure)}")
-        weights = tuple(procedure.weights[i] for i in order)
-        return ErrorGraph(weights, tuple(tuple(procedure.transitions[i][j] for j in order) for i in order))
-    if procedure == "chains" and chains is not None:
-        if len(chains) != n:
-            raise InvalidInputError(f"need a chain for each of {n} plans, got {len(chains)}")
-        return ErrorGraph.chains([chains[i] for i in order])
-    if procedure == "fallback":
-        return ErrorGraph.fallback([1.0 / n] * n)
-    makers = {"fixed_sequence": ErrorGraph.chain, "bonferroni": ErrorGraph.bonferroni, "holm": ErrorGraph.holm}
-    if procedure not in makers:
-        raise InvalidInputError(f"need a procedure among {PROCEDURES} or an ErrorGraph, got {procedure!r}")
-    return makers[procedure](n)
+def _claim(loss: str) -> str:
+    return f"has a mean {loss} of at most {{risk}} on inputs"
 
 
-def _fields(test: RiskTest) -> dict[str, Any]:
-    return {name: getattr(test, name) for name in ("name", "cost", "mean_loss", "p_value", "level", "is_certified")}
+def _tests(
+    table: LossTable, names: list[str], costs: list[float], graph: ErrorGraph, risk: float, confidence_level: float
+) -> tuple[RiskTest, ...]:
+    """Tests in the order of the rows of the table."""
+    groups = [rows for _, rows in table.by_group()]
+    p_values = [max(_p(rows[k], risk, table, confidence_level) for rows in groups) for k in range(len(names))]
+    decisions = sequentially_reject(p_values, graph, confidence_level=confidence_level)
+    means = replace(table, groups=None).per_unit().mean(axis=1)
+    return tuple(
+        RiskTest(
+            name=name,
+            cost=cost,
+            mean_loss=float(mean),
+            p_value=p,
+            level=decision.level,
+            is_certified=decision.is_rejected,
+        )
+        for name, cost, mean, p, decision in zip(names, costs, means, p_values, decisions, strict=True)
+    )
+
+
+def _p(values: npt.NDArray[np.float64], risk: float, table: LossTable, confidence_level: float) -> float:
+    options: dict[str, Any] = {"loss_range": table.loss_range, "kind": table.kind, "confidence_level": confidence_level}
+    if table.salt == _GIVEN_ORDER and table.kind != "binomial":
+        return betting_p_value(values, check_real(risk, "risk"), **options)
+    return p_value(values, risk, **options)
+
+
+def _old_sentence(control: RiskControl) -> str:
+    """The sentence as release 0.1.0 wrote it."""
+    how = (
+        f"{_TESTS[control.kind]}, {control.procedure.replace('_', ' ')}, {control.n_tested} of {len(control.tests)} "
+        "plans tested"
+    )
+    if control.chosen is None:
+        return (
+            f"No plan is certified to have a mean {control.loss} of at most {control.risk:g} at confidence "
+            f"{control.confidence_level:g} from {control.n_samples} samples ({how}); this is no evidence against them."
+        )
+    others = len(control.certified) - 1
+    rest = f", and so do {others} milder or dearer plans jointly" if others else ""
+    return (
+        f"With confidence at least {control.confidence_level:g} over the draw of {control.n_samples} i.i.d. samples, "
+        f"the plan {control.chosen} has a mean {control.loss} of at most {control.risk:g} on inputs from the same "
+        f"distribution{rest} ({how})."
+    )

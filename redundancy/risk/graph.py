@@ -12,7 +12,9 @@ import numpy.typing as npt
 from redundancy.checks import as_floats, check_count, check_real
 from redundancy.errors import InvalidInputError
 
-__all__ = ["Decision", "ErrorGraph", "sequentially_reject"]
+__all__ = ["PROCEDURES", "Decision", "ErrorGraph", "ordered_graph", "sequentially_reject"]
+
+PROCEDURES = ("fixed_sequence", "bonferroni", "holm", "fallback", "chains")
 
 _ROUNDING = 1e-12  # sums of shares may pass 1 by rounding, no further
 
@@ -127,6 +129,34 @@ class ErrorGraph:
         """
         shares = as_floats(weights, "weights")
         return _graph(shares, np.eye(len(shares), k=1))
+
+
+def ordered_graph(procedure: str | ErrorGraph, order: Sequence[int], chains: Sequence[str] | None) -> ErrorGraph:
+    """The graph of a procedure, with its rows in test order: `order` holds the given places of the plans.
+
+    Raises
+    ------
+    InvalidInputError
+        For an unknown procedure, a graph of another size, or chains with another procedure than "chains".
+    """
+    n = len(order)
+    if (chains is not None) != (procedure == "chains"):
+        raise InvalidInputError(f"need chains with procedure='chains' and only there, got procedure={procedure!r}")
+    if isinstance(procedure, ErrorGraph):
+        if len(procedure) != n:
+            raise InvalidInputError(f"need a graph over {n} plans, got one over {len(procedure)}")
+        weights = tuple(procedure.weights[i] for i in order)
+        return ErrorGraph(weights, tuple(tuple(procedure.transitions[i][j] for j in order) for i in order))
+    if procedure == "chains" and chains is not None:
+        if len(chains) != n:
+            raise InvalidInputError(f"need a chain for each of {n} plans, got {len(chains)}")
+        return ErrorGraph.chains([chains[i] for i in order])
+    if procedure == "fallback":
+        return ErrorGraph.fallback([1.0 / n] * n)
+    makers = {"fixed_sequence": ErrorGraph.chain, "bonferroni": ErrorGraph.bonferroni, "holm": ErrorGraph.holm}
+    if procedure not in makers:
+        raise InvalidInputError(f"need a procedure among {PROCEDURES} or an ErrorGraph, got {procedure!r}")
+    return makers[procedure](n)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,10 +12,11 @@ from scipy.stats import binomtest
 
 from extraction.skip import Plan, late_entry, vision_exit
 from extraction.study import PlanChoice, choose_plan, select_plan
-from extraction.study.choose import _fewest_samples
 from extraction.study.evaluation import PlanEvaluation
 from redundancy.certificates.digested import seal
+from redundancy.certificates.inputs import ArrayInput
 from redundancy.errors import InvalidInputError, StoreError
+from redundancy.risk import fewest_units
 
 FAMILY = [late_entry(d) for d in range(1, 6)]
 COSTS = [0.9, 0.8, 0.7, 0.6, 0.5]
@@ -35,8 +36,9 @@ def test_p_values_and_bounds_are_the_exact_binomial_ones():
         assert test.n_losses == k
         assert test.p_value == pytest.approx(binomtest(k, 300, 0.03, alternative="less").pvalue, rel=1e-9)
         two_sided_at_90 = binomtest(k, 300).proportion_ci(0.90, method="exact").high  # its upper end: one-sided 95 %
-        assert test.loss_upper == pytest.approx(two_sided_at_90, rel=1e-9)
-        assert test.is_certified == (test.is_tested and test.loss_upper <= 0.03)
+        assert test.is_certified == (test.is_tested and two_sided_at_90 <= 0.03)
+        two_sided_at_98 = binomtest(k, 300).proportion_ci(0.98, method="exact").high  # 1 % for each of five plans
+        assert choice.control.risk_uppers()[str(test.plan)] == pytest.approx(two_sided_at_98, rel=1e-8)
 
 
 def test_the_sequence_stops_at_the_first_failure():
@@ -64,7 +66,7 @@ def test_chains_share_the_error_and_do_not_stop_each_other():
     assert choose_plan(plans, losses, **arguments).chosen == Plan()  # one chain: late_entry(1) stops all
     choice = choose_plan(plans, losses, **arguments, chains=["late", "late", "exit", "exit"])
     assert choice.chosen == vision_exit(3)
-    assert [t.level for t in choice.tests] == pytest.approx([0.025] * 4)
+    assert [t.level for t in choice.tests] == pytest.approx([0.025, 0.025, 0.0, 0.025])
     assert [str(t.plan) for t in choice.tests if t.is_tested] == ["late_entry(1)", "vision_exit(4)", "vision_exit(3)"]
 
 
@@ -101,7 +103,7 @@ def test_sentences():
     assert choice.guarantee == (
         "With confidence at least 0.95 over the draw of 300 i.i.d. samples, the plan late_entry(1) loses a right "
         "answer of the unmodified model on at most 0.02 of inputs from the same distribution (exact binomial tests, "
-        "fixed sequence, 1 plan tested)."
+        "fixed sequence, 1 of 1 plan tested)."
     )
     assert choice.loss_upper == 0.02
     few = choose_plan(FAMILY, with_losses(0, 0, 0, 0, 0, n=100), costs=COSTS, sample_ids=ids(100), loss="answer")
@@ -111,8 +113,8 @@ def test_sentences():
 
 
 @given(risk=st.integers(1, 50).map(lambda k: k / 100), delta=st.sampled_from([0.1, 0.05, 0.01]))
-def test_fewest_samples_is_where_certification_begins(risk, delta):
-    fewest = _fewest_samples(risk, delta)
+def testfewest_units_is_where_certification_begins(risk, delta):
+    fewest = fewest_units(risk, delta)
     for n, certified in ((fewest, True), (fewest - 1, False)):
         if n:
             choice = choose_plan(
@@ -129,21 +131,25 @@ def test_round_trip_and_recheck_of_stored_losses():
     assert back.recheck().ok
 
 
+def altered(record, **changes):
+    return dataclasses.replace(record, control=dataclasses.replace(record.control, **changes))
+
+
 @pytest.mark.parametrize(
     "alter",
     [
-        lambda c: dataclasses.replace(c, chosen=late_entry(5)),
-        lambda c: dataclasses.replace(c, risk=0.011),
-        lambda c: dataclasses.replace(c, confidence_level=0.99),
-        lambda c: dataclasses.replace(c, sample_ids=c.sample_ids[:-1]),
-        lambda c: dataclasses.replace(c, tests=(dataclasses.replace(c.tests[0], p_value=0.001), *c.tests[1:])),
-        lambda c: dataclasses.replace(c, tests=(dataclasses.replace(c.tests[0], losses="1" * 300), *c.tests[1:])),
-        lambda c: dataclasses.replace(c, tests=c.tests[::-1]),
+        lambda r: altered(r, risk=0.011),
+        lambda r: altered(r, confidence_level=0.99),
+        lambda r: dataclasses.replace(r, sample_ids=r.sample_ids[:-1]),
+        lambda r: dataclasses.replace(r, method="holm"),
+        lambda r: altered(r, tests=(dataclasses.replace(r.control.tests[0], p_value=0.001), *r.control.tests[1:])),
+        lambda r: altered(r, table=dataclasses.replace(r.control.table, values=ArrayInput(np.ones((5, 300))))),
+        lambda r: altered(r, tests=r.control.tests[::-1]),
     ],
 )
 def test_recheck_sees_an_altered_number(alter):
     choice = choose_plan(FAMILY, with_losses(0, 0, 5, 0, 0), costs=COSTS, sample_ids=ids(300))
-    report = alter(choice).recheck()
+    report = PlanChoice(alter(choice.record)).recheck()
     assert not report
     assert report.problems
 
@@ -151,7 +157,7 @@ def test_recheck_sees_an_altered_number(alter):
 def test_altered_or_foreign_json_is_refused():
     choice = choose_plan(FAMILY, with_losses(0, 0, 5, 0, 0), costs=COSTS, sample_ids=ids(300))
     tree = json.loads(choice.to_json())
-    tree["risk"] = 0.01
+    tree["control"]["risk"] = 0.01
     with pytest.raises(StoreError, match="altered"):
         PlanChoice.from_json(json.dumps(tree))
     with pytest.raises(StoreError, match="schema"):
