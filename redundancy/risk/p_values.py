@@ -9,7 +9,7 @@ import numpy.typing as npt
 from scipy.stats import binom
 
 from redundancy.checks import as_floats, check_real, to_numpy
-from redundancy.concentration.betting import betting_lower, betting_sequence_lower
+from redundancy.concentration.betting import betting_lower, betting_sequence_upper, betting_upper
 from redundancy.concentration.clopper_pearson import clopper_pearson_lower, clopper_pearson_upper
 from redundancy.concentration.multiplicity import mean_capital
 from redundancy.errors import InvalidInputError
@@ -141,10 +141,9 @@ def mean_upper(
     kind = resolve_kind(losses, loss_range, kind)
     if kind == "binomial":
         return clopper_pearson_upper(values=values, confidence_level=confidence_level).interval.upper
-    # The very bet of the p-value, against a small `high - loss`.
-    bound = betting_lower if kind == "betting" else betting_sequence_lower
-    lower = bound(values=high - values, scale=high - low, confidence_level=confidence_level).interval.lower
-    return high if lower <= 0.0 else max(low, round_up(high - lower))
+    bound = betting_upper if kind == "betting" else betting_sequence_upper
+    upper = bound(values=values - low, scale=high - low, confidence_level=confidence_level).interval.upper
+    return min(high, round_up(low + upper))
 
 
 def mean_interval(
