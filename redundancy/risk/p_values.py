@@ -9,11 +9,11 @@ import numpy.typing as npt
 from scipy.stats import binom
 
 from redundancy.checks import as_floats, check_real, to_numpy
-from redundancy.concentration.betting import betting_lower, betting_sequence_upper, betting_upper
+from redundancy.concentration.betting import betting_lower, betting_sequence_lower
 from redundancy.concentration.clopper_pearson import clopper_pearson_lower, clopper_pearson_upper
 from redundancy.concentration.multiplicity import mean_capital
 from redundancy.errors import InvalidInputError
-from redundancy.interval import round_up
+from redundancy.interval import round_down, round_up
 
 __all__ = [
     "KINDS",
@@ -27,6 +27,7 @@ __all__ = [
 ]
 
 KINDS = ("auto", "binomial", "betting", "betting_sequence")
+_ORDER = "as the caller fixed it"
 _TINY = float(np.finfo(np.float64).tiny)
 
 
@@ -141,9 +142,11 @@ def mean_upper(
     kind = resolve_kind(losses, loss_range, kind)
     if kind == "binomial":
         return clopper_pearson_upper(values=values, confidence_level=confidence_level).interval.upper
-    bound = betting_upper if kind == "betting" else betting_sequence_upper
-    upper = bound(values=values - low, scale=high - low, confidence_level=confidence_level).interval.upper
-    return min(high, round_up(low + upper))
+    # The very bet of the p-value, against a small `high - loss`, in the order that the losses have.
+    bound = betting_lower if kind == "betting" else betting_sequence_lower
+    found = bound(values=high - values, scale=high - low, confidence_level=confidence_level, order=_ORDER)
+    lower = found.interval.lower
+    return high if lower <= 0.0 else max(low, round_up(high - lower))
 
 
 def mean_interval(
@@ -163,8 +166,8 @@ def mean_interval(
     upper = mean_upper(values, level, loss_range=loss_range, kind=kind)
     if kind == "binomial":
         return clopper_pearson_lower(values=values, confidence_level=level).interval.lower, upper
-    below = betting_lower(values=values - low, scale=high - low, confidence_level=level).interval.lower
-    return max(low, low + below), upper
+    found = betting_lower(values=values - low, scale=high - low, confidence_level=level, order=_ORDER)
+    return max(low, round_down(low + found.interval.lower)), upper
 
 
 def fewest_units(risk: float, level: float, *, kind: str = "binomial", confidence_level: float = 0.95) -> int:
