@@ -133,5 +133,6 @@ class Harvester:
         if "use_cache" in parameters or any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
             inputs["use_cache"] = False
         if not full_logits and "logits_to_keep" in parameters:
-            inputs.setdefault("logits_to_keep", 1)
+            # An index and no number: with a number, layers that share keys (Gemma 4) compute the last token alone.
+            inputs.setdefault("logits_to_keep", torch.tensor([-1], device=self.device))
         return inputs
