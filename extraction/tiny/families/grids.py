@@ -240,7 +240,7 @@ def molmo2(hf: Any) -> Built:
         ids = row_of([START, *[IMAGE] * 4, END], words=words, seed=i)
         rows.append({"input_ids": ids, "pixel_values": pixels(1, 16, 48, seed=i), "image_token_pooling": pooled})
         rows[-1] |= {"image_grids": torch.tensor([[2, 2, 0, 0]]), "image_num_crops": torch.tensor([1])}
-        rows[-1]["token_type_ids"] = (ids == IMAGE).long()
+        rows[-1]["mm_token_type_ids"] = (ids == IMAGE).long()
     # Patches are counted through the batch.
     joins = {"image_token_pooling": lambda parts: torch.cat([part + 16 * i for i, part in enumerate(parts)])}
     return hf.Molmo2ForConditionalGeneration(config), rows, joins
