@@ -16,6 +16,7 @@ from tqdm.auto import tqdm
 from extraction.skip.cost.memory import held_bytes
 from extraction.skip.cost.timing import device_name, median_interval
 from extraction.skip.engine.patch import apply
+from extraction.skip.engine.support import cache_of
 from extraction.skip.plan import Plan
 from extraction.study.validate import Batch, model_inputs, own_inputs
 from redundancy.checks import check_count
@@ -148,7 +149,7 @@ def measure_decode(
                     per_token = steps.per_token()
                 if turn >= warmup:
                     times[i].append(per_token)
-                    sizes[i] = held_bytes(output.past_key_values)
+                    sizes[i] = held_bytes(cache_of(output))
                     if on_cuda:
                         peaks[i] = max(peaks[i], torch.cuda.max_memory_allocated(model.device) - before)
     return tuple(

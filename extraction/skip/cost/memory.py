@@ -12,6 +12,7 @@ from tqdm.auto import tqdm
 from extraction.models.adapters import adapt
 from extraction.skip.cost.prediction import DecoderShape, tokens_per_layer
 from extraction.skip.engine.patch import apply
+from extraction.skip.engine.support import cache_of
 from extraction.skip.plan import Plan
 from extraction.skip.terms.base import ATTENTION
 from extraction.study.validate import Batch, last_logits, model_inputs, own_inputs
@@ -150,7 +151,7 @@ def _prefill(model: Any, inputs: dict[str, Any], plan: Plan) -> tuple[tuple[int,
     on_cuda = model.device.type == "cuda"
     kept: list[Any] = []
     hook = model.get_decoder().register_forward_hook(
-        lambda module, args, output: kept.append(output.past_key_values)  # the head's output may not have it
+        lambda module, args, output: kept.append(cache_of(output))  # the head's output may not have it
     )
     try:
         with apply(model, plan):

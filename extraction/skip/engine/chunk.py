@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from extraction.skip.engine.masks import Selection, compact_mask, gather_tokens, select_tokens
+from extraction.skip.engine.support import CACHE_NAMES
 from extraction.skip.plan import Presence
 from extraction.skip.terms.base import Term
 from redundancy.errors import UnsupportedModelError
@@ -320,7 +321,7 @@ class Chunk:
         return {name: self._cut(presence, name, value) for name, value in arguments.items()}
 
     def _cut(self, presence: Presence, name: str, value: Any) -> Any:
-        if name in ("attention_mask", "past_key_values") or value is None:
+        if name in ("attention_mask", *CACHE_NAMES) or value is None:
             return value
         if isinstance(value, (tuple, list)):
             return tuple(self._cut(presence, name, part) for part in value)

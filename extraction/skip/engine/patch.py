@@ -20,10 +20,11 @@ from torch import nn
 
 from extraction.skip.engine.cache import CompactLayer, adopt, check_cache, sequence_of
 from extraction.skip.engine.calls import Handler, Key, Scope, key_of, opened_here, running
+from extraction.skip.engine.capabilities import check_capabilities
 from extraction.skip.engine.chunk import Chunk, Prompt
 from extraction.skip.engine.masks import gather_tokens, scatter_tokens
 from extraction.skip.engine.ranking import read_attention
-from extraction.skip.engine.support import Anatomy, bind, check_call, dissect, has_features, unwrapped
+from extraction.skip.engine.support import Anatomy, bind, cache_of, check_call, dissect, has_features, unwrapped
 from extraction.skip.plan import Plan, Presence
 from extraction.skip.routers import LayerInput, Router
 from extraction.skip.terms.base import ATTENTION, LAYER, MLP, Routed, Term
@@ -72,9 +73,10 @@ def apply(
     Raises
     ------
     UnsupportedModelError
-        Before anything runs: compiled models, flex attention, linear-attention hybrids, cross-attention
-        models; at the first forward: static, quantised, offloaded or foreign caches, and chunks of a prompt that do
-        not show what a term must know of it.
+        Before anything runs: compiled models, flex attention, cross-attention models, layers of a kind in which
+        leaving a token out is not defined, a family or a release of transformers that is not measured and fails the
+        self-check; at the first forward: static, quantised, offloaded or foreign caches, and chunks of a prompt that
+        do not show what a term must know of it.
     InvalidInputError
         If the plan does not fit the model, the model or a whole that it is part of already runs a plan here, or a
         forward brings no `input_ids`.
@@ -102,6 +104,8 @@ def apply(
             f"this {type(model).__name__}, a whole that it is part of, or a part of it already runs a plan here: join "
             "plans with + and apply them once, to the whole model"
         )
+    if router is not None or not plan.is_identity(len(anatomy.layers)):
+        check_capabilities(model, anatomy)
     skipping = Skipping(model, plan, anatomy, router)
     with skipping._scope.opened():
         yield skipping
@@ -208,7 +212,7 @@ class Skipping:
                 )
         token = None
         if ids is not None:
-            cache, mask = given.get("past_key_values"), given.get("attention_mask")
+            cache, mask = cache_of(given), given.get("attention_mask")
             start = 0 if cache is None else int(cache.get_seq_length())
             if torch.is_tensor(mask) and mask.shape[1] == ids.shape[1] and start:
                 start, ids = start, ids[:, start:]  # the turns that the cache holds come along once more
@@ -226,7 +230,7 @@ class Skipping:
     def _forward(self, inner: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         arguments = bind(self.model, args, kwargs)
         ids = check_call(arguments)
-        cache = arguments.get("past_key_values")
+        cache = cache_of(arguments)
         check_cache(cache, self.plan)
         vision = self._markers(ids)
         offset = 0 if cache is None else int(cache.get_seq_length())
@@ -306,7 +310,7 @@ class _Run:
             if how == "states":
                 chunk.choose(term, _checked(term, term.choose(self._view(i, states)), chunk))
         selection = chunk.selection(presence)
-        store = self._store(i, arguments.get("past_key_values"))
+        store = self._store(i, cache_of(arguments))
         if LAYER in self.skipping.left_out[i] or (selection is not None and selection.n_present == 0):
             if store is not None:
                 store.skip(chunk.shape[1])

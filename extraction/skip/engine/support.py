@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-import transformers
 from torch import nn
 from transformers.generation import utils
 from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS, eager_mask, flash_attention_mask, sdpa_mask
@@ -16,10 +15,21 @@ from extraction.models.adapters.registry import adapt
 from extraction.skip.plan import Plan
 from redundancy.errors import InvalidInputError, UnsupportedModelError
 
-__all__ = ["Anatomy", "Parts", "argument_names", "bind", "check_call", "dissect", "has_features", "unwrapped"]
+__all__ = [
+    "CACHE_NAMES",
+    "Anatomy",
+    "Parts",
+    "argument_names",
+    "bind",
+    "cache_of",
+    "check_call",
+    "dissect",
+    "has_features",
+    "unwrapped",
+]
 
-SUPPORTED = ((5, 20), (5, 24))  # first minor release, and the first beyond: caches and masks move between minors
-_LAYER_TYPES = {"full_attention", "sliding_attention"}
+_LAYER_TYPES = {"full_attention", "sliding_attention", "chunked_attention"}
+CACHE_NAMES = ("cache", "past_key_values")  # the first since transformers 5.24, where the second stays as an alias
 _PACKED = ("cu_seq_lens_q", "cu_seq_lens_k")  # several sequences in one row: positions are not columns
 _MLP_NAMES = ("mlp", "feed_forward", "block_sparse_moe", "ffn")
 # Arguments that bring features of images or videos to a forward; after the prompt `generate` drops them.
@@ -73,7 +83,6 @@ def dissect(model: nn.Module, plan: Plan, *, layers_path: str | None, vision_ids
     InvalidInputError
         If the plan names layers that the model has not.
     """
-    _check_library()
     for module in model.modules():
         # By name: importing the compiler to ask takes seconds.
         if type(module).__name__ == "OptimizedModule" or module._compiled_call_impl is not None:
@@ -172,6 +181,11 @@ def check_call(arguments: dict[str, Any]) -> torch.Tensor:
     return ids
 
 
+def cache_of(arguments: Any) -> Any:
+    """Key-value cache among the arguments or outputs of a forward; None if there is none."""
+    return next((found for name in CACHE_NAMES if (found := arguments.get(name)) is not None), None)
+
+
 def bind(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
     """Arguments of a module's forward by name."""
     return {**dict(zip(argument_names(module), args, strict=False)), **kwargs} if args else dict(kwargs)
@@ -181,16 +195,6 @@ def argument_names(module: nn.Module) -> tuple[str, ...]:
     """Names of the parameters that the class's forward takes by position (an instance's may be a bare wrapper)."""
     parameters = list(inspect.signature(type(module).forward).parameters.values())[1:]
     return tuple(p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD)
-
-
-def _check_library() -> None:
-    version = tuple(int(part) for part in transformers.__version__.split(".")[:2])
-    if not SUPPORTED[0] <= version < SUPPORTED[1]:
-        low, high = (".".join(map(str, v)) for v in SUPPORTED)
-        raise UnsupportedModelError(
-            f"skipping needs transformers >= {low}, < {high}, whose caches and masks it knows, "
-            f"got {transformers.__version__}"
-        )
 
 
 def _is_flash(implementation: str) -> bool:

@@ -213,8 +213,14 @@ def llama4(hf: Any) -> Built:
     """Attention in chunks, full attention without rotation in the last layer, one layer of experts."""
     text = {**TEXT, "head_dim": 8, "intermediate_size_mlp": 48, "num_local_experts": 2, "moe_layers": [1]}
     text |= {"attention_chunk_size": 8, "no_rope_layers": [1, 1, 1, 0]}
-    tower = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 64}
-    tower |= {"vision_output_dim": 32, "image_size": 16, "patch_size": 4, "pixel_shuffle_ratio": 0.5}
+    tower: dict[str, Any] = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+    tower |= {
+        "intermediate_size": 64,
+        "vision_output_dim": 32,
+        "image_size": 16,
+        "patch_size": 4,
+        "pixel_shuffle_ratio": 0.5,
+    }
     config = hf.Llama4Config(
         text_config={**text, "rope_parameters": {"rope_type": "default", "rope_theta": 1e4}},
         vision_config={**tower, "projector_input_dim": 32, "projector_output_dim": 32},
@@ -256,7 +262,7 @@ def janus(hf: Any) -> Built:
 
 def instructblip(hf: Any) -> Built:
     """BLIP-2 whose query transformer reads the instruction too."""
-    model, rows = blip2(hf)
+    model, rows, *_ = blip2(hf)
     config = hf.InstructBlipConfig(
         vision_config=TOWER,
         qformer_config=model.config.qformer_config.to_dict(),
