@@ -8,9 +8,9 @@ import re
 from pathlib import Path
 
 from proofs_check.adversary import plot_tightness, tightness
+from proofs_check.commands.show import markdown_table
 from proofs_check.pool import random_laws
-from proofs_check.show import markdown_table
-from proofs_check.statements import STATEMENTS
+from proofs_check.statements import all_statements
 from proofs_check.table import Settings, examine
 from redundancy.bounds.ledger import theorems
 from redundancy.figures import save_figure
@@ -29,7 +29,7 @@ def main():
 
     pool = random_laws(0, 150)
     # What redundancy computes for a known law is exact by design; its bars would say nothing.
-    shown = [s for s in STATEMENTS if s.true and not s.theorem.startswith(("laws.", "implications."))]
+    shown = [s for s in all_statements() if s.true and not s.theorem.startswith(("laws.", "implications."))]
     axes = plot_tightness([tightness(s, pool, evaluations=400, restarts=2) for s in shown])
     save_figure(axes, folder / "proofs_tightness.svg")
 

@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from proofs_check.cli import prove
+from proofs_check.commands.prove import prove
 from redundancy.errors import SkipItError
 
 try:

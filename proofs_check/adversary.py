@@ -18,9 +18,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy.optimize import minimize
 
-from proofs_check.enclosure import Real
-from proofs_check.extras import complete
-from proofs_check.law import Law
+from proofs_check.exact.enclosure import Real
+from proofs_check.exact.extras import complete
+from proofs_check.exact.law import Law
 from proofs_check.printing import describe
 from proofs_check.refute import candidates
 from proofs_check.statements.base import Statement, Verdict

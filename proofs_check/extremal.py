@@ -11,10 +11,10 @@ from fractions import Fraction
 from functools import cache
 from typing import Any
 
-from proofs_check.enclosure import Real
-from proofs_check.extras import complete
-from proofs_check.law import Law
-from proofs_check.points import Point
+from proofs_check.exact.enclosure import Real
+from proofs_check.exact.extras import complete
+from proofs_check.exact.law import Law
+from proofs_check.exact.points import Point
 
 __all__ = ["FAMILIES", "family", "make", "reflected"]
 

@@ -1,7 +1,7 @@
 """Mutants: statements with one constant, term or assumption changed, all false; the checker must refute every one.
 
-`MUTATIONS` holds M1 to M32, changes that a careless reader could make to the theorems, then one per constant of
-every true statement ("K:"), and one per assumption whose loss breaks a statement ("A:").
+There are changes that a careless reader could make to a theorem, in ``MUTANTS`` of its room (M1, M2, ...); one per
+assumption whose loss breaks a statement, in ``NECESSARY`` (A:); and one per constant of every true statement (K:).
 """
 
 from __future__ import annotations
@@ -12,46 +12,14 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-from proofs_check.enclosure import Real
-from proofs_check.law import Law
-from proofs_check.mutated_terms import TERM_MUTANTS
+from proofs_check.exact.law import Law
 from proofs_check.refute import Counterexample, refute
-from proofs_check.statements import STATEMENTS, Statement
+from proofs_check.rooms import gather
+from proofs_check.statements import Statement, all_statements, statements_of
 
-__all__ = ["MUTATIONS", "Mutation", "MutationResult", "constant_mutants", "try_mutation"]
+__all__ = ["Mutation", "MutationResult", "all_mutations", "constant_mutants", "try_mutation"]
 
 F = Fraction
-
-# Where 9/10 of the constant (11/10 on the left side) is not yet false, or a plainer wrong value is the likely mistake.
-_WRONG: dict[tuple[str, str], Real] = {
-    ("lipschitz.printed_upper", "a"): F(2),
-    ("plug_in.printed_upper", "a"): F(1),
-    ("plug_in.printed_upper", "b"): F(3),
-    ("plug_in.printed_upper [with F]", "a"): F(29, 10),
-    ("lipschitz.truncated_upper", "d"): F(1, 5),
-    ("braun_pokutta.printed_lower", "b"): F(11, 10),
-    ("pinsker.printed_upper", "a"): F(36, 25),
-    ("mismatch.mismatch_upper_of_diameter [any task]", "a"): F(1),
-    ("mismatch.mismatch_upper_of_diameter [kappa]", "a"): F(1),
-    ("concentration.empirical_bernstein_upper", "a"): F(0),
-    ("concentration.empirical_bernstein_lower", "a"): F(0),
-    ("concentration.empirical_bernstein_upper", "b"): F(1, 3),
-    ("concentration.empirical_bernstein_lower", "b"): F(1, 3),
-    ("concentration.hoeffding_upper", "a"): F(6),
-    ("concentration.hoeffding_lower", "a"): F(6),
-    ("concentration.clopper_pearson_upper", "a"): F(2),
-    ("concentration.clopper_pearson_lower", "a"): F(2),
-    ("concentration.betting_upper", "a"): F(1, 2),
-    ("concentration.betting_lower", "a"): F(1, 2),
-    ("concentration.betting_sequence_upper", "a"): F(1, 2),
-    ("concentration.betting_sequence_lower", "a"): F(1, 2),
-    ("concentration.finite_population_upper", "a"): F(1, 2),
-    ("concentration.finite_population_lower", "a"): F(1, 2),
-    ("concentration.dkw_tail", "a"): F(12),
-    ("concentration.dkw_band", "a"): F(12),
-    ("concentration.dkw_tail", "b"): F(1, 10),
-    ("concentration.dkw_band", "b"): F(1, 10),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,8 +109,9 @@ def constant_mutants(statement: Statement) -> Iterator[Mutation]:
     Mutation
         With one constant a tenth too good, or the value listed as wrong for it.
     """
+    known = {key: value for room in gather("WRONG") for key, value in room.items()}
     for name, value in statement.constants.items():
-        wrong = _WRONG.get((statement.name, name), value * (F(11, 10) if _is_left(statement, name) else F(9, 10)))
+        wrong = known.get((statement.name, name), value * (F(11, 10) if _is_left(statement, name) else F(9, 10)))
         changed = statement.with_constants(**{name: wrong})
         text = f"{statement.claim}, with {name} = {wrong} for {value}"
         yield Mutation(f"K: {statement.name} {name} = {wrong}", statement.theorem, text, changed)
@@ -158,8 +127,8 @@ def _is_left(statement: Statement, name: str) -> bool:
 
 def _assumption_mutants() -> Iterator[Mutation]:
     """One per assumption whose loss is known to break a statement."""
-    for theorem, part, need, families in _NECESSARY:
-        (statement,) = (s for s in STATEMENTS if s.theorem == theorem and s.part == part)
+    for theorem, part, need, families in (row for room in gather("NECESSARY") for row in room):
+        (statement,) = (s for s in statements_of(theorem) if s.part == part)
         # A distance must still be defined, or there would be nothing to compare.
         rest = tuple("distances" if n == need and n in _OF_DISTANCES else n for n in statement.needs)
         changed = statement.but(needs=tuple(n for n in rest if n != need), families=(*families, *statement.families))
@@ -169,35 +138,11 @@ def _assumption_mutants() -> Iterator[Mutation]:
 
 
 _OF_DISTANCES = ("distances up to one", "range")
-_FORWARD, _BACKWARD = "previous - next - task", "next - previous - task"
-_CHAINED = (
-    "pinsker.chain_information_upper",
-    "pinsker.chain_entropy_upper",
-    "pinsker.guessing_upper",
-    "mismatch.coupling_upper",
-)
-
-_NECESSARY: tuple[tuple[str, str, str, tuple[str, ...]], ...] = (
-    ("tail.printed_upper", "repaired", "distances up to one", ("cosine beyond one",)),
-    ("tail.sandwich_upper", "", "range", ("rho beyond its range",)),
-    ("lipschitz.chain_upper", _FORWARD, _FORWARD, ("chain of signs, task reads previous", "constant next")),
-    ("lipschitz.chain_upper", _BACKWARD, _BACKWARD, ("chain of signs, task reads next", "fresh bit")),
-    ("plug_in.function_upper", "", "next is a function", ("probes off at a flip",)),
-    ("pinsker.printed_upper", "", _FORWARD, ("lost bit",)),
-    *((theorem, _FORWARD, _FORWARD, ("lost bit",)) for theorem in _CHAINED),
-    *((theorem, _BACKWARD, _BACKWARD, ("fresh bit",)) for theorem in _CHAINED),
-    ("performance_gap.performance_gap_upper", "unique information", "same pairwise margins", ("unrelated coupling",)),
-    ("lemmas.self_unique_information", "", "z is x", ("rare fresh bit", "noisy reading of next")),
-)
 
 
-def _all() -> Iterator[Mutation]:
-    for key, theorem, claim, statement in TERM_MUTANTS:
-        yield Mutation(key, theorem, claim, statement)
-    yield from _assumption_mutants()
-    for statement in STATEMENTS:
-        if statement.true:
-            yield from constant_mutants(statement)
-
-
-MUTATIONS: tuple[Mutation, ...] = tuple(_all())
+def all_mutations() -> tuple[Mutation, ...]:
+    """The mutants of all rooms: terms in the order of their numbers, then assumptions, then constants."""
+    terms = [Mutation(*row) for room in gather("MUTANTS") for row in room]
+    terms.sort(key=lambda m: [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", m.id)])
+    constants = [m for s in all_statements() if s.true for m in constant_mutants(s)]
+    return (*terms, *_assumption_mutants(), *constants)

@@ -12,10 +12,10 @@ from itertools import product
 from random import Random
 from typing import Any
 
-from proofs_check.enclosure import Real
-from proofs_check.extras import complete, with_table
-from proofs_check.law import Law
-from proofs_check.points import Point
+from proofs_check.exact.enclosure import Real
+from proofs_check.exact.extras import complete, with_table
+from proofs_check.exact.law import Law
+from proofs_check.exact.points import Point
 
 __all__ = ["random_laws"]
 

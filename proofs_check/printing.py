@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from proofs_check.enclosure import decimal
-from proofs_check.law import Law
+from proofs_check.exact.enclosure import decimal
+from proofs_check.exact.law import Law
 from proofs_check.statements.base import Statement
 
 __all__ = ["describe"]

@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
-from proofs_check.enclosure import decimal
-from proofs_check.extras import complete
+from proofs_check.exact.enclosure import decimal
+from proofs_check.exact.extras import complete
+from proofs_check.exact.law import Law
 from proofs_check.extremal import family
-from proofs_check.law import Law
 from proofs_check.printing import describe
 from proofs_check.statements.base import Statement, Verdict
 

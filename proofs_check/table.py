@@ -9,11 +9,11 @@ from typing import Any
 
 from proofs_check import symbolic
 from proofs_check.adversary import Tightness, tightness
-from proofs_check.law import Law
-from proofs_check.mutations import MUTATIONS, MutationResult, try_mutation
+from proofs_check.exact.law import Law
+from proofs_check.mutations import MutationResult, all_mutations, try_mutation
 from proofs_check.pool import random_laws
 from proofs_check.refute import candidates, refute
-from proofs_check.shannon_claims import ShannonResult, check_claims
+from proofs_check.shannon.claims import ShannonResult, check_claims
 from proofs_check.statements import Statement, statements_of
 from redundancy.bounds.ledger import TheoremRecord
 
@@ -171,7 +171,7 @@ def _row(record: TheoremRecord, settings: Settings, pool: Sequence[Law]) -> Row:
     statements = statements_of(record.id)
     shannon = check_claims(record.id)
     proof = symbolic.prove(record.id)
-    mutants = tuple(try_mutation(m, pool) for m in MUTATIONS if m.theorem == record.id)
+    mutants = tuple(try_mutation(m, pool) for m in all_mutations() if m.theorem == record.id)
     true = [s for s in statements if s.true]
     tight = [
         tightness(s, pool, seed=settings.seed, evaluations=settings.evaluations, restarts=settings.restarts)

@@ -34,12 +34,12 @@ from hypothesis import Phase, assume, given, settings, target
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
-from proofs_check.enclosure import exceeds
-from proofs_check.law import Law
-from proofs_check.law_strategies import laws
+from proofs_check.exact.enclosure import exceeds
+from proofs_check.exact.law import Law
 from proofs_check.printing import describe
 from proofs_check.refute import Counterexample, candidates, first_broken, shrink
 from proofs_check.statements import Statement
+from proofs_check.strategies.laws import laws
 
 __all__ = ["attained", "coherent", "covers", "five_tests", "holds", "laws", "necessary"]
 

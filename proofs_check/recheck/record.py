@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-from proofs_check.enclosure import Real, enclose, log, total
+from proofs_check.exact.enclosure import Real, enclose, log, total
 
 __all__ = ["Claim", "Inputs", "Refused", "entropy_terms", "exact", "log_base", "parents_of"]
 

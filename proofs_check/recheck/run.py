@@ -9,29 +9,14 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from proofs_check.enclosure import Real, decimal, enclose
-from proofs_check.recheck import (
-    divergences,
-    entropies,
-    gaps,
-    known_laws,
-    lemmas,
-    logic,
-    readers,
-    sampling,
-    tails,
-    tasks,
-)
+from proofs_check.exact.enclosure import Real, decimal, enclose
 from proofs_check.recheck.record import Claim, Inputs, Refused, exact, parents_of
 from proofs_check.recheck.report import CONFIRMED, REFUTED, UNCOVERED, RecheckReport, Row
 from proofs_check.recheck.whole import problems_of_pair, problems_of_profile
+from proofs_check.rooms import gather
 from redundancy.certificates.former_ids import current_id, sealed_id
 
 __all__ = ["covered", "recheck"]
-
-_RULES: dict[str, Callable[[Inputs], Claim]] = {}
-for _module in (lemmas, tails, gaps, readers, entropies, divergences, tasks, known_laws, sampling, logic):
-    _RULES |= _module.RULES
 
 _BOUND = "skip-it/bound-certificate/1"
 _PAIR = "skip-it/layer-pair-certificate/1"
@@ -45,7 +30,12 @@ _FIELDS = {
 
 def covered() -> tuple[str, ...]:
     """Theorem ids with an independent formula here."""
-    return tuple(sorted(_RULES))
+    return tuple(sorted(_rules()))
+
+
+def _rules() -> dict[str, Callable[[Inputs], Claim]]:
+    """The rules of all rooms, by theorem id."""
+    return {theorem: rule for room in gather("RULES") for theorem, rule in room.items()}
 
 
 def recheck(certificate: Any) -> RecheckReport:
@@ -77,6 +67,7 @@ class _Run:
     def __init__(self, body: Mapping[str, Any]) -> None:
         self._body = body
         self._arrays: Mapping[str, Any] = body.get("arrays", {})
+        self._rules = _rules()
         self._known: dict[str, tuple[str, str, str, str, str]] = {}
 
     def rows(self) -> list[Row]:
@@ -155,7 +146,7 @@ class _Run:
         if set(record) != _FIELDS:
             odd = ", ".join(sorted(set(record) ^ _FIELDS))
             return REFUTED, "structure", f"missing or unknown fields: {odd}", stored, ""
-        rule = _RULES.get(current_id(record["theorem"]))
+        rule = self._rules.get(current_id(record["theorem"]))
         if rule is None:
             return UNCOVERED, "", "this theorem id has no rule here", stored, ""
         try:

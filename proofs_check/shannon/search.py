@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from proofs_check.enclosure import Enclosure, Real, decimal, exceeds, log, total
+from proofs_check.exact.enclosure import Enclosure, Real, decimal, exceeds, log, total
 from proofs_check.shannon.certificate import premises_of
 from proofs_check.shannon.language import Expression, Premise, parse_claim, variables_of
 

@@ -1,7 +1,8 @@
 """The statements of the ledger in checkable form, by theorem id.
 
 Each has two sides that are functions of a finite law and of named constants, and a list of assumptions.
-A mutation replaces a constant, drops an assumption or swaps a term; see `proofs_check.mutations`.
+A mutation replaces a constant, drops an assumption or swaps a term; see `proofs_check.mutations`. The statements
+themselves stand in the rooms of their theorems, as `proofs_check.lipschitz.statements`.
 
 Examples
 --------
@@ -11,20 +12,18 @@ Examples
 
 from __future__ import annotations
 
+from proofs_check.rooms import gather
 from proofs_check.statements.assumptions import ASSUMPTIONS, add_assumption
 from proofs_check.statements.base import Statement, Verdict
-from proofs_check.statements.entropic import ENTROPIC
-from proofs_check.statements.functional import FUNCTIONAL
-from proofs_check.statements.known_laws import KNOWN_LAWS
-from proofs_check.statements.lemmas import LEMMAS
-from proofs_check.statements.sampling import SAMPLING
-from proofs_check.statements.task import TASK
 
-__all__ = ["ASSUMPTIONS", "STATEMENTS", "Statement", "Verdict", "add_assumption", "statements_of"]
+__all__ = ["ASSUMPTIONS", "Statement", "Verdict", "add_assumption", "all_statements", "statements_of"]
 
-STATEMENTS: tuple[Statement, ...] = (*LEMMAS, *FUNCTIONAL, *ENTROPIC, *TASK, *SAMPLING, *KNOWN_LAWS)
+
+def all_statements() -> tuple[Statement, ...]:
+    """The statements of all rooms."""
+    return tuple(statement for room in gather("STATEMENTS") for statement in room)
 
 
 def statements_of(theorem: str) -> tuple[Statement, ...]:
     """Every part of one theorem; empty if it has no checkable form here."""
-    return tuple(s for s in STATEMENTS if s.theorem == theorem)
+    return tuple(s for s in all_statements() if s.theorem == theorem)

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
 
-from proofs_check.enclosure import Enclosure, Real, exceeds, log
-from proofs_check.law import Law
-from proofs_check.points import square
+from proofs_check.exact.enclosure import Enclosure, Real, exceeds, log
+from proofs_check.exact.law import Law
+from proofs_check.exact.points import square
 
 __all__ = ["ASSUMPTIONS", "add_assumption", "obeys"]
 

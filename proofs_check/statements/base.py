@@ -8,8 +8,8 @@ from fractions import Fraction
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
-from proofs_check.enclosure import Enclosure, Real, decimal, enclose, exceeds
-from proofs_check.law import Law
+from proofs_check.exact.enclosure import Enclosure, Real, decimal, enclose, exceeds
+from proofs_check.exact.law import Law
 from proofs_check.statements.assumptions import obeys
 
 __all__ = ["Constants", "Side", "Statement", "Verdict"]
@@ -73,7 +73,7 @@ class Statement:
         The statement in words and symbols, with the names of the constants.
     left, right : callable
         Functions of the law and of the constants, with the operations that Fractions, enclosures and
-        floats share; logarithms and roots come from `proofs_check.enclosure`.
+        floats share; logarithms and roots come from `proofs_check.exact.enclosure`.
     needs : tuple of str
         Names of assumptions, see `proofs_check.statements.assumptions.ASSUMPTIONS`.
     constants : mapping of str to number

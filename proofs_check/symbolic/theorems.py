@@ -10,23 +10,16 @@ from typing import Any
 
 import sympy as sp
 
-from proofs_check.symbolic import codes, divergences, entropies, gaps, lemmas, readers, sampling, tails, tasks
+from proofs_check.rooms import gather
 from proofs_check.symbolic.draft import Proof
 from redundancy.errors import InvalidInputError
 
 __all__ = ["available", "constants", "prove"]
 
-_PROOFS: dict[str, Callable[..., Proof]] = {
-    **lemmas.PROOFS,
-    **tails.PROOFS,
-    **gaps.PROOFS,
-    **readers.PROOFS,
-    **entropies.PROOFS,
-    **divergences.PROOFS,
-    **tasks.PROOFS,
-    **codes.PROOFS,
-    **sampling.PROOFS,
-}
+
+def _proofs() -> dict[str, Callable[..., Proof]]:
+    """The proofs of all rooms, by theorem id."""
+    return {theorem: make for room in gather("PROOFS") for theorem, make in room.items()}
 
 
 def available() -> tuple[str, ...]:
@@ -36,7 +29,7 @@ def available() -> tuple[str, ...]:
     -------
     tuple of str
     """
-    return tuple(_PROOFS)
+    return tuple(_proofs())
 
 
 def constants(theorem: str) -> dict[str, Any]:
@@ -57,7 +50,7 @@ def constants(theorem: str) -> dict[str, Any]:
     >>> constants("lemmas.squared_sum_upper")
     {'factor': 3}
     """
-    parameters = inspect.signature(_PROOFS[theorem]).parameters
+    parameters = inspect.signature(_proofs()[theorem]).parameters
     return {name: parameter.default for name, parameter in parameters.items()}
 
 
@@ -82,7 +75,7 @@ def prove(theorem: str, **changed: int | str | Fraction) -> Proof | None:
     InvalidInputError
         For a constant that the statement does not have.
     """
-    if theorem not in _PROOFS:
+    if theorem not in _proofs():
         return None
     known = constants(theorem)
     unknown = sorted(set(changed) - set(known))
@@ -94,4 +87,4 @@ def prove(theorem: str, **changed: int | str | Fraction) -> Proof | None:
 @cache
 def _prove(theorem: str, changed: tuple[tuple[str, Any], ...]) -> Proof:
     values = {name: sp.Rational(str(value)) for name, value in constants(theorem).items()} | dict(changed)
-    return _PROOFS[theorem](**values)
+    return _proofs()[theorem](**values)

@@ -89,7 +89,9 @@ def given(*, quantity: str, value: Evidence, base: float | None = None, estimate
     if not within.includes(interval):
         raise InvalidInputError(f"need {quantity} inside {within}, got {interval}")
     status, evidence = ("estimated", "E") if estimated else ("declared", "P")
-    assumption = Assumption(f"given_{quantity}", f"{quantity} lies in {interval}, as given", status)
+    assumption = Assumption(
+        f"given_{quantity}", f"{quantity} lies in [{interval.lower:.6g}, {interval.upper:.6g}], as given", status
+    )
     return Bound(
         quantity=quantity, interval=interval, trivial=within, base=base, assumptions=(assumption,), evidence=evidence
     )

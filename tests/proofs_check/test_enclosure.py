@@ -7,7 +7,7 @@ import mpmath
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from proofs_check.enclosure import Enclosure, at_most, enclose, exceeds, log, sqrt
+from proofs_check.exact.enclosure import Enclosure, at_most, enclose, exceeds, log, sqrt
 
 QUICK = settings(deadline=None, max_examples=150, derandomize=True, database=None)
 RATIONALS = st.fractions(min_value=Fraction(1, 10**6), max_value=10**6)

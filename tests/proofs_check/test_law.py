@@ -9,11 +9,11 @@ from hypothesis import assume, given, settings
 from scipy.optimize import minimize
 from scipy.stats import entropy
 
-from proofs_check.enclosure import Enclosure
-from proofs_check.extras import complete, with_table
+from proofs_check.exact.enclosure import Enclosure
+from proofs_check.exact.extras import complete, with_table
+from proofs_check.exact.law import Law
+from proofs_check.exact.points import inner, minus
 from proofs_check.extremal import FAMILIES, family, make, signs
-from proofs_check.law import Law
-from proofs_check.points import inner, minus
 from proofs_check.pool import random_laws
 from proofs_check.printing import describe
 from proofs_check.testing import laws

@@ -4,12 +4,15 @@ from fractions import Fraction
 
 import pytest
 
-from proofs_check.enclosure import Enclosure, exceeds
+from proofs_check.exact.enclosure import Enclosure, exceeds
 from proofs_check.extremal import family
-from proofs_check.mutations import MUTATIONS, Mutation, constant_mutants, try_mutation
+from proofs_check.mutations import Mutation, all_mutations, constant_mutants, try_mutation
 from proofs_check.pool import random_laws
 from proofs_check.refute import refute, shrink
-from proofs_check.statements import STATEMENTS
+from proofs_check.statements import all_statements
+
+MUTATIONS = all_mutations()
+STATEMENTS = all_statements()
 
 SEEDS = (0, 1, 2, 3, 4, 5)
 POOL = random_laws(0, 60)

@@ -54,7 +54,7 @@ def test_the_table_knows_the_ledger():
 
 @pytest.mark.slow
 def test_the_tables_are_those_of_a_fresh_run():
-    from proofs_check.show import markdown_table
+    from proofs_check.commands.show import markdown_table
     from proofs_check.table import Settings, examine
 
     fresh = markdown_table(examine(theorems(), Settings()))

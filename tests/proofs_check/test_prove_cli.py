@@ -7,7 +7,8 @@ import sys
 import pytest
 from typer.testing import CliRunner
 
-from proofs_check import show, table
+from proofs_check import table
+from proofs_check.commands import show
 from proofs_check.mutations import Mutation
 from proofs_check.statements import statements_of
 from proofs_check.table import METHODS, RESULTS, Settings, examine
@@ -121,7 +122,8 @@ def test_wrong_use_is_one_sentence(arguments, message):
 def test_a_surviving_mutant_fails_the_run(monkeypatch):
     """Break the checker: a mutant that is true cannot be refuted, and the command says so with exit code 1."""
     (true,) = statements_of("lemmas.squared_triangle_upper")
-    monkeypatch.setattr(table, "MUTATIONS", (Mutation("M0", "lemmas.squared_triangle_upper", "a true claim", true),))
+    mutants = (Mutation("M0", "lemmas.squared_triangle_upper", "a true claim", true),)
+    monkeypatch.setattr(table, "all_mutations", lambda: mutants)
     result = run.invoke(build_app(), ["prove", "--theorem", "lemmas.squared_triangle_upper"])
     assert result.exit_code == 1
     assert "SURVIVED" in result.stdout
@@ -140,7 +142,7 @@ def test_a_false_theorem_fails_the_run(monkeypatch):
 
 def test_a_claim_without_any_check_fails(monkeypatch):
     monkeypatch.setattr(table, "statements_of", lambda _: ())
-    monkeypatch.setattr(table, "MUTATIONS", ())
+    monkeypatch.setattr(table, "all_mutations", lambda: ())
     (row,) = examine([find("implications.intersection")], QUICK)
     if row.cells["symbolic"].ok is None:
         assert row.result == "FAILED"
@@ -159,7 +161,8 @@ def test_module_runs_and_wrong_use_exits_2():
 
 
 def test_the_command_line_loads_quickly():
-    code = "import sys, proofs_check.cli; sys.exit(any(m in sys.modules for m in ('sympy', 'scipy', 'hypothesis')))"
+    heavy = "('sympy', 'scipy', 'hypothesis')"
+    code = f"import sys, proofs_check.commands.prove; sys.exit(any(m in sys.modules for m in {heavy}))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

@@ -8,9 +8,11 @@ import pytest
 from proofs_check.extremal import FAMILIES, family
 from proofs_check.pool import random_laws
 from proofs_check.refute import candidates, refute, size_of
-from proofs_check.statements import ASSUMPTIONS, STATEMENTS, add_assumption, statements_of
+from proofs_check.statements import ASSUMPTIONS, add_assumption, all_statements, statements_of
 from proofs_check.testing import attained, coherent, holds
 from redundancy.bounds.ledger import theorems
+
+STATEMENTS = all_statements()
 
 F = Fraction
 TRUE = [s for s in STATEMENTS if s.true]

@@ -1,0 +1,1 @@
+"""The command `skip-it prove` and what it prints."""

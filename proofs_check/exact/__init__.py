@@ -1,0 +1,1 @@
+"""Exact numbers, points and finite laws, on which statements are checked."""

@@ -1,0 +1,1 @@
+"""Theorem 3: statements, proofs, rules of the re-check and mutants."""

@@ -1,0 +1,1 @@
+"""Exact values of known laws: statements, proofs, rules of the re-check and mutants."""

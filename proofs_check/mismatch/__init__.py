@@ -1,0 +1,1 @@
+"""Code mismatch: statements, proofs, rules of the re-check and mutants."""

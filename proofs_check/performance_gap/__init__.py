@@ -1,0 +1,1 @@
+"""The performance gap: statements, proofs, rules of the re-check and mutants."""

@@ -1,0 +1,1 @@
+"""Theorem 5: statements, proofs, rules of the re-check and mutants."""

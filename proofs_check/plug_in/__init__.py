@@ -1,0 +1,1 @@
+"""Theorem 2: statements, proofs, rules of the re-check and mutants."""

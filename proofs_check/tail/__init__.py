@@ -1,0 +1,1 @@
+"""Proposition 1 and the two tails: statements, proofs, rules of the re-check and mutants."""
