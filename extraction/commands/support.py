@@ -54,7 +54,8 @@ def need_extras(*modules: str) -> None:
     extras = {"torch": "extract", "transformers": "extract", "matplotlib": "report", "jinja2": "report"}
     for module in modules or tuple(extras):
         if find_spec(module) is None:
-            raise MissingExtraError(f'this command needs {module}: pip install "skip-it[{extras[module]}]"')
+            extra = extras.get(module, "serve")
+            raise MissingExtraError(f'this command needs {module}: pip install "skip-it[{extra}]"')
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     # Threads that spin long for each other stall for minutes beside other programs, threads that sleep at once take
     # 1.6 times as long on an idle machine; a short spin has neither fault. OpenMP reads this once, at import.
