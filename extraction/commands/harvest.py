@@ -277,7 +277,7 @@ def _say_run(run: HarvestRun, out: Path, name: str, confidence: float) -> None:
     file = out / "statistics.safetensors"
     if run.n_left:
         say(
-            f"Wrote {file}. How many images it holds was decided by looking at them: the interval above allows for "
+            f"Wrote {file}. How many units it holds was decided by looking at them: the interval above allows for "
             "that, the bounds of skip-it certify do not; go on with --resume and without --until before certifying."
         )
     else:
@@ -286,7 +286,7 @@ def _say_run(run: HarvestRun, out: Path, name: str, confidence: float) -> None:
 
 def _verdict(decision: dict[str, Any], confidence: float) -> str:
     span = f"[{decision['lower']:.4g}, {decision['upper']:.4g}]"
-    n = counted(decision["n_images"], "image")
+    n = counted(decision["n_units"], "unit")
     if decision["answer"] is None:
         return f"Not decided after {n}: {decision['question']} is open, the mean is in {span}."
     word = "true" if decision["answer"] else "false"

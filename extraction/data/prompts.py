@@ -11,7 +11,7 @@ from extraction.data.items import Sample
 from extraction.data.pictures import pixels_digest
 from redundancy.errors import InvalidInputError
 
-__all__ = ["DEFAULT_PROMPT", "make_batch", "render_prompt"]
+__all__ = ["DEFAULT_PROMPT", "make_batch", "prompt_text", "render_prompt"]
 
 _REFUSALS = (ArithmeticError, AttributeError, LookupError, OSError, RuntimeError, TypeError, ValueError)
 DEFAULT_PROMPT = "USER: {image}\n{question} ASSISTANT:"
@@ -65,6 +65,11 @@ def render_prompt(
     return template.replace("{image}", media_text).replace("{question}", question)
 
 
+def prompt_text(processor: Any, sample: Sample, prompt: str | None = None) -> str:
+    """`render_prompt` of a sample, with a placeholder for each of its images and its video."""
+    return render_prompt(processor, sample.question, prompt, n_images=sample.n_images, n_videos=_n_videos(sample))
+
+
 def make_batch(
     processor: Any, samples: Sequence[Sample], *, vision_ids: Collection[int] = (), prompt: str | None = None
 ) -> dict[str, Any]:
@@ -94,7 +99,7 @@ def make_batch(
     empty = [s.sample_id for s in samples if not s.question.strip()]
     if empty:
         raise InvalidInputError(f"need a question for every sample, that of {empty[0]!r} is empty; mend or drop it")
-    texts = [render_prompt(processor, s.question, prompt, n_images=s.n_images, n_videos=_n_videos(s)) for s in samples]
+    texts = [prompt_text(processor, s, prompt) for s in samples]
     bos = getattr(processor.tokenizer, "bos_token", None)
     # A chat template may have written the BOS already.
     add = not (bos and texts[0].startswith(bos))

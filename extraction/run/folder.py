@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
 import re
 from collections.abc import Iterator, Sequence
@@ -14,8 +15,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from extraction.models.identity import RunIdentity
 from redundancy.errors import InvalidInputError, StoreError
-from redundancy.files.writing import write_text
+from redundancy.files.locking import lock_folder, sweep_strays
+from redundancy.files.writing import append_text, write_text
 from redundancy.statistics.harvest_statistics import HarvestStatistics
 from redundancy.statistics.provenance import Provenance
 
@@ -23,6 +26,7 @@ __all__ = ["Fault", "HarvestFolder"]
 
 SCHEMA = "skip-it/harvest-folder/1"
 _FANOUT = 8
+_LOG = logging.getLogger("skip_it.harvest")
 _PART = re.compile(r"part-(\d{8})-(\d{8})\.safetensors")
 
 
@@ -72,34 +76,52 @@ class HarvestFolder:
 
     def __init__(self, path: str | os.PathLike[str], run: dict[str, Any], *, resume: bool = False) -> None:
         self.path = Path(path)
-        self._lock: Any = None
         header = self.path / "run.json"
         wanted = json.loads(json.dumps({"schema": SCHEMA, **run}, allow_nan=False))
-        if _is_there(header):
-            if not resume:
-                raise InvalidInputError(f"need a folder without a harvest, {path} has one; resume it or choose another")
-            try:
-                found = json.loads(header.read_text(encoding="utf-8"))
-            except ValueError as error:
-                raise StoreError(f"need a readable {header}, it does not parse: {error}") from None
-            if found != wanted:
-                differ = sorted(k for k in {*found, *wanted} if found.get(k) != wanted.get(k))
-                raise StoreError(
-                    f"need the folder of this very run to resume it, {path} differs in {', '.join(differ)}; "
-                    "choose another folder"
-                )
-        else:
-            try:
-                if self.path.exists() and any(self.path.iterdir()):
-                    raise InvalidInputError(f"need a new or empty folder, {path} holds other files; choose another")
-                self.path.mkdir(parents=True, exist_ok=True)
-            except OSError as error:
-                raise StoreError(f"need a folder that can be written, {path} gives: {error.strerror}") from error
+        if _is_there(header) and not resume:
+            raise InvalidInputError(f"need a folder without a harvest, {path} has one; resume it or choose another")
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StoreError(f"need a folder that can be written, {path} gives: {error.strerror}") from error
+        self._lock = lock_folder(self.path)
+        try:
+            self._open(header, wanted)
+            self._faults = self._read_faults()
+            self._settle()
+        except BaseException:
+            self.close()
+            raise
+
+    def _open(self, header: Path, wanted: dict[str, Any]) -> None:
+        """Check that the folder is of this run, or begin it."""
+        others = sweep_strays(self.path)
+        if header not in others:  # begun and killed before its first file, or new
+            if others:
+                raise InvalidInputError(f"need a new or empty folder, {self.path} holds other files; choose another")
             write_text(header, json.dumps(wanted, indent=1))
-        self._acquire()
-        for stray in self.path.glob(".*.tmp"):
-            stray.unlink()
-        self._settle()
+            return
+        try:
+            found = json.loads(header.read_text(encoding="utf-8"))
+            if not isinstance(found, dict):
+                raise ValueError(f"a {type(found).__name__}")
+        except (OSError, ValueError, RecursionError) as error:
+            raise StoreError(f"need a readable {header}, it gives: {error}; run the harvest anew") from None
+        differ = sorted(k for k in {*found, *wanted} - {"identity"} if found.get(k) != wanted.get(k))
+        if {"identity"} & {*found, *wanted}:
+            now = RunIdentity.from_dict(wanted.get("identity"), where="this run")
+            before = RunIdentity.from_dict(found.get("identity"), where=str(header))
+            # The name and the prompt are compared above, under names of their own.
+            differ += [words] if (words := before.difference(now, but=("model", "dtype", "prompt"))) else []
+            if not differ and (versions := before.changed_versions(now)):
+                _LOG.warning(
+                    "%s was begun with other versions of %s: numbers may differ in their last digits", header, versions
+                )
+        if differ:
+            raise StoreError(
+                f"need the folder of this very run to resume it, {self.path} differs in {', '.join(differ)}; "
+                "choose another folder"
+            )
 
     # ------------------------------------------------------------------ reading
 
@@ -126,11 +148,7 @@ class HarvestFolder:
 
     def faults(self) -> list[Fault]:
         """Samples that were left out of the batches so far."""
-        try:
-            lines = (self.path / "faults.jsonl").read_text(encoding="utf-8").splitlines()
-        except FileNotFoundError:
-            return []
-        return [Fault(**json.loads(line)) for line in lines]
+        return list(self._faults)
 
     # ------------------------------------------------------------------ writing
 
@@ -138,8 +156,8 @@ class HarvestFolder:
         """Store the next batch; it is on disk when this returns."""
         n = self.n_batches
         if faults:  # first, so that a stored batch never lacks its faults; those of a lost batch are dropped
-            everything = [*self.faults(), *faults]
-            self._write_faults(everything)
+            append_text(self.path / "faults.jsonl", _lines(faults))
+            self._faults += faults
         statistics.save(self._file(n, n + 1))
         self._settle()
 
@@ -162,7 +180,7 @@ class HarvestFolder:
     def close(self) -> None:
         """Let other processes in."""
         if self._lock is not None:
-            self._lock.close()
+            self._lock.release()
             self._lock = None
 
     def __enter__(self) -> HarvestFolder:
@@ -173,20 +191,30 @@ class HarvestFolder:
 
     # ------------------------------------------------------------------ helpers
 
-    def _acquire(self) -> None:
-        """A lock that the system drops with the process, however that ends."""
+    def _read_faults(self) -> list[Fault]:
+        """Faults on disk, a line that a kill cut short left out; `StoreError` for one that was damaged."""
+        file = self.path / "faults.jsonl"
         try:
-            import fcntl
-        except ImportError:  # not on this system: two runs in one folder are the user's to avoid
-            return
-        self._lock = (self.path / ".lock").open("w")
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            self.close()
-            raise InvalidInputError(
-                f"need {self.path} for one process, another is at work in it; wait for it"
-            ) from None
+            raw = file.read_bytes()
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise StoreError(f"need a readable {file}, it gives: {error.strerror}") from error
+        whole = raw[: raw.rfind(b"\n") + 1]
+        faults = []
+        for number, line in enumerate(whole.splitlines(), start=1):
+            try:
+                fault = Fault(**json.loads(line))
+                if type(fault.batch) is not int or not all(type(v) is str for v in list(asdict(fault).values())[1:]):
+                    raise TypeError("fields of another type")
+            except (TypeError, ValueError, RecursionError) as error:
+                raise StoreError(
+                    f"need a fault in line {number} of {file}, it gives: {error}; the harvest has to be run anew"
+                ) from None
+            faults.append(fault)
+        if len(whole) < len(raw):
+            write_text(file, _lines(faults))
+        return faults
 
     def _file(self, a: int, b: int) -> Path:
         return self.path / f"part-{a:08d}-{b:08d}.safetensors"
@@ -226,13 +254,14 @@ class HarvestFolder:
                 if match and (int(match[1]), int(match[2])) not in outer:
                     with contextlib.suppress(FileNotFoundError):
                         file.unlink()
-        n, faults = self.n_batches, self.faults()
-        if any(fault.batch >= n for fault in faults):
-            self._write_faults([fault for fault in faults if fault.batch < n])
+        n = self.n_batches
+        if any(fault.batch >= n for fault in self._faults):
+            self._faults = [fault for fault in self._faults if fault.batch < n]
+            write_text(self.path / "faults.jsonl", _lines(self._faults))
 
-    def _write_faults(self, faults: Sequence[Fault]) -> None:
-        lines = [json.dumps(asdict(fault)) for fault in faults]
-        write_text(self.path / "faults.jsonl", "".join(f"{line}\n" for line in lines))
+
+def _lines(faults: Sequence[Fault]) -> str:
+    return "".join(f"{json.dumps(asdict(fault))}\n" for fault in faults)
 
 
 def _is_there(file: Path) -> bool:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
@@ -12,7 +10,7 @@ from typing import Any, Unpack
 
 from torch import nn
 
-from extraction.data import Sample, as_sample, batches_by_length
+from extraction.data import Sample, as_sample, batches_by_length, settle_units
 from extraction.harvesting.generated import append_generated
 from extraction.harvesting.harvester import Harvester
 from extraction.harvesting.options import HarvestChanges, HarvestOptions, Shift, model_name
@@ -20,6 +18,7 @@ from extraction.harvesting.stream import make_harvester
 from extraction.models.adapters import adapt
 from extraction.models.adapters.base import text_config
 from extraction.models.device import dtype_name, fingerprint
+from extraction.models.identity import RunIdentity
 from extraction.run.batches import BatchMaker
 from extraction.run.folder import Fault
 from extraction.run.shelf import Piece, StoreOptions, StorePlan
@@ -27,6 +26,7 @@ from extraction.store.choice import in_part
 from extraction.store.pick import choose_rows, watch_states
 from redundancy.checks import check_count
 from redundancy.errors import InvalidInputError
+from redundancy.sampling import DEFAULT_SALT, hash_order, order_text
 from redundancy.statistics.harvest_statistics import HarvestStatistics
 
 __all__ = ["HarvestJob", "Plan"]
@@ -41,7 +41,9 @@ class Plan:
     run : dict
         What decides the result, for ``run.json``.
     batches : tuple of tuple of str
-        Sample ids of every batch.
+        Sample ids of every batch, in the order of the bets.
+    units : tuple of tuple of str
+        Unit of each of them.
     n_layers : int
     has_vision : bool
         Whether the model has vision tokens in its stream.
@@ -51,6 +53,7 @@ class Plan:
 
     run: dict[str, Any]
     batches: tuple[tuple[str, ...], ...]
+    units: tuple[tuple[str, ...], ...]
     n_layers: int
     has_vision: bool = True
     store: StorePlan | None = None
@@ -94,16 +97,19 @@ class HarvestJob:
         check_count(n_parts, "the number of shards", lower=1)
         check_count(part, "the shard", upper=n_parts - 1)
         samples = [as_sample(sample, position) for position, sample in enumerate(samples)]
-        self._model, self._processor, self._samples = model, processor, samples
+        self._model, self._processor = model, processor
         self._adapter = adapt(model, layers_path=options.layers_path, vision_ids=options.vision_ids)
         twice = [name for name, n in Counter(s.sample_id for s in samples).items() if n > 1]
         if twice:
             raise InvalidInputError(f"need unique sample ids, {twice[0]!r} occurs more than once; rename the samples")
+        samples, _ = settle_units(samples)  # what cannot be read becomes a fault of its batch
+        self._samples = samples
         mine = [s for s in samples if in_part(s.sample_id, shard)]
         if not mine:
             raise InvalidInputError(
                 f"need samples in shard {part} of {n_parts}, it has none of {len(samples)}; use fewer"
             )
+        mine = [mine[i] for i in hash_order([s.unit for s in mine], DEFAULT_SALT)]
         self._chunks = _chunks(mine, options.batch_size, by_length=batch_by_length)
         name, revision = options.name or model_name(model), options.revision or fingerprint(model)
         self._options = options = options.change(name=name, revision=revision)
@@ -123,9 +129,9 @@ class HarvestJob:
             "matrix": options.matrix,
             "attention": options.attention,
             "prompt": options.prompt,
-            "samples": _digest(samples),
+            "order": order_text(DEFAULT_SALT),
+            "identity": RunIdentity.of(model, processor, samples, name=name, prompt=options.prompt).to_dict(),
         }
-        # Only where they are used, so that folders of older versions can be resumed.
         run |= {"answer": options.answer} if options.answer != "last_prompt" else {}
         places = {name: getattr(options, name) for name in ("layers_path", "special_ids", "vision_ids")}
         run |= {name: value for name, value in places.items() if value is not None}
@@ -134,6 +140,7 @@ class HarvestJob:
         self.plan = Plan(
             run=run,
             batches=tuple(tuple(s.sample_id for s in chunk) for chunk in self._chunks),
+            units=tuple(tuple(s.unit for s in chunk) for chunk in self._chunks),
             n_layers=self._adapter.n_layers,
             has_vision=bool(self._adapter.vision_ids),
             store=self._store,
@@ -222,7 +229,7 @@ class HarvestJob:
 
 
 def _chunks(samples: Sequence[Sample], batch_size: int, *, by_length: bool) -> list[list[Sample]]:
-    """Batches in the order of the data or of like length, each of images or of videos alone."""
+    """Batches in the order of the bets or of like length, each of images or of videos alone."""
     if by_length:
         cut = list(batches_by_length(samples, batch_size))
     else:
@@ -242,10 +249,3 @@ def _context(model: nn.Module) -> int | None:
     """Longest prompt that the decoder's positions allow, if its configuration says."""
     limit = getattr(text_config(model), "max_position_embeddings", None)
     return limit if isinstance(limit, int) and limit > 0 else None
-
-
-def _digest(samples: Sequence[Sample]) -> str:
-    total = hashlib.sha256()
-    for sample in samples:
-        total.update(json.dumps([sample.sample_id, sample.question, sample.answer]).encode())
-    return total.hexdigest()

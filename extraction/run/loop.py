@@ -105,12 +105,13 @@ def harvest_to(
         (i, n): only the samples of part i of n, by a hash of their ids.
     resume : bool, default=False
     until : Question or str, optional
-        Stop when a confidence sequence has decided it. The images must come in random order: shuffle the data.
+        Stop when a confidence sequence has decided it. Samples are harvested in ascending order of a salted hash of
+        their unit, whatever the order of the data, and one bet is placed on the mean of each unit.
     confidence_level : float, default=0.95
         Of that decision, whenever it comes. Bounds for a fixed number of images (`ProfileCertificate`) do not
         hold for a harvest that was stopped by looking: finish it first.
     batch_by_length : bool, default=False
-        Batches of questions of like length, for less padding; not with `until`, which needs the order of the data.
+        Batches of questions of like length, for less padding; not with `until`, which has an order of its own.
     store : StoreOptions, optional
         Also store a sub-sample of the activations, in the same forward passes.
     announce : callable
@@ -192,14 +193,14 @@ def collect(
             )
         if "batching" in plan.run:
             raise InvalidInputError(
-                "need the order of the data for a question (until), batches by length have another; drop one of the two"
+                "need the order of the bets for a question (until), batches by length have another; drop one of the two"
             )
     if plan.store is not None:
         announce(plan.store.announce(plan.n_samples))
     with HarvestFolder(out, plan.run, resume=resume) as folder:
         watch = None if question is None else Watch(question, confidence_level=confidence_level)
-        done = _replay(folder, [i for batch in plan.batches for i in batch], watch)
         start = folder.n_batches
+        done = _replay(folder, plan, watch)
         shelf = None if plan.store is None else Shelf(plan.store, plan.batches[:start])
         if start < len(plan.batches) and not done:
             bar = tqdm(
@@ -216,8 +217,10 @@ def collect(
                     if shelf is not None:
                         shelf.take(k)
                     bar.update(len(ids))
-                    if watch is not None and watch.add(watch.question.values(statistics, ids)):
-                        break
+                    if watch is not None:
+                        values = watch.question.values(statistics, ids, plan.units[k])
+                        if watch.add(*values, is_last=k + 1 == len(plan.batches)):
+                            break
         if shelf is not None:
             shelf.finish()
         failed = tuple(folder.faults())
@@ -246,11 +249,10 @@ def collect(
         return result
 
 
-def _replay(folder: HarvestFolder, order: Sequence[str], watch: Watch | None) -> bool:
-    """Show a watch what the folder holds, in the order of the data; whether its question is decided."""
-    if watch is None:
+def _replay(folder: HarvestFolder, plan: Plan, watch: Watch | None) -> bool:
+    """Show a watch what the folder holds, in the order of the bets; whether its question is decided."""
+    stored = None if watch is None else folder.statistics()
+    if watch is None or stored is None:
         return False
-    stored = folder.statistics()
-    if stored is None:
-        return False
-    return watch.add(watch.question.values(stored, order))
+    ids, units = ([name for batch in names for name in batch] for names in (plan.batches, plan.units))
+    return watch.add(*watch.question.values(stored, ids, units), is_last=folder.n_batches == len(plan.batches))

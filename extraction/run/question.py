@@ -99,8 +99,10 @@ class Question:
                 f"with --threshold {self.radius!r}"
             )
 
-    def values(self, statistics: HarvestStatistics, order: Sequence[str]) -> npt.NDArray[np.float64]:
-        """Per-image values in the given order of sample ids; images without such tokens are left out."""
+    def values(
+        self, statistics: HarvestStatistics, order: Sequence[str], units: Sequence[str]
+    ) -> tuple[npt.NDArray[np.float64], list[str]]:
+        """Per-sample values and units in the given order of sample ids; samples without such tokens are left out."""
         column = self.layer - 1
         if self.radius is None:
             table = statistics.sample_distances(self.group)[:, column]
@@ -109,8 +111,9 @@ class Question:
             counts = statistics.pair_counts(self.group)[:, column]
             table = np.divide(tails, counts, out=np.full(len(tails), np.nan), where=counts > 0)
         row = {name: i for i, name in enumerate(statistics.sample_ids)}
-        values = table[[row[name] for name in order if name in row]]
-        return np.asarray(values[~np.isnan(values)], dtype=np.float64)
+        kept = [(row[name], unit) for name, unit in zip(order, units, strict=True) if name in row]
+        kept = [(i, unit) for i, unit in kept if not np.isnan(table[i])]
+        return np.array([table[i] for i, _ in kept], dtype=np.float64), [unit for _, unit in kept]
 
     def __str__(self) -> str:
         radius = "" if self.radius is None else f"({self.radius:g})"
@@ -132,22 +135,52 @@ class Watch:
         self._means = AnytimeMeans((str(question),), confidence_level=confidence_level, scale=question.scale)
         self._next = 0
         self._verdict = "open"
+        self._unit, self._held = "", list[float]()
+        self._seen: set[str] = set()
 
     @property
-    def n_images(self) -> int:
-        """Images that count."""
+    def n_units(self) -> int:
+        """Units that count."""
         return self._means.n_images
 
-    def add(self, values: npt.NDArray[np.float64]) -> bool:
-        """Take the next images in the order of arrival; whether the question is decided.
+    def add(self, values: npt.NDArray[np.float64], units: Sequence[str], *, is_last: bool = False) -> bool:
+        """Take the next samples in the order of the bets; whether the question is decided.
 
-        Looks are a fiftieth of the images apart, so that their cost stays linear; any schedule is valid.
+        One bet is placed on each unit, on the mean of its samples, once the next unit shows that it is whole, or
+        `is_last` says so. Looks are a fiftieth of the units apart, so that their cost stays linear; any schedule is
+        valid.
+
+        Raises
+        ------
+        InvalidInputError
+            If samples of a unit come after those of another unit.
         """
-        self._means.update(values)
-        if self._verdict == "open" and self._means.n_images >= self._next and self._means.n_images:
+        means = []
+        for value, unit in zip(values.tolist(), units, strict=True):
+            if unit != self._unit:
+                means += self._whole_unit()
+                if unit in self._seen:
+                    raise InvalidInputError(
+                        f"need the samples of one unit together for {str(self.question)!r}, those of {unit!r} are not: "
+                        "images and videos cannot share a unit here"
+                    )
+                self._unit = unit
+            self._held.append(value)
+        if is_last:
+            means += self._whole_unit()
+        self._means.update(np.array(means, dtype=np.float64))
+        if self._verdict == "open" and self.n_units >= self._next and self.n_units:
             self._verdict = self._means.decide(self.question.limit)[str(self.question)]
-            self._next = self._means.n_images + max(1, self._means.n_images // 50)
+            self._next = self.n_units + max(1, self.n_units // 50)
         return self._verdict != "open"
+
+    def _whole_unit(self) -> list[float]:
+        if not self._held:
+            return []
+        self._seen.add(self._unit)
+        mean = sum(self._held) / len(self._held)
+        self._held = []
+        return [mean]
 
     def to_dict(self) -> dict[str, Any]:
         """The answer with its interval, as plain data."""
@@ -158,5 +191,5 @@ class Watch:
             "answer": None if below is None else below == self.question.is_below,
             "lower": interval.lower,
             "upper": interval.upper,
-            "n_images": self.n_images,
+            "n_units": self.n_units,
         }

@@ -15,7 +15,7 @@ from torch import nn
 
 from estimators.store import MANIFESTS, ActivationStore, read_manifest
 from extraction.data.items import as_sample
-from extraction.data.prompts import make_batch
+from extraction.data.prompts import make_batch, render_prompt
 from extraction.data.scoring import answer_token_ids
 from extraction.harvesting.harvester import Harvester
 from extraction.models.adapters import adapt
@@ -122,7 +122,10 @@ def harvest_activations(
     chosen_depths = tuple(range(adapter.n_layers + 1)) if depths is None else tuple(int(d) for d in depths)
     if answer_tokens is not None and processor is None:
         raise InvalidInputError("need a processor to find answer tokens, got none; pass processor=")
-    answer_ids = None if answer_tokens is None else answer_token_ids(processor.tokenizer, list(answer_tokens))
+    answer_ids = None
+    if answer_tokens is not None:
+        prompts = [render_prompt(processor, "?", prompt)] * len(answer_tokens)  # all prompts end alike
+        answer_ids = answer_token_ids(processor.tokenizer, list(answer_tokens), prompts=prompts)
     spec = make_spec(
         model=name or str(getattr(model.config, "name_or_path", "") or type(model).__name__),
         model_type=adapter.model_type,

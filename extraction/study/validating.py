@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from extraction.data import Sample, as_sample
+from extraction.data.prompts import prompt_text
 from extraction.data.scoring import answer_token_ids
 from extraction.models.adapters import adapt
 from extraction.skip import (
@@ -63,7 +64,8 @@ def labelled_batch(
         )
     batch = plan_batch(processor, samples, plan, vision_ids=adapt(model).vision_ids)
     if need_answers:
-        batch["answers"] = answer_token_ids(processor.tokenizer, [s.answer or "" for s in samples])
+        prompts = [prompt_text(processor, s) for s in samples]
+        batch["answers"] = answer_token_ids(processor.tokenizer, [s.answer or "" for s in samples], prompts=prompts)
     return {key: value for key, value in batch.items() if key not in _LABELS}
 
 

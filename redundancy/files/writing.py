@@ -12,7 +12,7 @@ from typing import Any
 
 from redundancy.errors import StoreError
 
-__all__ = ["write_text", "write_whole"]
+__all__ = ["append_text", "write_text", "write_whole"]
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # full disk, quota, limit on the size of files
 
@@ -28,6 +28,30 @@ def write_text(path: Path, text: str) -> None:
         All of its content.
     """
     write_whole(path, [text.encode()])
+
+
+def append_text(path: Path, text: str) -> None:
+    """Add UTF-8 text to a file; it is on disk when this returns. A kill on the way leaves at most a line cut short.
+
+    Parameters
+    ----------
+    path : Path
+        Made if it does not exist.
+    text : str
+        Whole lines.
+
+    Raises
+    ------
+    StoreError
+        If the file cannot be written.
+    """
+    try:
+        with path.open("ab") as file:
+            file.write(text.encode())
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise StoreError(f"need to write {path}, got: {error.strerror}; check the folder and free space") from error
 
 
 def write_whole(path: Path, parts: Iterable[Any]) -> None:

@@ -6,12 +6,19 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from tokenizers import Tokenizer, models, pre_tokenizers, processors
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 from transformers import CLIPImageProcessorPil, LlavaProcessor, PreTrainedTokenizerFast
 
 from extraction.data.items import Sample, as_sample, read_jsonl
 from extraction.data.prompts import DEFAULT_PROMPT, make_batch, render_prompt
-from extraction.data.scoring import answer_token_ids, exact_match, last_prompt_logits, predict_answers
+from extraction.data.scoring import (
+    Scorer,
+    answer_token_ids,
+    continuation_ids,
+    exact_match,
+    last_prompt_logits,
+    soft_score,
+)
 from extraction.harvesting.stream import harvest
 from extraction.tiny import BOS_ID, EOS_ID, FIRST_WORD_ID, IMAGE_ID, PAD_ID, tiny_batch, tiny_llava
 from redundancy.errors import InvalidInputError
@@ -224,16 +231,67 @@ def test_last_prompt_logits_under_either_padding(padding):
 
 
 def test_single_token_answers(processor):
-    ids = answer_token_ids(processor.tokenizer, ["red", "blue"], prefix="ASSISTANT:")
+    prompts = ["USER: what ASSISTANT:"] * 2
+    ids = answer_token_ids(processor.tokenizer, ["red", "blue"], prompts=prompts)
     assert ids.tolist() == [FIRST_WORD_ID + WORDS.index(w) for w in ("red", "blue")]
-    logits = torch.zeros(2, 61)
-    logits[:, 0] = 9
-    logits[1, ids[1]] = 1
-    assert predict_answers(logits).tolist() == [0, 0]
-    assert predict_answers(logits, ids).tolist() == [int(ids[0]), int(ids[1])]
     for answer in ("unknownword", "red blue", ""):
         with pytest.raises(InvalidInputError, match="one known token"):
             answer_token_ids(processor.tokenizer, [answer])
+
+
+def spaced_tokenizer(*, decoder=True):
+    """Writes a word after a blank as another token than at the start of a text, as GPT-2 and Qwen do."""
+    words = ["<unk>", "<end>", *WORDS, *(f"Ġ{word}" for word in WORDS), "Ġ", "\n"]
+    backend = Tokenizer(models.WordLevel({word: i for i, word in enumerate(words)}, unk_token="<unk>"))
+    backend.normalizer = normalizers.Replace(" ", "Ġ")
+    backend.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.Split("\n", "isolated"), pre_tokenizers.Split("Ġ", "merged_with_next")]
+    )
+    if decoder:
+        backend.decoder = decoders.Sequence([decoders.Replace("Ġ", " "), decoders.Fuse()])
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=backend, unk_token="<unk>", eos_token="<end>")
+    return tokenizer, {word: i for i, word in enumerate(words)}
+
+
+def test_gold_answers_are_tokenised_after_the_prompt():
+    tokenizer, ids = spaced_tokenizer()
+    for prompt, word in (
+        ("USER: what is it ? ASSISTANT:", "Ġred"),
+        ("USER: what is it ? ASSISTANT:\n", "red"),
+        ("USER: what is it ?<end>", "red"),
+        ("USER: what is it ? ASSISTANT: ", "red"),  # its last blank is a token of its own, which no answer can join
+        ("", "red"),
+    ):
+        assert continuation_ids(tokenizer, prompt, "red") == [ids[word]], prompt
+        assert answer_token_ids(tokenizer, ["red"], prompts=[prompt]).tolist() == [ids[word]]
+
+
+@pytest.mark.parametrize("decoder", [True, False])
+def test_no_habit_of_a_tokenizer_makes_a_right_answer_wrong(decoder):
+    tokenizer, ids = spaced_tokenizer(decoder=decoder)
+    score = Scorer(tokenizer, ("USER: ASSISTANT:",) * 5, (("red",),) * 5)
+    assert score([ids["red"], ids["Ġred"], ids["blue"], (ids["Ġred"], ids["<end>"]), -1]) == [1.0, 1.0, 0.0, 1.0, 0.0]
+    assert Scorer(tokenizer, ("",), (("zebra",),))([ids["<unk>"]]) == [0.0]
+    two = Scorer(tokenizer, ("USER: ASSISTANT:",) * 3, (("red yes",),) * 3)
+    assert two([ids["Ġred"], (ids["Ġred"], ids["Ġyes"], ids["<end>"]), (ids["Ġyes"], ids["Ġred"])]) == [0.0, 1.0, 0.0]
+
+
+def test_several_gold_answers_are_a_set_and_ten_score_softly(processor):
+    ids = processor.tokenizer.convert_tokens_to_ids
+    golds = (("red", "blue"), (), ("red",) * 2 + ("blue",) * 8, ("no",) * 9 + ("yes",))
+    score = Scorer(processor.tokenizer, ("ASSISTANT:",) * 4, golds)
+    assert score.is_soft
+    assert not Scorer(processor.tokenizer, ("",), (("red",) * 9,)).is_soft
+    assert score([ids("blue"), ids("red"), ids("red"), ids("yes")]) == [
+        1.0,
+        None,
+        pytest.approx(0.6),
+        pytest.approx(0.3),
+    ]
+    for n in range(11):  # the definition, by brute force: each of the ten left out once
+        golds = [i < n for i in range(10)]
+        direct = np.mean([min(1.0, (sum(golds) - golds[i]) / 3) for i in range(10)])
+        assert soft_score(n, 10) == pytest.approx(direct)
 
 
 @pytest.mark.parametrize(

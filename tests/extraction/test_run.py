@@ -8,9 +8,11 @@ import pytest
 import torch
 
 from extraction import default_model, harvest
-from extraction.data import as_sample
+from extraction.data import as_sample, settle_units
 from extraction.run import HarvestFolder, Question, harvest_to
+from extraction.run.question import Watch
 from redundancy.errors import InvalidInputError, StoreError
+from redundancy.sampling import DEFAULT_SALT, hash_order
 from redundancy.statistics.harvest_statistics import HarvestStatistics
 
 
@@ -29,6 +31,12 @@ def go(parts, out, samples=None, **options):
     return harvest_to(model, everything if samples is None else samples, out, processor=processor, **options)
 
 
+def in_order(samples):
+    """Samples in the order of the bets, which is that of the batches."""
+    settled, _ = settle_units(samples)
+    return [samples[i] for i in hash_order([s.unit for s in settled], DEFAULT_SALT)]
+
+
 @pytest.fixture(scope="module")
 def whole(parts, tmp_path_factory):
     out = tmp_path_factory.mktemp("run") / "whole"
@@ -38,7 +46,9 @@ def whole(parts, tmp_path_factory):
 def test_the_folder_holds_what_one_harvest_gives(parts, whole):
     model, processor, samples = parts
     run, out = whole
-    plain = harvest(model, samples, processor=processor, batch_size=4, name="m", progress=False)
+    shift = run.statistics.shift  # the means of the first batch of the data, whatever the order of the batches
+    options = {"batch_size": 4, "name": "m", "progress": False, "shift": shift}
+    plain = harvest(model, in_order(samples), processor=processor, **options)
     assert run.statistics.sample_ids == plain.sample_ids
     for name, array in plain.arrays().items():
         np.testing.assert_allclose(run.statistics.arrays()[name], array, rtol=1e-12, atol=1e-12, err_msg=name)
@@ -94,7 +104,7 @@ def test_resuming_a_finished_run_changes_nothing_and_more_is_another_run(parts, 
     copy = tmp_path / "run"
     shutil.copytree(whole[1], copy)
     assert go(parts, copy, resume=True).statistics.digest() == whole[0].statistics.digest()
-    with pytest.raises(StoreError, match="differs in samples"):
+    with pytest.raises(StoreError, match=r"differs in the samples .* and the number of samples"):
         go(parts, copy, parts[2][:20], resume=True)
     with pytest.raises(StoreError, match="differs in batch_size, model"):
         go(parts, copy, resume=True, batch_size=5, name="other")
@@ -137,19 +147,21 @@ def test_bad_samples_are_recorded_with_their_reason_and_the_rest_is_unmoved(part
     bad[6] = replace(bad[6], image=torn)
     bad[9] = replace(bad[9], question="   ")
     bad[13] = replace(bad[13], question="word " * 600)
-    bad[20:24] = [replace(s, question="") for s in bad[20:24]]  # a whole batch
+    whole_batch = {s.sample_id for s in in_order(bad)[20:24]}
+    bad = [replace(s, question="") if s.sample_id in whole_batch else s for s in bad]
     run = go(parts, tmp_path / "run", bad)
-    places = [5, 6, 9, 13, 20, 21, 22, 23]
-    assert [f.sample_id for f in run.faults] == [samples[i].sample_id for i in places]
-    assert [f.batch for f in run.faults] == [i // 4 for i in places]
-    reasons = {i: f.reason for i, f in zip(places, run.faults, strict=True)}
+    places = sorted({5, 6, 9, 13, *(i for i, s in enumerate(bad) if s.sample_id in whole_batch)})
+    order = [s.sample_id for s in in_order(bad)]
+    assert sorted(f.sample_id for f in run.faults) == [samples[i].sample_id for i in places]
+    assert all(f.batch == order.index(f.sample_id) // 4 for f in run.faults)
+    reasons = {int(f.sample_id[1:]): f.reason for f in run.faults}
     assert "nowhere.png" in reasons[5]
     assert "need a readable image" in reasons[6]
     assert "is empty" in reasons[9]
     assert "at most 512 tokens, the model's context, got 7" in reasons[13]
     assert run.n_left == 0
-    kept = [i for i, s in enumerate(whole[0].statistics.sample_ids) if s in set(run.statistics.sample_ids)]
-    assert len(kept) == 32
+    kept = [whole[0].statistics.sample_ids.index(name) for name in run.statistics.sample_ids]
+    assert len(kept) == 40 - len(places)
     np.testing.assert_allclose(
         run.statistics.sample_distances("vision"), whole[0].statistics.sample_distances("vision")[kept], atol=1e-5
     )
@@ -162,7 +174,7 @@ def test_a_run_without_one_good_sample_says_why(parts, tmp_path):
 
 
 def test_faults_of_a_lost_batch_are_not_counted_twice(parts, tmp_path, monkeypatch):
-    bad = list(parts[2][:12])
+    bad = in_order(parts[2][:12])
     bad[5] = replace(bad[5], question="")
     original = HarvestStatistics.save
 
@@ -191,13 +203,110 @@ def test_one_process_at_a_time(parts, whole, tmp_path):
     assert go(parts, copy, resume=True).statistics.n_samples == 40
 
 
+def test_the_file_of_faults_is_read_once_and_damage_is_named(parts, tmp_path, monkeypatch):
+    bad = [replace(s, question="") if i % 2 else s for i, s in enumerate(parts[2])]
+    run = go(parts, tmp_path / "run", bad)
+    file = tmp_path / "run" / "faults.jsonl"
+    assert len(run.faults) == file.read_text().count("\n") == 20
+    whole, rows = file.read_bytes(), file.read_text().splitlines()
+    with file.open("ab") as opened:
+        opened.write(b'{"batch": 3, "samp')  # a kill in the middle of a line
+    assert go(parts, tmp_path / "run", bad, resume=True).faults == run.faults
+    assert file.read_bytes() == whole
+    for damage in ("{", "[]", '{"batch": "x", "sample_id": "s", "reason": "r"}', '{"batch": 1}', "\x1b[31m"):
+        file.write_text("\n".join([*rows[:3], damage, *rows[4:]]) + "\n")
+        with pytest.raises(StoreError, match=r"line 4 of .*faults\.jsonl"):
+            go(parts, tmp_path / "run", bad, resume=True)
+    reads = []
+    original = HarvestFolder._read_faults
+    monkeypatch.setattr(HarvestFolder, "_read_faults", lambda self: reads.append(1) or original(self))
+    go(parts, tmp_path / "other", bad)
+    assert len(reads) == 1
+
+
+def test_only_the_very_run_resumes(parts, whole, tmp_path):
+    """Weights, processor, template and pixels are part of a run; versions of libraries are recorded and warn."""
+    import json
+
+    model, processor, samples = parts
+
+    def resumed(model=model, processor=processor, samples=samples):
+        copy = tmp_path / "run"
+        shutil.rmtree(copy, ignore_errors=True)
+        shutil.copytree(whole[1], copy)
+        return go((model, processor, samples), copy, resume=True)
+
+    assert resumed().statistics.digest() == whole[0].statistics.digest()
+    changed = default_model.load_model()
+    weight = dict(changed.named_parameters())["model.language_model.layers.7.mlp.up_proj.weight"]
+    with torch.no_grad():
+        weight[100, 60] += 1e-3
+    with pytest.raises(StoreError, match="differs in the weights; choose another folder"):
+        resumed(model=changed)
+    other = default_model.load_processor()
+    other.image_processor.image_std = [0.2, 0.3, 0.3]
+    other.chat_template += "."
+    with pytest.raises(StoreError, match="differs in the processor and the chat template;"):
+        resumed(processor=other)
+    pixels = np.array(samples[7].load_image())
+    pixels[3, 3] ^= 255
+    with pytest.raises(StoreError, match="differs in the samples"):
+        resumed(samples=[*samples[:7], replace(samples[7], image=pixels), *samples[8:]])
+    header = json.loads((whole[1] / "run.json").read_text())
+    for damage in ("", "{", "[]", json.dumps(header | {"identity": 3}), json.dumps(header | {"identity": None})):
+        shutil.rmtree(tmp_path / "torn", ignore_errors=True)
+        shutil.copytree(whole[1], tmp_path / "torn")
+        (tmp_path / "torn" / "run.json").write_text(damage)
+        with pytest.raises(StoreError, match=r"run\.json"):
+            go(parts, tmp_path / "torn", resume=True)
+
+
+def test_other_versions_of_libraries_warn(parts, whole, tmp_path, caplog):
+    import json
+
+    shutil.copytree(whole[1], tmp_path / "run")
+    header = json.loads((whole[1] / "run.json").read_text())
+    header["identity"]["versions"]["torch"] = "1.0"
+    (tmp_path / "run" / "run.json").write_text(json.dumps(header))
+    assert go(parts, tmp_path / "run", resume=True).statistics.digest() == whole[0].statistics.digest()
+    assert "other versions of torch (1.0, now" in caplog.text
+
+
+def test_a_unit_is_one_bet_wherever_batches_end(parts, tmp_path):
+    """Three questions about each of ten images: ten bets, the same with batches of two, four and thirty."""
+    _, _, samples = parts
+    asked = [replace(samples[3 * i + k], image=samples[i].image, group="") for i in range(10) for k in range(3)]
+    mean = go(parts, tmp_path / "whole", asked).statistics.sample_distances("vision")[:, 1].mean()
+    question = f"D_vision[2] < {mean:.6f}"  # nobody can decide it
+    decisions = [go(parts, tmp_path / str(n), asked, batch_size=n, until=question).decision for n in (2, 4, 30)]
+    for decision in decisions:
+        assert (decision["answer"], decision["n_units"]) == (None, 10)
+        assert decision["lower"] == pytest.approx(decisions[0]["lower"], abs=1e-5)
+        assert decision["upper"] == pytest.approx(decisions[0]["upper"], abs=1e-5)
+
+
+def test_bets_are_placed_on_unit_means_in_the_order_of_the_hash():
+    watch = Watch(Question.parse("D_vision[1] < 0.5"), confidence_level=0.9)
+    watch.add(np.array([0.1, 0.2]), ["a", "b"])
+    assert watch.n_units == 1
+    watch.add(np.array([0.4, 0.3]), ["b", "c"])
+    assert watch.n_units == 2
+    watch.add(np.array([]), [], is_last=True)
+    other = Watch(watch.question, confidence_level=0.9)
+    other.add(np.array([0.1, 0.3, 0.3]), ["a", "b", "c"], is_last=True)
+    assert watch.to_dict() == other.to_dict()
+    assert watch.n_units == 3
+    with pytest.raises(InvalidInputError, match="those of 'a' are not"):
+        other.add(np.array([0.1, 0.2]), ["a", "d"])
+
+
 def test_a_decided_question_stops_the_run(parts, whole, tmp_path):
     true_mean = whole[0].statistics.sample_distances("vision")[:, 1].mean()
     run = go(parts, tmp_path / "a", until="D_vision[2] < 1.2")
     assert run.decision["answer"] is True
     assert run.decision["lower"] <= true_mean <= run.decision["upper"] < 1.2
     assert run.n_left == 40 - run.statistics.n_samples > 0
-    assert run.decision["n_images"] == run.statistics.n_samples
+    assert run.decision["n_units"] == run.statistics.n_samples - 1  # whether the last is whole is not known yet
     again = go(parts, tmp_path / "a", until="D_vision[2] < 1.2", resume=True)
     assert again.statistics.digest() == run.statistics.digest()
     other = go(parts, tmp_path / "b", until="P_vision[2](0.05) < 0.4")
