@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -132,7 +132,9 @@ class ChoiceRecord:
         return RecheckReport(theorem=f"risk.{self.method}", problems=tuple(problems))
 
     def to_json(self) -> str:
-        """Exact JSON with a digest."""
+        """Exact JSON with a digest; a choice of release 0.1.0 is written with the sentence of this one."""
+        if self.stated is not None:
+            return replace(self, stated=None).to_json()
         return seal(
             {
                 "schema": SCHEMA,

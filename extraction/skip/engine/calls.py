@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import inspect
+import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar
@@ -58,6 +59,13 @@ class StandIn:
         return MethodType(getattr(type(self.module), self.name), self.module)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        compiler = sys.modules.get("torch._dynamo")  # importing it to ask takes seconds
+        run = self._run if compiler is None else compiler.disable(self._run)
+        return run(args, kwargs)
+
+    __call__._torchdynamo_disable = True  # type: ignore[attr-defined]  # a call's context is no part of a graph
+
+    def _run(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         key = key_of(self.module, self.name)
         active = _ACTIVE.get()
         # A wrapper made between two stand-ins of one module leads here a second time.
