@@ -8,6 +8,7 @@ from .entropy import (
     mutual_information_lower,
 )
 from .folds import image_folds
+from .four_notions import FourRedundancies, redundancies
 from .functional import FunctionalRedundancy, functional_redundancy
 from .product_quantization import fit_product_quantizer
 from .risk import AnytimeControl, ErrorGraph, RiskControl, control_risk
@@ -25,6 +26,7 @@ __all__ = [
     "CodedPair",
     "EntropyEstimate",
     "ErrorGraph",
+    "FourRedundancies",
     "FunctionalRedundancy",
     "LayerScan",
     "RiskControl",
@@ -39,6 +41,7 @@ __all__ = [
     "mutual_information_estimate",
     "mutual_information_lower",
     "plot_scan",
+    "redundancies",
     "scan_layers",
     "unique_information_estimate",
 ]

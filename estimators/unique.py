@@ -55,6 +55,7 @@ class UniqueInformationEstimate(Tabular):
         Seed of the resamples.
     """
 
+    drawn_by = "pid_bars"
     atoms: dict[str, float]
     intervals: dict[str, Interval]
     bias: dict[str, float]

@@ -80,7 +80,7 @@ def scan(
     if len(faults) == len(result.pairs):
         raise InvalidInputError(f"need at least one pair that can be scanned, all {len(faults)} fail: {faults[0]}")
     if out is not None:
-        out.write_text(result.to_json() + "\n", encoding="utf-8")
+        out.write_text(result.records_json() + "\n", encoding="utf-8")
     if plot is not None:
         save_figure(plot_scan(result), plot)
-    typer.echo(result.to_json() if as_json else result.summary())
+    typer.echo(result.records_json() if as_json else result.summary())

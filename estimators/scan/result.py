@@ -157,11 +157,15 @@ class LayerScan(Tabular):
         columns = list(dict.fromkeys(name for row in rows for name in row))
         return [{name: row.get(name) for name in columns} for row in rows]
 
-    def to_json(self) -> str:
+    def records_json(self) -> str:
         """Records and settings as strict JSON; infinities, as of bounds without a cap, become null."""
         head = {name: getattr(self, name) for name in self.__dataclass_fields__ if name not in ("pairs", "settings")}
         body = {"schema": SCHEMA, **head, "settings": self.settings, "not_claimed": NOT_CLAIMED}
         return json.dumps(_strict({**body, "pairs": self.to_records()}), indent=1, allow_nan=False)
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """`plot_scan`."""
+        return plot_scan(self, ax=ax)
 
     def summary(self) -> str:
         """A table for a terminal: what is estimated, what is certified, and Theorems 1 and 2 beside."""

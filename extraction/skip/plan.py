@@ -6,6 +6,7 @@ Layers are numbered 0..n-1 by position, a depth d lies after d layers. Absent to
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -78,6 +79,18 @@ class Plan:
 
     def __repr__(self) -> str:
         return f"Plan({self})"
+
+    def to_json(self) -> str:
+        """The text and the version of its grammar: how files of results hold a plan."""
+        return json.dumps({"plan": str(self), "grammar": GRAMMAR})
+
+    @classmethod
+    def from_json(cls, text: str) -> Plan:
+        """Inverse of `to_json`; of later grammars, which a later release reads, it raises StoreError."""
+        from extraction.skip.terms import parse_plan
+
+        body = json.loads(text)
+        return parse_plan(body["plan"], grammar=body["grammar"])
 
     def term(self, kind: type[_T]) -> _T | None:
         """The term of this kind, if the plan has one."""

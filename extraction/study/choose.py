@@ -15,6 +15,7 @@ from extraction.study.evaluation import PlanEvaluation
 from redundancy.certificates.certificate import RecheckReport
 from redundancy.checks import check_real
 from redundancy.errors import InvalidInputError
+from redundancy.files.tabular import Tabular
 from redundancy.risk import RiskControl, control_risk
 from redundancy.risk.choices import METHODS, ChoiceRecord, choice_graph, claim_of
 
@@ -40,7 +41,7 @@ class PlanTest:
 
 
 @dataclass(frozen=True, slots=True)
-class PlanChoice:
+class PlanChoice(Tabular):
     """The cheapest certified plan, with all that is needed to check the choice again.
 
     Parameters
@@ -49,7 +50,16 @@ class PlanChoice:
         The risk control and what was declared about it; plans by their texts.
     """
 
+    drawn_by = "loss_by_cost"
     record: ChoiceRecord
+
+    def to_records(self) -> list[dict[str, Any]]:
+        """One row per plan, with the text of the plan, from the mildest to the cheapest."""
+        shared = {"risk": self.risk, "n_samples": self.n_samples}
+        return [
+            {**{name: getattr(test, name) for name in test.__dataclass_fields__}, "plan": str(test.plan), **shared}
+            for test in self.tests
+        ]
 
     @property
     def control(self) -> RiskControl:

@@ -45,6 +45,7 @@ class SweepTable(Tabular):
         that the paper's tables have; what is None or missing is a dash.
     """
 
+    drawn_by = "speed_accuracy"
     records: tuple[dict[str, Any], ...]
 
     @classmethod

@@ -17,7 +17,6 @@ from typing import Any, ParamSpec, TypeAlias
 
 import numpy as np
 
-from redundancy.certificates.digested import UNFIT, as_kind, content_digest, reading, seal, unseal
 from redundancy.certificates.former_ids import current_id, sealed_id
 from redundancy.certificates.inputs import ArrayInput, decode, encode, interval_ends, interval_from
 from redundancy.certificates.parts import Assumption, Bound, RecheckReport
@@ -31,6 +30,7 @@ from redundancy.certificates.registry import (
     theorem_id,
 )
 from redundancy.errors import InvalidInputError, SkipItError
+from redundancy.files.digested import UNFIT, as_kind, content_digest, reading, seal, unseal
 from redundancy.files.tabular import Tabular
 from redundancy.interval import Interval
 from redundancy.units import check_base, unit_name

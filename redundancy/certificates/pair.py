@@ -11,12 +11,12 @@ import numpy as np
 import numpy.typing as npt
 
 from redundancy.certificates.certificate import ArrayInput, BoundCertificate, RecheckReport
-from redundancy.certificates.digested import as_kind, reading, seal, unseal
 from redundancy.certificates.finite_builders import pair_of_codes, pair_of_law
 from redundancy.certificates.former_ids import current_text
 from redundancy.certificates.pair_builders import pair_of_arrays, pair_of_statistics
 from redundancy.concentration.betting import rechecking
 from redundancy.errors import StoreError
+from redundancy.files.digested import as_kind, reading, seal, unseal
 from redundancy.files.tabular import Tabular
 from redundancy.units import unit_name
 

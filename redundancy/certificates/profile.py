@@ -13,7 +13,6 @@ import numpy.typing as npt
 
 from redundancy.certificates.certificate import BoundCertificate, RecheckReport
 from redundancy.certificates.certifying import LEAVES_PER_PAIR, refutation_p_value
-from redundancy.certificates.digested import as_kind, reading, seal, unseal
 from redundancy.certificates.former_ids import current_text
 from redundancy.certificates.pair import SILENT, LayerPairCertificate
 from redundancy.certificates.profile_builders import (
@@ -25,6 +24,7 @@ from redundancy.certificates.profile_builders import (
 from redundancy.concentration.betting import rechecking
 from redundancy.concentration.multiplicity import bonferroni, holm
 from redundancy.errors import InvalidInputError, StoreError
+from redundancy.files.digested import as_kind, reading, seal, unseal
 from redundancy.files.tabular import Tabular
 from redundancy.statistics.harvest_statistics import HarvestStatistics
 
@@ -60,6 +60,7 @@ class ProfileCertificate(Tabular):
         Digest of the statistics that it was made from; "" for arrays and laws.
     """
 
+    drawn_by = "certificate_intervals"
     confidence_level: float | None
     n_images: int
     pairs: tuple[LayerPairCertificate, ...]

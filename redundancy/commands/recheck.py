@@ -9,8 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
-from redundancy.certificates.digested import READERS, reading
 from redundancy.errors import InvalidInputError, SkipItError, StoreError
+from redundancy.files.digested import READERS, reading
 
 __all__ = ["recheck"]
 

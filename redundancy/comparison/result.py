@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from redundancy.certificates.digested import check_sentence, reading, seal, unseal
 from redundancy.certificates.parts import RecheckReport
 from redundancy.checks import check_real
 from redundancy.comparison.judging import TaskComparison, judge_task, with_verdict
 from redundancy.comparison.logs import RunLog
 from redundancy.concentration.multiplicity import holm
 from redundancy.errors import InvalidInputError
+from redundancy.files.digested import check_sentence, reading, seal, unseal
 from redundancy.files.tabular import Tabular
 from redundancy.interval import text_down, text_up
 

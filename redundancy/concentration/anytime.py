@@ -9,12 +9,12 @@ import numpy as np
 import numpy.typing as npt
 
 from redundancy.certificates.certificate import BoundCertificate
-from redundancy.certificates.digested import seal, unseal
 from redundancy.checks import as_floats
 from redundancy.concentration.betting import betting_sequence_lower, betting_sequence_upper, together
 from redundancy.concentration.multiplicity import bonferroni
 from redundancy.concentration.sample import read_sample
 from redundancy.errors import AssumptionError, InvalidInputError, StoreError
+from redundancy.files.digested import seal, unseal
 from redundancy.interval import Interval
 from redundancy.sampling import ARRIVAL
 

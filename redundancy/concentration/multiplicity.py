@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +14,7 @@ from redundancy.checks import as_floats, check_count, check_real
 from redundancy.concentration.capital import MODES, Problem, capitals
 from redundancy.concentration.sample import error_of, read_sample
 from redundancy.errors import InvalidInputError
+from redundancy.files.tabular import Tabular
 
 __all__ = ["HolmVerdict", "bonferroni", "holm", "mean_capital", "mean_p_value"]
 
@@ -156,7 +158,7 @@ def mean_p_value(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class HolmVerdict:
+class HolmVerdict(Tabular):
     """Which hypotheses are refuted, at a family-wise error of at most 1 - confidence_level.
 
     `adjusted` are p-values to compare with 1 - confidence_level directly.
@@ -174,6 +176,11 @@ class HolmVerdict:
     refuted: tuple[bool, ...]
     adjusted: tuple[float, ...]
     confidence_level: float
+
+    def to_records(self) -> list[dict[str, Any]]:
+        """One row per hypothesis, in the order given."""
+        pairs = zip(self.refuted, self.adjusted, strict=True)
+        return [{"hypothesis": k, "refuted": refuted, "adjusted": p} for k, (refuted, p) in enumerate(pairs)]
 
 
 def holm(p_values: Sequence[float], *, confidence_level: float = 0.95) -> HolmVerdict:

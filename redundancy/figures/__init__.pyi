@@ -1,7 +1,7 @@
 from .atoms import pid_bars
-from .bounds import bound_tightness, certificate_intervals, interval_coverage
+from .bounds import bound_tightness, certificate_intervals, interval_coverage, intervals
 from .panels import accuracy_panels, attention_panels, redundancy_panels
-from .plans import accuracy_per_layer, risk_of_plans, speed_accuracy, speedup_per_layer
+from .plans import accuracy_per_layer, loss_by_cost, risk_of_plans, speed_accuracy, speedup_per_layer
 from .profile import (
     attention_per_layer,
     centred_distance_per_layer,
@@ -26,6 +26,8 @@ __all__ = [
     "distance_per_layer",
     "extremes_per_layer",
     "interval_coverage",
+    "intervals",
+    "loss_by_cost",
     "norm_per_layer",
     "pid_bars",
     "proximity_per_layer",

@@ -29,9 +29,10 @@ def pid_bars(
 
     Parameters
     ----------
-    source : BrojaResult, UniqueInformationEstimate, mapping with the four atoms, or a mapping of names to these
-        A mapping is what `skip-it broja --json` prints: {atom: {"lower": a, "upper": b}}, or flat records with
-        `unique_x_lower` and so on. An atom that is None (not identified from the pair laws) is left out.
+    source : decomposition, or mapping of names to decompositions
+        A BrojaResult, GaussianPidEstimate, UniqueInformationEstimate, or a mapping with the four atoms: what
+        `skip-it broja --json` prints, {atom: {"lower": a, "upper": b}}, or flat records with `unique_x_lower`
+        etc. An atom that is None (not identified from the pair laws) is left out.
         Up to four results stand side by side.
     names : tuple of str, default=("X", "Y")
         The two sources, for the labels.
@@ -133,6 +134,8 @@ def _ends(result: Any, atom: str) -> tuple[float, float] | None:
             interval = getattr(intervals, name, None)
         if isinstance(interval, Mapping):
             return float(interval["lower"]), float(interval["upper"])
+        if isinstance(interval, int | float):  # an estimate without an interval
+            return float(interval), float(interval)
         if interval is not None:
             return float(interval.lower), float(interval.upper)
     return None

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from redundancy.checks import check_real
 from redundancy.errors import InvalidInputError
 from redundancy.figures import style
 from redundancy.figures.sources import as_report
-from redundancy.figures.style import INK, MUTED, OKABE_ITO, PAPER, Series
+from redundancy.figures.style import INK, MUTED, OKABE_ITO, PAPER, RULE, Series
+from redundancy.files.tabular import flat_rows
 from redundancy.units import unit_name
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["bound_tightness", "certificate_intervals", "interval_coverage"]
+__all__ = ["bound_tightness", "certificate_intervals", "interval_coverage", "intervals"]
 
 _PROVEN = ("P", "C")
 _ENDS = {"certified": Series(OKABE_ITO["blue"], "o"), "assumed": Series(OKABE_ITO["vermillion"], "s")}
@@ -241,3 +242,88 @@ def certificate_intervals(
         style.polish(ax)
         style.legend_above(ax)
     return ax
+
+
+def intervals(source: Any, *, ax: Axes | None = None) -> Axes:
+    """Every interval of a result, one above the other: filled where it is certified, hollow where it is estimated.
+
+    Parameters
+    ----------
+    source : a result, or a sequence of its records
+        Of records, each pair of finite numbers under names that end in "lower" and "upper" is drawn, with the number
+        under the name before that ending, or "estimate" or "value", as its mark; "epsilon" is drawn as a line.
+    ax : matplotlib Axes, optional
+
+    Returns
+    -------
+    Axes
+        Values against the names of the intervals, the first on top. Of two units ("unit" in the records) the first
+        has its scale above.
+
+    Raises
+    ------
+    InvalidInputError
+        If there is no interval with finite ends.
+    """
+    rows = flat_rows(source if isinstance(source, Sequence) else source.to_records())
+    drawn = [bar for row in rows for bar in _bars(row)]
+    if not drawn:
+        raise InvalidInputError("need an interval with finite ends to draw, got none; every bound here is vacuous")
+    ax = style.new_axes(ax, height=max(1.2, 0.55 + 0.19 * len(drawn)))
+    limits = {row["epsilon"] for row in rows if row.get("epsilon") is not None}
+    with style.style_context():
+        units = list(dict.fromkeys(bar.unit for bar in drawn))
+        scales = dict.fromkeys(units, ax)
+        if len(units) == 2:  # the first unit has its scale above
+            scales[units[0]] = ax.twiny()
+        for place, bar in enumerate(drawn):
+            own, look = scales[bar.unit], _ENDS["certified" if bar.is_proven else "assumed"]
+            own.plot([bar.lower, bar.upper], [place] * 2, color=look.color, linewidth=1.6, marker="|", markersize=5)
+            if bar.middle is not None:
+                mark: dict[str, Any] = {"marker": look.marker, "color": look.color, "markersize": 4.0}
+                own.plot([bar.middle], [place], markerfacecolor=look.color if bar.is_proven else PAPER, **mark)
+        for limit in sorted(limits):
+            ax.axvline(limit, color=MUTED, linewidth=0.9, linestyle="--")
+        ax.set_ylim(len(drawn) - 0.4, -0.6)
+        ax.set_yticks(range(len(drawn)), [bar.label for bar in drawn])
+        ax.set_xlabel(f"{units[-1] or 'value'}{', dashed: the tolerance' if limits else ''}")
+        style.polish(ax, grid=False)
+        if len(units) == 2:
+            above = scales[units[0]]
+            above.set_xlabel(units[0] or "distance, share or gap")
+            style.polish(above, grid=False)
+            above.spines["top"].set_visible(True)
+            ax.axhline([bar.unit for bar in drawn].index(units[-1]) - 0.5, color=RULE, linewidth=0.7)
+        ax.tick_params(axis="y", length=0)
+    return ax
+
+
+_TITLES = ("plan", "name", "task", "group", "layer", "notion", "quantity", "theorem")
+
+
+class _Bar(NamedTuple):
+    """One interval of a result."""
+
+    label: str
+    lower: float
+    upper: float
+    middle: float | None
+    is_proven: bool
+    unit: str
+
+
+def _bars(row: Mapping[str, Any]) -> list[_Bar]:
+    """The intervals of a flat row."""
+    title = ", ".join(str(row[key]).replace("_", " ") for key in _TITLES if row.get(key) not in (None, ""))
+    found = []
+    for name in row:
+        stem = name.removesuffix("lower")
+        ends = (row[name], row.get(f"{stem}upper")) if name.endswith("lower") else (None, None)
+        if not all(isinstance(end, int | float) and math.isfinite(end) for end in ends):
+            continue
+        own = row.get(stem.removesuffix("_")) if stem else row.get("estimate", row.get("value"))
+        middle = float(own) if isinstance(own, int | float) and math.isfinite(own) else None
+        label = ": ".join(filter(None, (title, stem.removesuffix("_").replace("_", " "))))
+        is_proven, unit = str(row.get("evidence") or "E")[0] in _PROVEN, str(row.get("unit") or "")
+        found.append(_Bar(label or "interval", float(row[name]), float(row[f"{stem}upper"]), middle, is_proven, unit))
+    return found

@@ -13,7 +13,7 @@ from redundancy.figures.style import INK, MUTED, OKABE_ITO, PAPER, Series, marke
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["accuracy_per_layer", "risk_of_plans", "speed_accuracy", "speedup_per_layer"]
+__all__ = ["accuracy_per_layer", "loss_by_cost", "risk_of_plans", "speed_accuracy", "speedup_per_layer"]
 
 PLAN_SERIES = {
     "late_entry": Series(OKABE_ITO["green"], "o"),
@@ -240,6 +240,45 @@ def risk_of_plans(source: Any, *, ax: Axes | None = None) -> Axes:
         ax.set_ylim(bottom=-0.02)
         style.polish(ax)
         style.legend_above(ax, handles=_plan_handles(ax, judged=True), columns=3)
+    return ax
+
+
+def loss_by_cost(source: Any, *, ax: Axes | None = None) -> Axes:
+    """Mean loss of each plan against its cost, beside the tolerated risk; filled: certified.
+
+    Parameters
+    ----------
+    source : RiskControl, PlanChoice, or their records
+        With `cost`, `mean_loss`, `is_certified` and `risk` in each row.
+    ax : matplotlib Axes, optional
+
+    Returns
+    -------
+    Axes
+        Mean loss, in its own unit, against the declared cost.
+
+    Raises
+    ------
+    InvalidInputError
+        If there is no row.
+    """
+    rows = list(source) if isinstance(source, Sequence) else source.to_records()
+    if not rows:
+        raise InvalidInputError("need the tests of a risk control, got none; run control_risk first")
+    ax = style.new_axes(ax)
+    look = PLAN_SERIES["late_entry"]
+    with style.style_context():
+        ax.axhline(rows[0]["risk"], color=MUTED, linewidth=0.9, linestyle="--", label="tolerated risk")
+        for sure, label in ((True, "certified"), (False, "not certified")):
+            own = [row for row in rows if bool(row["is_certified"]) is sure]
+            if own:
+                mark: dict[str, Any] = {"color": look.color, "markerfacecolor": look.color if sure else PAPER}
+                xs, ys = [row["cost"] for row in own], [row["mean_loss"] for row in own]
+                ax.plot(xs, ys, marker=look.marker, linestyle="none", label=label, zorder=3, **mark)
+        ax.set_xlabel("cost")
+        ax.set_ylabel("mean loss")
+        style.polish(ax)
+        style.legend_above(ax, columns=3)
     return ax
 
 

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from redundancy.certificates.profile import ProfileCertificate
 from redundancy.errors import InvalidInputError
+from redundancy.files.tabular import Tabular
 from redundancy.statistics.harvest_statistics import HarvestStatistics
 
 __all__ = [
@@ -73,7 +74,7 @@ def as_report(source: Any) -> Report:
 
     Parameters
     ----------
-    source : report mapping, HarvestStatistics, ProfileCertificate, or sequence of records
+    source : report mapping, HarvestStatistics, ProfileCertificate, sequence of records, or result that has them
         Records are rows of a profile (with layer and group) or of plans (with plan, as `skip-it validate`
         writes them). A mapping may be a part of a report, as ``{"late_entry": rows}``.
 
@@ -102,6 +103,8 @@ def as_report(source: Any) -> Report:
         parts = dict(source)
     elif isinstance(source, Sequence) and not isinstance(source, str) and source and _are_rows(source):
         parts = {"profile": list(source)} if "group" in source[0] else dict(plan_sections(source))
+    elif isinstance(source, Tabular):
+        return as_report(source.to_records())
     else:
         raise InvalidInputError(f"need {_WANTED}, got {_describe(source)}")
     empty: dict[str, Any] = {

@@ -1,23 +1,39 @@
-"""Results as tables: flat rows for pandas, polars and CSV, and an HTML table in notebooks."""
+"""What every result can do: show itself, be a table, be saved and loaded, be drawn."""
 
 from __future__ import annotations
 
 import csv
+import hashlib
 import importlib
 import io
+import os
 from collections.abc import Iterable, Mapping
 from html import escape
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from redundancy.errors import MissingExtraError
+from redundancy.files.reading import read_text
+from redundancy.files.stored import result_from_json, result_to_json
+from redundancy.files.writing import write_text
+from redundancy.interval import text_down, text_up
+
+if TYPE_CHECKING:
+    from typing import Self
+
+    from matplotlib.axes import Axes
 
 __all__ = ["Tabular", "csv_text", "flat_rows"]
 
 _MOST_ROWS = 40  # of a table shown in a notebook
+_MOST_COLUMNS = 5  # of a row shown on one line
 
 
 class Tabular:
-    """What a result needs to be a table: `to_records`, or `to_record` for a result that is one row.
+    """The base of results. A result gives `to_records`, or `to_record` if it is one row; the rest follows from it.
+
+    A dataclass of numbers, text, arrays and other results can be saved without more; a class whose files have a form
+    of their own brings `to_json` and `from_json`. `drawn_by` names the function of `redundancy.figures` that draws it.
 
     Examples
     --------
@@ -25,9 +41,80 @@ class Tabular:
     >>> xor = broja([[[0.25, 0.0], [0.0, 0.25]], [[0.0, 0.25], [0.25, 0.0]]])
     >>> print(xor.to_csv().splitlines()[0])
     unique_x_lower,unique_x_upper,unique_y_lower,unique_y_upper,redundant_lower,redundant_upper,...
+    >>> type(xor).from_json(xor.to_json()).synergistic == xor.synergistic
+    True
     """
 
     __slots__ = ()
+    drawn_by: ClassVar[str] = "intervals"
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Keep the short text: a dataclass would write out every field of every part."""
+        super().__init_subclass__(**options)
+        if "__repr__" not in vars(cls):
+            cls.__repr__ = Tabular.__repr__  # type: ignore[method-assign]
+
+    def __repr__(self) -> str:
+        rows = flat_rows(self.to_records())
+        if len(rows) != 1:
+            return f"{type(self).__name__}({len(rows)} rows)"
+        shown = [(name, value) for name, value in rows[0].items() if value is not None]
+        parts = [f"{name}={_shown(name, value)}" for name, value in shown[:_MOST_COLUMNS]]
+        return f"{type(self).__name__}({', '.join(parts)}{', ...' if len(shown) > _MOST_COLUMNS else ''})"
+
+    def to_json(self) -> str:
+        """Exact, self-contained JSON with a digest."""
+        return result_to_json(self)
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Inverse of `to_json`.
+
+        Raises
+        ------
+        StoreError
+            If the text is no such result, or was altered after it was written.
+        """
+        return result_from_json(cls, text)
+
+    from_json.__func__.is_generic = True  # type: ignore[attr-defined]
+
+    def save(self, path: str | os.PathLike[str]) -> str:
+        """Write the JSON into a file, whole or not at all, in place of an existing one; return the file's SHA-256.
+
+        Raises
+        ------
+        StoreError
+            If the file cannot be written.
+        """
+        text = self.to_json()
+        write_text(Path(path), text)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Self:
+        """Read what `save` wrote.
+
+        Raises
+        ------
+        StoreError
+            If there is no such file, or it holds no such result.
+        """
+        return cls.from_json(read_text(path, f"a {cls.__name__}"))
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw the result, on a new figure of a journal's column without `ax`.
+
+        Raises
+        ------
+        InvalidInputError
+            If it holds nothing that can be drawn.
+        MissingExtraError
+            Without matplotlib.
+        """
+        figures = importlib.import_module("redundancy.figures")
+        axes: Axes = getattr(figures, self.drawn_by)(self, ax=ax)
+        return axes
 
     def to_records(self) -> list[dict[str, Any]]:
         """One row per item; here a single one."""
@@ -63,7 +150,7 @@ class Tabular:
         columns = list(rows[0]) if rows else []
         head = "".join(f"<th>{escape(name)}</th>" for name in columns)
         body = "".join(
-            "<tr>" + "".join(f"<td>{escape(_shown(row[name]))}</td>" for name in columns) + "</tr>"
+            "<tr>" + "".join(f"<td>{escape(_shown(name, row[name]))}</td>" for name in columns) + "</tr>"
             for row in rows[:_MOST_ROWS]
         )
         left = f"<p>{len(rows) - _MOST_ROWS} more rows: see to_records()</p>" if len(rows) > _MOST_ROWS else ""
@@ -124,10 +211,15 @@ def _columns(key: str, value: Any) -> list[tuple[str, Any]]:
     return [(key, item() if item is not None else str(value))]
 
 
-def _shown(value: Any) -> str:
+def _shown(name: str, value: Any) -> str:
+    """A cell; ends of intervals are rounded outward."""
     if value is None:
         return "\N{EN DASH}"
-    return f"{value:.5g}" if isinstance(value, float) else str(value)
+    if not isinstance(value, float):
+        return str(value)
+    if value == value and name.endswith("upper"):
+        return text_up(value, 5)
+    return text_down(value, 5) if value == value and name.endswith("lower") else f"{value:.5g}"
 
 
 def _library(name: str) -> Any:

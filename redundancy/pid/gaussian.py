@@ -54,6 +54,7 @@ class GaussianPidEstimate(Tabular):
         Always "E".
     """
 
+    drawn_by = "pid_bars"
     unique_x: float
     unique_y: float
     redundant: float

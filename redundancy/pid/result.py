@@ -106,6 +106,7 @@ class BrojaResult(Tabular):
         Prove the lower bound: feed them to `union_lower_bound`. None for the closed form, which needs none.
     """
 
+    drawn_by = "pid_bars"
     unique_x: Interval
     unique_y: Interval
     redundant: Interval

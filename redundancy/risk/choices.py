@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from redundancy.certificates.certificate import ArrayInput, RecheckReport
-from redundancy.certificates.digested import check_sentence, reading, seal, unseal
 from redundancy.errors import InvalidInputError, StoreError
+from redundancy.files.digested import check_sentence, reading, seal, unseal
 from redundancy.files.plan_texts import plan_text
 from redundancy.interval import text_down, text_up
 from redundancy.risk.control import RiskControl, RiskTest

@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from redundancy.certificates.certificate import ArrayInput, RecheckReport
-from redundancy.certificates.digested import check_sentence, reading, seal, unseal
 from redundancy.checks import check_real
 from redundancy.concentration.multiplicity import bonferroni
 from redundancy.errors import InvalidInputError
+from redundancy.files.digested import check_sentence, reading, seal, unseal
 from redundancy.files.tabular import Tabular
 from redundancy.interval import text_down, text_up
 from redundancy.risk.graph import PROCEDURES, ErrorGraph, ordered_graph, sequentially_reject
@@ -89,6 +89,7 @@ class RiskControl(Tabular):
         In the order of `tests`.
     """
 
+    drawn_by = "loss_by_cost"
     tests: tuple[RiskTest, ...]
     table: LossTable
     loss: str

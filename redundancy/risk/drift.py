@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from redundancy.certificates.digested import reading, seal, unseal
 from redundancy.checks import as_floats, check_real
 from redundancy.errors import InvalidInputError
+from redundancy.files.digested import reading, seal, unseal
 
 __all__ = ["DriftAlarm"]
 

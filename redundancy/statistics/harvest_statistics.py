@@ -57,6 +57,8 @@ class HarvestStatistics(Tabular):
     redundancy.statistics.from_states.statistics_from_states : the same state from plain numpy arrays.
     """
 
+    drawn_by = "distance_per_layer"
+
     def __init__(
         self,
         spec: StatisticsSpec,

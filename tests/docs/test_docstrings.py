@@ -27,7 +27,7 @@ SETTLED = (
     "redundancy.certificates.finite_builders", "redundancy.info", "redundancy.interval", "redundancy.bounds.ledger",
     "redundancy.notions", "redundancy.certificates.pair_builders", "redundancy.pid", "redundancy.certificates.probes",
     "redundancy.certificates.profile", "redundancy.certificates.profile_builders", "redundancy.report",
-    "redundancy.certificates.digested", "redundancy.statistics.harvest_statistics",
+    "redundancy.files.digested", "redundancy.statistics.harvest_statistics",
     "redundancy.statistics.from_states", "redundancy.statistics.streaming", "redundancy.files.tabular",
     "redundancy.units", "estimators", "estimators.codes.codebook", "estimators.entropy", "estimators.folds",
     "estimators.functional", "estimators.codes.kmeans", "estimators.probes", "redundancy.risk", "estimators.store",

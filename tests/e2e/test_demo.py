@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from extraction.study import PlanChoice
-from redundancy.certificates.digested import seal
 from redundancy.certificates.profile import ProfileCertificate
+from redundancy.files.digested import seal
 from redundancy.report import load_report
 from redundancy.statistics.harvest_statistics import HarvestStatistics
 

@@ -118,7 +118,7 @@ def test_images_that_fitted_codebooks_are_left_out(store, scan):
 
 def test_processes_do_not_change_the_result(store, scan):
     parallel = scan_layers(store, n_codes=16, n_bootstrap=20, jobs=2)
-    assert parallel.to_json() == scan.to_json()
+    assert parallel.records_json() == scan.records_json()
 
 
 def test_the_models_own_answers_as_task(tmp_path):
@@ -133,7 +133,7 @@ def test_table_json_and_figure(scan):
     rows = scan.to_records()
     assert len(rows) == 6
     assert len({tuple(row) for row in rows}) == 1
-    tree = json.loads(scan.to_json())
+    tree = json.loads(scan.records_json())
     assert tree["pairs"][0]["prev"] == 0
     assert tree["codebook"] == scan.codebook
     assert "validate a plan" in tree["not_claimed"]

@@ -13,9 +13,9 @@ from scipy.stats import binomtest
 from extraction.skip import Plan, late_entry, vision_exit
 from extraction.study import PlanChoice, choose_plan, select_plan
 from extraction.study.evaluation import PlanEvaluation
-from redundancy.certificates.digested import seal
 from redundancy.certificates.inputs import ArrayInput
 from redundancy.errors import InvalidInputError, StoreError
+from redundancy.files.digested import seal
 from redundancy.risk import fewest_units
 
 FAMILY = [late_entry(d) for d in range(1, 6)]

@@ -7,9 +7,9 @@ import json
 import numpy as np
 import pytest
 
-from redundancy.certificates.digested import seal
 from redundancy.certificates.pair import LayerPairCertificate
 from redundancy.certificates.profile import ProfileCertificate
+from redundancy.files.digested import seal
 from redundancy.files.tensors import save_tensors
 from redundancy.statistics.from_states import statistics_from_states
 from redundancy.statistics.harvest_statistics import HarvestStatistics

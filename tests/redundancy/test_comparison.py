@@ -226,7 +226,7 @@ def test_json_is_exact_and_rechecked_and_alterations_are_refused():
 
 
 def test_a_forged_verdict_is_refused():
-    from redundancy.certificates.digested import seal
+    from redundancy.files.digested import seal
 
     body = json.loads(compare(log([1.0] * 40), log([0.0] * 40), risk=0.2).to_json())
     del body["digest"]

@@ -210,7 +210,7 @@ def test_an_altered_state_is_refused():
         AnytimeMeans.from_json(text[:-9])
     body = json.loads(text)
     del body["options"], body["digest"]
-    from redundancy.certificates.digested import seal
+    from redundancy.files.digested import seal
 
     with pytest.raises(StoreError, match="lacks or breaks 'options'"):
         AnytimeMeans.from_json(seal(body))

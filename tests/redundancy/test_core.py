@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from redundancy.bounds.lipschitz import unit_norm_upper
 from redundancy.bounds.tail import sandwich_upper
 from redundancy.certificates.certificate import BoundCertificate, as_interval, bound, registered
-from redundancy.certificates.digested import seal, unseal
 from redundancy.certificates.registry import REGISTRY
 from redundancy.checks import check_count, check_joint, check_real, check_rows
 from redundancy.concentration.betting import betting_upper
@@ -24,6 +23,7 @@ from redundancy.concentration.hoeffding import hoeffding_upper
 from redundancy.concentration.multiplicity import bonferroni, holm
 from redundancy.distances import cosine_distance, pairwise_cosine_distance, squared_distance
 from redundancy.errors import InvalidInputError, SkipItError, StoreError
+from redundancy.files.digested import seal, unseal
 from redundancy.info import entropy, kl_divergence, total_variation
 from redundancy.interval import Interval, outward, round_down, round_up
 from redundancy.pid import broja, broja_from_pairs

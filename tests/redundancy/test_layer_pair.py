@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from scipy.stats import binom
 
 from proofs_check.strategies import joint_pmfs, markov_chains, unit_vectors
-from redundancy.certificates.digested import seal
 from redundancy.certificates.pair import LayerPairCertificate
 from redundancy.distances import pairwise_cosine_distance
 from redundancy.errors import SkipItError, StoreError
+from redundancy.files.digested import seal
 from redundancy.statistics.from_states import statistics_from_states
 from redundancy.statistics.independent_pairs import stranger_fractions
 from redundancy.statistics.streaming import index_images

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
-from redundancy.certificates.digested import seal
 from redundancy.certificates.pair import LayerPairCertificate
 from redundancy.certificates.profile import ProfileCertificate
 from redundancy.distances import pairwise_cosine_distance
 from redundancy.errors import InvalidInputError, SkipItError
+from redundancy.files.digested import seal
 from redundancy.statistics.from_states import statistics_from_states
 from redundancy.statistics.harvest_statistics import HarvestStatistics
 from support import harvests as FACTORY

@@ -12,10 +12,10 @@ import pytest
 
 from extraction.skip import late_entry, vision_exit
 from extraction.study import choose_plan
-from redundancy.certificates.digested import seal
 from redundancy.certificates.pair import LayerPairCertificate
 from redundancy.certificates.profile import ProfileCertificate
 from redundancy.errors import InvalidInputError, StoreError
+from redundancy.files.digested import seal
 from redundancy.report import gather_report, load_report, render_html, report_problems
 from redundancy.statistics.harvest_statistics import HarvestStatistics
 from support import harvests as HARVESTS

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
-from redundancy.certificates.digested import seal
 from redundancy.errors import InvalidInputError, StoreError
+from redundancy.files.digested import seal
 from redundancy.risk import (
     SALT,
     AnytimeControl,

@@ -21,12 +21,13 @@ from extraction.skip.plan import Plan
 from extraction.study.validate import Batch, model_inputs, own_inputs
 from redundancy.checks import check_count
 from redundancy.errors import InvalidInputError
+from redundancy.files.tabular import Tabular
 
 __all__ = ["DecodeTiming", "measure_decode"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DecodeTiming:
+class DecodeTiming(Tabular):
     """Milliseconds per generated token (all rows of the batch together), one entry per round, and the cache's size.
 
     Parameters
@@ -65,6 +66,20 @@ class DecodeTiming:
         return median_interval(
             [a / b for a, b in zip(self.plain_token_ms, self.token_ms, strict=True)], confidence_level
         )
+
+    def to_record(self, confidence_level: float = 0.95) -> dict[str, Any]:
+        """One flat row of medians, the speed-up with its interval, and the caches."""
+        return {
+            "plan": str(self.plan),
+            "token_ms": median(self.token_ms),
+            "plain_token_ms": median(self.plain_token_ms),
+            "speedup": self.speedup,
+            "speedup_interval": self.speedup_interval(confidence_level),
+            "cache_bytes": self.cache_bytes,
+            "plain_cache_bytes": self.plain_cache_bytes,
+            "n_tokens": self.n_tokens,
+            "device": self.device,
+        }
 
     @property
     def cache_share(self) -> float:
