@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from redundancy.commands.printing import echo
 from redundancy.errors import InvalidInputError, MissingExtraError
 
 __all__ = ["scan"]
@@ -54,6 +55,7 @@ def scan(
     from estimators.scan.result import plot_scan
     from estimators.store import ActivationStore
     from redundancy.figures.saving import save_figure
+    from redundancy.files.writing import write_text
 
     opened = ActivationStore(store, group=group, verify=verify)
     try:
@@ -74,13 +76,13 @@ def scan(
             progress=False if as_json else None,
         )
     except KeyboardInterrupt:
-        typer.echo("\nInterrupted. A scan keeps no parts: nothing was written.", err=True)
+        echo("\nInterrupted. A scan keeps no parts: nothing was written.", err=True)
         raise typer.Exit(130) from None
     faults = [pair.error for pair in result.pairs if pair.error]
     if len(faults) == len(result.pairs):
         raise InvalidInputError(f"need at least one pair that can be scanned, all {len(faults)} fail: {faults[0]}")
     if out is not None:
-        out.write_text(result.records_json() + "\n", encoding="utf-8")
+        write_text(out, result.records_json() + "\n")
     if plot is not None:
         save_figure(plot_scan(result), plot)
-    typer.echo(result.records_json() if as_json else result.summary())
+    echo(result.records_json() if as_json else result.summary())

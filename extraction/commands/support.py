@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from redundancy.commands.options import is_quiet
+from redundancy.commands.printing import echo
 from redundancy.errors import InvalidInputError, MissingExtraError
 
 __all__ = [
@@ -70,13 +71,13 @@ def counted(n: int, noun: str) -> str:
 
 def say(text: str) -> None:
     """Print a line of result."""
-    typer.echo(text)
+    echo(text)
 
 
 def note(text: str) -> None:
     """Print what is going on, unless only the result is wanted."""
     if not is_quiet():
-        typer.echo(text)
+        echo(text)
 
 
 def hush_libraries() -> None:

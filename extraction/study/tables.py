@@ -13,7 +13,7 @@ from extraction.study.evaluation import PlanEvaluation
 from extraction.study.sweeps import depth_in_sweep
 from redundancy.checks import check_real
 from redundancy.errors import InvalidInputError
-from redundancy.files.tabular import Tabular
+from redundancy.files.tabular import Tabular, latex_text
 from redundancy.report.tables import DASH, format_table
 from redundancy.statistics.harvest_statistics import HarvestStatistics
 
@@ -143,7 +143,7 @@ class SweepTable(Tabular):
         columns, body = self._grid(number, layers, sweep)
         models = list(dict.fromkeys(model for model, _ in columns))
         widths = [sum(m == model for m, _ in columns) for model in models]
-        heads = [rf"\multicolumn{{{n}}}{{c}}{{{_escape(m)}}}" for m, n in zip(models, widths, strict=True)]
+        heads = [rf"\multicolumn{{{n}}}{{c}}{{{latex_text(m)}}}" for m, n in zip(models, widths, strict=True)]
         start, rules = 3, []
         for width in widths:
             rules.append(rf"\cmidrule(lr){{{start}-{start + width - 1}}}")
@@ -158,7 +158,7 @@ class SweepTable(Tabular):
         before = None
         for task, metric, cells in body:
             height = sum(t == task for t, _, _ in body)
-            first = rf"\multirow{{{height}}}{{*}}{{{_escape(task)}}}" if task != before else ""
+            first = rf"\multirow{{{height}}}{{*}}{{{latex_text(task)}}}" if task != before else ""
             if task != before:
                 lines.append(r"\midrule")
             before = task
@@ -265,7 +265,3 @@ def _cell(value: Any, *, dash: str = DASH) -> str:
     if isinstance(value, (tuple, list)):
         return f"[{value[0]:.3f}, {value[1]:.3f}]"
     return f"{value:.2g}" if 0.0 < value < 0.001 else f"{value:.3f}"
-
-
-def _escape(text: str) -> str:
-    return "".join(rf"\{c}" if c in "&%$#_{}" else c for c in text)

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from redundancy.bounds.ledger import find, theorems
+from redundancy.commands.printing import echo
 from redundancy.errors import InvalidInputError, MissingExtraError
 
 __all__ = ["prove"]
@@ -49,12 +50,12 @@ def prove(
         rows = examine(records, settings)
     seconds = time.perf_counter() - start
     if as_json:
-        typer.echo(json.dumps(show.document(rows, settings, seconds), indent=1))
+        echo(json.dumps(show.document(rows, settings, seconds), indent=1))
     elif markdown:
-        typer.echo(show.markdown_table(rows))
+        echo(show.markdown_table(rows))
     elif theorem is not None:
-        typer.echo(show.whole(rows[0]))
+        echo(show.whole(rows[0]))
     else:
-        typer.echo(show.text_table(rows, settings, seconds))
+        echo(show.text_table(rows, settings, seconds))
     if not all(row.ok for row in rows):
         raise typer.Exit(1)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from redundancy.commands.printing import echo
 from redundancy.units import unit_name
 
 # numpy and the solver are imported when a table is decomposed, so that a help page need not wait for them.
@@ -45,7 +46,7 @@ def broja(
 
     joint = read_joint(table, counts=counts)
     if joint.note:
-        typer.echo(f"note: {joint.note}", err=True)
+        echo(f"note: {joint.note}", err=True)
     result = solve(
         joint.table,
         tolerance=tolerance,
@@ -54,9 +55,9 @@ def broja(
         time_limit=math.inf if time_limit is None else time_limit,
         throw=False,
     )
-    typer.echo(json.dumps(result.to_dict()) if as_json else _text(result))
+    echo(json.dumps(result.to_dict()) if as_json else _text(result))
     if not result.converged:
-        typer.echo(f"warning: certified gap {result.gap:.3g} is above the tolerance; {result.status_text}", err=True)
+        echo(f"warning: certified gap {result.gap:.3g} is above the tolerance; {result.status_text}", err=True)
         raise typer.Exit(1)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from redundancy.commands.options import refuse_idle
+from redundancy.commands.printing import echo, refuse_existing
 from redundancy.errors import InvalidInputError, StoreError
 
 # What computes is imported when something is certified, so that a help page need not wait for it.
@@ -67,10 +67,10 @@ def certify(
     from redundancy.certificates.pair import LayerPairCertificate
     from redundancy.certificates.profile import ProfileCertificate
     from redundancy.files.arrays import open_array
+    from redundancy.files.writing import write_new
     from redundancy.statistics.harvest_statistics import HarvestStatistics
 
-    if out is not None and out.exists():
-        raise _file_exists(out)
+    refuse_existing(out, "a file")
     declared: dict[str, Any] = {"t": t, "alpha": alpha, "beta": beta, "confidence_level": confidence}
     if population is not None:
         declared["population"] = population
@@ -115,17 +115,17 @@ def certify(
             )
     tested = _tested(certificate, below)
     if out is not None:
-        _write_new(out, certificate.to_json())
+        write_new(out, certificate.to_json())
     if as_json:
-        typer.echo(json.dumps({**_record(certificate), **tested, "limitations": limits}, allow_nan=False))
+        echo(json.dumps({**_record(certificate), **tested, "limitations": limits}, allow_nan=False))
     else:
         _show(certificate)
         for limit in limits:
-            typer.echo(f"Limitation: {limit}")
+            echo(f"Limitation: {limit}")
         if tested:
-            typer.echo(_in_words(certificate, tested["below"]))
+            echo(_in_words(certificate, tested["below"]))
         if out is not None:
-            typer.echo(f"\nWrote {out}; check it with: skip-it recheck {out}")
+            echo(f"\nWrote {out}; check it with: skip-it recheck {out}")
 
 
 def _statistics_file(place: Path) -> Path:
@@ -220,11 +220,11 @@ def _show(certificate: LayerPairCertificate | ProfileCertificate) -> None:
         ]
     widths = [max(len(row[i]) for row in table) for i in range(len(table[0]))]
     for row in table:
-        typer.echo("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())
-    typer.echo("")
+        echo("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())
+    echo("")
     from redundancy.certificates.profile import ProfileCertificate
 
-    typer.echo(certificate.summary() if isinstance(certificate, ProfileCertificate) else certificate.sentence())
+    echo(certificate.summary() if isinstance(certificate, ProfileCertificate) else certificate.sentence())
 
 
 @contextmanager
@@ -238,21 +238,3 @@ def _progress(states: Any, *, quiet: bool) -> Iterator[Any]:
         return
     with typer.progressbar(length=rows, label="Reading states", file=sys.stderr) as bar:
         yield bar.update
-
-
-def _write_new(path: Path, text: str) -> None:
-    """Write a file that must be new: whole or not at all, and never over another."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        partial.write_text(text, encoding="utf-8")
-        os.link(partial, path)  # fails if the file exists, even if it appeared a moment ago
-    except FileExistsError:
-        raise _file_exists(path) from None
-    except OSError as error:
-        raise StoreError(f"need to write {path}, got: {error.strerror}; check the folder") from error
-    finally:
-        partial.unlink(missing_ok=True)
-
-
-def _file_exists(path: Path) -> InvalidInputError:
-    return InvalidInputError(f"need a file that does not exist yet, {path} does; choose another --out")

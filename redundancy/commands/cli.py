@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
+import os
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from importlib.metadata import EntryPoint, entry_points
 from typing import Annotated, Any
@@ -11,7 +14,9 @@ import typer
 
 from redundancy import __version__
 from redundancy.commands.options import with_common_options
+from redundancy.commands.printing import echo
 from redundancy.errors import SkipItError
+from redundancy.files.reading import causes
 
 __all__ = ["GROUP", "broken_commands", "build_app", "main"]
 
@@ -35,7 +40,7 @@ def build_app() -> typer.Typer:
         version: Annotated[bool, typer.Option("--version", is_eager=True, help="Print the version and exit.")] = False,
     ) -> None:
         if version:
-            typer.echo(__version__)
+            echo(__version__)
             raise typer.Exit
 
     for name, function, fault in _commands():
@@ -79,12 +84,35 @@ def _refusal(fault: str) -> Callable[..., None]:
 
 def main() -> None:
     """Run `skip-it`; exit codes: 0 done, 1 a check found something, 2 wrong use or input."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a name that the terminal's encoding lacks is shown with escapes
+            stream.reconfigure(errors="backslashreplace")
+    warnings.showwarning = _show_warning
     try:
         build_app()()
     except SkipItError as error:
         # One sentence on one line, whatever a path or a foreign message put into it.
-        typer.echo(f"skip-it: {' '.join(str(error).split())}", err=True)
+        _refuse(str(error))
+    except BrokenPipeError:
+        # Whoever reads the output has seen enough; nothing more can be written to it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(EXIT_USAGE)
+    except (MemoryError, RecursionError, OverflowError, UnicodeError, OSError) as error:
+        # What an input can bring about anywhere: too large, too deep, not of this encoding, not readable.
+        _refuse(f"need an input that this machine can hold and read, got {type(error).__name__}: {causes(error)}")
+
+
+def _refuse(sentence: str) -> None:
+    echo(f"skip-it: {' '.join(sentence.split())}", err=True)
+    sys.exit(EXIT_USAGE)
+
+
+def _show_warning(
+    message: Warning | str, category: type[Warning], filename: str, lineno: int, file: Any = None, line: Any = None
+) -> None:
+    """Say on one line what a user must know; where in the code a warning stands is for developers' warnings."""
+    where = "" if issubclass(category, UserWarning) else f" ({filename}:{lineno})"
+    echo(f"note: {' '.join(str(message).split())}{where}", err=True)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from redundancy.commands.printing import echo, refuse_existing
 from redundancy.errors import InvalidInputError
 
 __all__ = ["compare"]
@@ -35,17 +36,16 @@ def compare(
     from redundancy.comparison import read_log
     from redundancy.files.writing import write_text
 
-    if out is not None and out.exists():
-        raise InvalidInputError(f"need a new file for the comparison, {out} exists; remove it or name another")
+    refuse_existing(out, "a file for the comparison")
     logs = [read_log(path, metric=metric, unit=unit, filter_name=filter_name) for path in (base, treated)]
     result = judge(
         *logs, risk=risk, confidence_level=confidence, score_range=_range(score_range), only_common=only_common
     )
     if out is not None:
         write_text(out, result.to_json())
-    typer.echo(result.to_json() if as_json else result.summary())
+    echo(result.to_json() if as_json else result.summary())
     if out is not None and not as_json:
-        typer.echo(f"\nwritten: {out}; check it with: skip-it recheck {out}")
+        echo(f"\nwritten: {out}; check it with: skip-it recheck {out}")
 
 
 def _range(text: str) -> tuple[float, float]:

@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from redundancy import __project__, __version__
+from redundancy.commands.printing import echo
 
 __all__ = ["PROBES", "doctor"]
 
@@ -50,7 +51,7 @@ def doctor(
     """
     findings = examine()
     if as_json:
-        typer.echo(json.dumps(findings, indent=1))
+        echo(json.dumps(findings, indent=1))
     else:
         _show(findings)
     if findings["problems"]:
@@ -143,24 +144,24 @@ def _version(distribution: str) -> str | None:
 
 
 def _show(findings: dict[str, Any]) -> None:
-    typer.echo(f"skip-it {findings['version']} on Python {findings['python']} ({findings['executable']})")
-    typer.echo(findings["platform"])
-    typer.echo("\nPackages")
+    echo(f"skip-it {findings['version']} on Python {findings['python']} ({findings['executable']})")
+    echo(findings["platform"])
+    echo("\nPackages")
     for name, home in findings["packages"].items():
-        typer.echo(f"  {name:<14} {home or 'not found'}")
-    typer.echo("\nLibraries")
+        echo(f"  {name:<14} {home or 'not found'}")
+    echo("\nLibraries")
     for name, number in findings["libraries"].items():
-        typer.echo(f"  {name:<14} {number or 'not installed'}")
+        echo(f"  {name:<14} {number or 'not installed'}")
     for title, lines in findings["more"].items():
-        typer.echo(f"\n{title}")
+        echo(f"\n{title}")
         for line in lines:
-            typer.echo(f"  {line}")
+            echo(f"  {line}")
     if findings["missing_extras"]:
-        typer.echo("\nMissing extras (only needed for the commands that use them)")
+        echo("\nMissing extras (only needed for the commands that use them)")
         for extra, entry in findings["missing_extras"].items():
-            typer.echo(f"  {extra:<14} {', '.join(entry['needs'])}: {entry['command']}")
-    typer.echo("")
+            echo(f"  {extra:<14} {', '.join(entry['needs'])}: {entry['command']}")
+    echo("")
     for problem in findings["problems"]:
-        typer.echo(f"problem: {problem}")
+        echo(f"problem: {problem}")
     if not findings["problems"]:
-        typer.echo("No problems found.")
+        echo("No problems found.")

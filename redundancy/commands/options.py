@@ -17,6 +17,7 @@ from typing import Annotated, Any, get_type_hints
 
 import typer
 
+from redundancy.commands.printing import echo
 from redundancy.errors import InvalidInputError
 
 __all__ = ["CONFIG_FILE", "config_text", "is_quiet", "refuse_idle", "with_common_options"]
@@ -105,7 +106,7 @@ def with_common_options(name: str, function: Callable[..., None]) -> Callable[..
     def command(**settings: Any) -> None:
         asked = {key: settings.pop(key) for key in _OWN}
         if asked["print_config"]:
-            typer.echo(config_text(name, {option: settings[key] for option, key in names.items()}), nl=False)
+            echo(config_text(name, {option: settings[key] for option, key in names.items()}), nl=False)
             return
         with _quietly(asked["quiet"]), _saving(name, {option: settings[key] for option, key in names.items()}):
             function(**settings)

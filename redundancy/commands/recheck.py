@@ -9,8 +9,10 @@ from typing import Annotated, Any
 
 import typer
 
+from redundancy.commands.printing import echo
 from redundancy.errors import InvalidInputError, SkipItError, StoreError
 from redundancy.files.digested import READERS, reading
+from redundancy.files.reading import parse_json, read_text
 
 __all__ = ["recheck"]
 
@@ -36,11 +38,11 @@ def recheck(
     except SkipItError as error:
         problems = [str(error)]
     if as_json:
-        typer.echo(json.dumps({"ok": not problems, "problems": problems}))
+        echo(json.dumps({"ok": not problems, "problems": problems}))
     else:
         for problem in problems:
-            typer.echo(f"problem: {problem}")
-        typer.echo(
+            echo(f"problem: {problem}")
+        echo(
             f"{certificate}: "
             + (f"{len(problems)} problem{'s'[: len(problems) > 1]}" if problems else "every bound was reproduced")
         )
@@ -50,13 +52,8 @@ def recheck(
 
 def _read(path: Path) -> tuple[str, Any]:
     """Text of a certificate and the class that reads its schema."""
-    try:
-        text = path.read_text(encoding="utf-8")
-        tree = json.loads(text)
-    except OSError as error:
-        raise StoreError(f"need a readable certificate, {path} gives: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:
-        raise StoreError(f"need a certificate as a JSON object, {path} does not parse: {error}") from error
+    text = read_text(path, "a readable certificate")
+    tree = parse_json(text, path, "a certificate")
     if not isinstance(tree, dict):
         kind = "a list" if isinstance(tree, list) else f"the {type(tree).__name__} {tree!r}"
         raise StoreError(f"need a certificate as a JSON object, {path} holds {kind}; give a file that skip-it wrote")

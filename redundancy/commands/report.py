@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from redundancy.errors import InvalidInputError
+from redundancy.commands.printing import echo, refuse_existing
 
 __all__ = ["report"]
 
@@ -44,11 +44,8 @@ def report(
     from redundancy.files.writing import write_text
     from redundancy.report import gather_report, render_html, save_figures
 
-    for path in (out, figures, data):
-        if path is not None and path.exists():
-            raise InvalidInputError(f"need an output that does not exist yet, {path} does; choose another name")
-        if path is not None and not path.parent.is_dir():
-            raise InvalidInputError(f"need a folder to write {path} into, {path.parent} does not exist; make it first")
+    for path, option in ((out, "--out"), (figures, "--figures"), (data, "--data")):
+        refuse_existing(path, "an output", option)
     gathered = gather_report(
         sources, model=model, n_layers=layers, command=" ".join(["skip-it", *sys.argv[1:]]), recheck=recheck
     )
@@ -59,5 +56,5 @@ def report(
         write_text(data, json.dumps(gathered, indent=1, allow_nan=False))
     write_text(out, page)
     for line in gathered.get("sources", ()):
-        typer.echo(line)
-    typer.echo(f"Wrote {out}: {gathered['model']['name']}, {gathered['model']['n_layers']} layers.")
+        echo(line)
+    echo(f"Wrote {out}: {gathered['model']['name']}, {gathered['model']['n_layers']} layers.")

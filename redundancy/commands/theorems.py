@@ -9,6 +9,7 @@ import typer
 
 from redundancy.bounds.ledger import STATUSES, TheoremRecord, find
 from redundancy.bounds.ledger import theorems as records
+from redundancy.commands.printing import echo
 from redundancy.errors import InvalidInputError
 
 __all__ = ["theorems"]
@@ -36,12 +37,12 @@ def theorems(
         )
     chosen = [record for record in chosen if status in (None, record.status)]
     if as_json:
-        typer.echo(json.dumps([record.to_record() for record in chosen], indent=1))
+        echo(json.dumps([record.to_record() for record in chosen], indent=1))
         return
     for record in chosen:
-        typer.echo(_text(record) if theorem is not None or status is not None else _line(record))
+        echo(_text(record) if theorem is not None or status is not None else _line(record))
     if theorem is None and status is None:
-        typer.echo(f"{len(chosen)} statements; `skip-it theorems ID` shows one, `--status refuted` the false ones.")
+        echo(f"{len(chosen)} statements; `skip-it theorems ID` shows one, `--status refuted` the false ones.")
 
 
 def _line(record: TheoremRecord) -> str:

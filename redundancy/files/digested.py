@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from redundancy.errors import StoreError
+from redundancy.files.reading import UNFIT, parse_json, reading
 
 __all__ = ["READERS", "UNFIT", "as_kind", "check_sentence", "content_digest", "reading", "seal", "unseal"]
 
 READERS = "skip_it.certificates"  # entry points: a schema and the class with from_json and recheck that reads it
 _T = TypeVar("_T")
-# What Python raises when content that passes its digest has not the form that the reader takes for granted.
-UNFIT = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError)
 
 
 def seal(body: dict[str, Any]) -> str:
@@ -56,10 +54,7 @@ def unseal(text: str, schema: str, *older: str) -> dict[str, Any]:
     StoreError
         If the text is no JSON, of another schema, or altered after it was written.
     """
-    try:
-        body = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise StoreError(f"need JSON of schema {schema}, got text that does not parse: {error}") from None
+    body = parse_json(text, "the text", f"a record of schema {schema}")
     if not isinstance(body, dict) or body.get("schema") not in (schema, *older):
         got = body.get("schema") if isinstance(body, dict) else type(body).__name__
         raise StoreError(f"need JSON of schema {schema}, got {got!r}")
@@ -70,34 +65,6 @@ def unseal(text: str, schema: str, *older: str) -> dict[str, Any]:
     if stated != found:
         raise StoreError("the certificate was altered after it was written: its digest does not match its content")
     return body
-
-
-@contextmanager
-def reading(schema: str) -> Iterator[None]:
-    """Turn whatever misshapen content raises into one sentence.
-
-    A digest shows only that the content is what was sealed, and anybody can seal.
-
-    Parameters
-    ----------
-    schema : str
-        What is read.
-
-    Yields
-    ------
-    None
-
-    Raises
-    ------
-    StoreError
-        In place of the error that the content gave rise to.
-    """
-    try:
-        yield
-    except KeyError as error:
-        raise StoreError(f"need a record of schema {schema}, got one that lacks {error}") from None
-    except UNFIT as error:
-        raise StoreError(f"need a record of schema {schema}, got one that does not fit it: {error}") from None
 
 
 def as_kind(value: Any, kind: type[_T]) -> _T:

@@ -23,8 +23,14 @@ if TYPE_CHECKING:
 
     from matplotlib.axes import Axes
 
-__all__ = ["Tabular", "csv_text", "flat_rows"]
+__all__ = ["Tabular", "csv_cell", "csv_text", "flat_rows", "latex_text"]
 
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")  # how a spreadsheet tells a formula
+_LATEX = {c: rf"\{c}" for c in "&%$#_{}"} | {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+}
 _MOST_ROWS = 40  # of a table shown in a notebook
 _MOST_COLUMNS = 5  # of a row shown on one line
 
@@ -194,9 +200,44 @@ def csv_text(records: Iterable[Mapping[str, Any]]) -> str:
     rows = flat_rows(records)
     text = io.StringIO()
     writer = csv.DictWriter(text, fieldnames=list(rows[0]) if rows else [])
-    writer.writeheader()
-    writer.writerows(rows)
+    writer.writerow({name: csv_cell(name) for name in writer.fieldnames})
+    writer.writerows({name: csv_cell(value) for name, value in row.items()} for row in rows)
     return text.getvalue()
+
+
+def csv_cell(value: Any) -> Any:
+    """A cell that no spreadsheet takes for a formula: text that begins like one gets an apostrophe in front.
+
+    Parameters
+    ----------
+    value : object
+        A number, which stays as it is, or text.
+
+    Returns
+    -------
+    object
+    """
+    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
+
+
+def latex_text(text: str) -> str:
+    r"""Text that LaTeX sets as it stands: its special characters escaped, control characters left out.
+
+    Parameters
+    ----------
+    text : str
+        From a file or a model.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> print(latex_text(r"50 % of a_b \input{x}"))
+    50 \% of a\_b \textbackslash{}input\{x\}
+    """
+    return "".join(_LATEX.get(c, c) for c in text if c.isprintable())
 
 
 def _columns(key: str, value: Any) -> list[tuple[str, Any]]:

@@ -6,14 +6,16 @@ import contextlib
 import errno
 import os
 import tempfile
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from redundancy.errors import StoreError
+from redundancy.errors import InvalidInputError, StoreError
 
-__all__ = ["append_text", "write_text", "write_whole"]
+__all__ = ["append_text", "write_new", "write_text", "write_whole"]
 
+_STALE = 3600.0  # seconds; no write of one file takes as long
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # full disk, quota, limit on the size of files
 
 
@@ -28,6 +30,24 @@ def write_text(path: Path, text: str) -> None:
         All of its content.
     """
     write_whole(path, [text.encode()])
+
+
+def write_new(path: Path, text: str) -> None:
+    """`write_text` for a file that must be new, also if another process makes it a moment before.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    text : str
+        All of its content.
+
+    Raises
+    ------
+    InvalidInputError
+        If it exists.
+    """
+    write_whole(path, [text.encode()], new=True)
 
 
 def append_text(path: Path, text: str) -> None:
@@ -54,10 +74,11 @@ def append_text(path: Path, text: str) -> None:
         raise StoreError(f"need to write {path}, got: {error.strerror}; check the folder and free space") from error
 
 
-def write_whole(path: Path, parts: Iterable[Any]) -> None:
+def write_whole(path: Path, parts: Iterable[Any], *, new: bool = False) -> None:
     """Write bytes whole or not at all, also when the process is killed.
 
-    Temporary file in the same folder, fsync, rename, fsync of the folder.
+    Temporary file in the same folder, fsync, rename, fsync of the folder. Temporary files that a killed process left
+    for the same target are swept when they are an hour old.
 
     Parameters
     ----------
@@ -65,14 +86,19 @@ def write_whole(path: Path, parts: Iterable[Any]) -> None:
         Replaced if it exists.
     parts : iterable of bytes-like
         Contents, one after another.
+    new : bool, default=False
+        Refuse to replace a file.
 
     Raises
     ------
+    InvalidInputError
+        If it exists and must not.
     StoreError
         If the file cannot be written.
     """
     temporary = None
     try:
+        _sweep(path)
         handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
         with os.fdopen(handle, "wb") as file:
             for part in parts:
@@ -82,14 +108,19 @@ def write_whole(path: Path, parts: Iterable[Any]) -> None:
         umask = os.umask(0)
         os.umask(umask)
         os.chmod(temporary, 0o666 & ~umask)  # mkstemp makes files that only the owner reads
-        os.replace(temporary, path)
-        temporary = None
+        if new:
+            os.link(temporary, path)  # fails if the file exists
+        else:
+            os.replace(temporary, path)
+            temporary = None
         with contextlib.suppress(OSError):  # some file systems cannot sync a folder; the rename stands
             folder = os.open(path.parent, os.O_RDONLY)
             try:
                 os.fsync(folder)
             finally:
                 os.close(folder)
+    except FileExistsError:
+        raise InvalidInputError(f"need a file that does not exist yet, {path} does; choose another name") from None
     except OSError as error:
         if error.errno in _FULL:
             raise StoreError(
@@ -100,3 +131,14 @@ def write_whole(path: Path, parts: Iterable[Any]) -> None:
         if temporary is not None:
             with contextlib.suppress(OSError):
                 os.unlink(temporary)
+
+
+def _sweep(path: Path) -> None:
+    """Remove temporary files of this target that no process is writing any more."""
+    oldest = time.time() - _STALE
+    with os.scandir(path.parent) as entries:
+        for entry in entries:
+            if entry.name.startswith(f".{path.name}.") and entry.name.endswith(".tmp"):
+                with contextlib.suppress(OSError):  # another process was quicker
+                    if entry.stat(follow_symlinks=False).st_mtime < oldest:
+                        os.unlink(entry.path)

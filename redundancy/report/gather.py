@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import platform
 import tomllib
@@ -15,6 +14,7 @@ from redundancy import __version__
 from redundancy.certificates.profile import ProfileCertificate
 from redundancy.errors import InvalidInputError, StoreError
 from redundancy.figures.sources import PLAN_SECTIONS, certificate_rows, matrices, profile_records
+from redundancy.files.reading import read_json
 from redundancy.report.parts import choice_part, load_certificate, validation_part
 from redundancy.report.schema import SCHEMA, load_report, validate_report
 from redundancy.risk.choices import OLD_SCHEMA as OLD_CHOICE
@@ -119,12 +119,7 @@ def _parts(path: Path, *, recheck: bool) -> Iterator[Part]:
 def _file_part(path: Path, *, recheck: bool) -> Part:
     if path.suffix == ".safetensors":
         return _harvest_part(path)
-    try:
-        tree = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise StoreError(f"need a readable file, {path} gives: {error.strerror}") from error
-    except ValueError as error:
-        raise StoreError(f"need {_WANTED}, {path} does not parse as JSON: {error}") from error
+    tree = read_json(path, _WANTED)
     schema = tree.get("schema") if isinstance(tree, Mapping) else None
     settings = _settings(path.parent)
     if schema == SCHEMA:
@@ -138,13 +133,17 @@ def _file_part(path: Path, *, recheck: bool) -> Part:
     raise StoreError(f"need {_WANTED}, {path} is {f'of schema {schema!r}' if schema else 'none of them'}")
 
 
+def _schema(tree: Any) -> str:
+    return str(tree.get("schema", "")) if isinstance(tree, Mapping) else ""
+
+
 def _report_part(path: Path, *, recheck: bool) -> Part:
     """A finished report: its certificates and its choice are checked against the files that lie beside it."""
     report = load_report(path)
     certificates, choice = path.parent / str(report.get("certificate_file") or ""), path.parent / "choice.json"
     how = []
     if recheck and certificates.is_file():
-        schema = json.loads(certificates.read_text(encoding="utf-8")).get("schema", "")
+        schema = _schema(read_json(certificates, "certificates"))
         shown = _certificate_part(certificates, schema, recheck=True)["certificates"]
         if shown != report.get("certificates"):
             raise StoreError(f"need a report that shows what {certificates} holds, {path} shows other bounds")

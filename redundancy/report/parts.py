@@ -14,6 +14,7 @@ from redundancy.certificates.profile import ProfileCertificate
 from redundancy.errors import StoreError
 from redundancy.figures.sources import plan_sections
 from redundancy.files.plan_texts import plan_depth
+from redundancy.files.reading import read_text
 from redundancy.risk.choices import ChoiceRecord
 
 __all__ = ["SingleCertificate", "choice_part", "load_certificate", "validation_part"]
@@ -76,7 +77,7 @@ def load_certificate(path: Path, schema: str) -> ProfileCertificate | SingleCert
     StoreError
         If it was altered, or is of a kind that a report does not show.
     """
-    text = path.read_text(encoding="utf-8")
+    text = read_text(path, "a stored result")
     if schema == _PROFILE:
         return ProfileCertificate.from_json(text)
     if schema == _PAIR:
@@ -125,7 +126,7 @@ def choice_part(path: Path, settings: Mapping[str, Any], *, recheck: bool = True
     StoreError
         If the file was altered, lacks something, or its tests do not come out the same.
     """
-    record = ChoiceRecord.from_json(path.read_text(encoding="utf-8"))
+    record = ChoiceRecord.from_json(read_text(path, "a stored choice"))
     how = "digest sound, its tests not repeated"
     if recheck:
         outcome = record.recheck()

@@ -5,15 +5,15 @@ docs/report_schema.md describes every field in words; a test keeps it and the ta
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
-from redundancy.errors import InvalidInputError, StoreError
+from redundancy.errors import InvalidInputError
 from redundancy.figures.sources import PLAN_SECTIONS
+from redundancy.files.reading import read_json
 
 __all__ = [
     "RULES",
@@ -328,14 +328,7 @@ def load_report(path: str | Path) -> dict[str, Any]:
     InvalidInputError
         If it is JSON of another shape than the schema.
     """
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise StoreError(f"need a readable report.json, {path} cannot be read: {error}") from error
-    try:
-        report = json.loads(text, parse_constant=_refuse_constant)
-    except ValueError as error:
-        raise StoreError(f"need JSON in {path}, it does not parse: {error}") from error
+    report = read_json(path, "a report")
     validate_report(report)
     return dict(report)
 
@@ -414,7 +407,3 @@ def _null_advice(rule: Rule) -> str:
 def _show(value: Any) -> str:
     text = repr(value)
     return text if len(text) <= 60 else text[:57] + "..."
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not JSON, undefined values are written as null")

@@ -78,6 +78,6 @@ class Provenance:
             texts = [*failed.keys(), *failed.values(), *stopped]
             if set(body) != {"failed", "stopped_by"} or not all(isinstance(one, str) for one in texts):
                 raise ValueError(f"its fields are {sorted(body)}")
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             raise InvalidInputError(f"need the JSON of a provenance (failed, stopped_by), got: {error}") from error
         return cls(failed=failed, stopped_by=tuple(stopped))

@@ -129,7 +129,7 @@ class StatisticsSpec:
             record: dict[str, Any] = json.loads(text)
             values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in record.items()}
             return cls(**values)
-        except (TypeError, ValueError, AttributeError) as error:
+        except (TypeError, ValueError, AttributeError, RecursionError) as error:
             names = ", ".join(f.name for f in fields(cls))
             raise InvalidInputError(f"need the JSON of a statistics declaration ({names}), got: {error}") from error
 
