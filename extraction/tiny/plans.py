@@ -78,27 +78,48 @@ def masked_logits(family: TinyFamily, plan: Plan) -> torch.Tensor:
 def _masked(layers: list[Any], absent: list[torch.Tensor]) -> Iterator[None]:
     """Let each layer ignore its absent tokens."""
 
-    def patched(stock: Any, gone: torch.Tensor) -> Any:
-        def forward(hidden_states: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
-            mask, length = kwargs.get("attention_mask"), hidden_states.shape[1]
-            if mask is None:
-                mask = torch.ones(1, 1, length, length, dtype=torch.bool).tril()
-            hidden = gone[:, None, None, :] & ~torch.eye(length, dtype=torch.bool)
-            kwargs["attention_mask"] = (
-                mask & ~hidden if mask.dtype == torch.bool else mask.masked_fill(hidden, torch.finfo(mask.dtype).min)
-            )
-            output = stock(hidden_states, *args, **kwargs)
-            return torch.where(gone[..., None], hidden_states, output if torch.is_tensor(output) else output[0])
-
-        return forward
+    def patched(layer: Any, gone: torch.Tensor) -> Any:
+        stock = layer.forward
+        return _short(stock, gone) if not hasattr(layer, "self_attn") else _hidden(stock, gone)
 
     for layer, gone in zip(layers, absent, strict=True):
-        layer.forward = patched(layer.forward, gone)
+        layer.forward = patched(layer, gone)
     try:
         yield
     finally:
         for layer in layers:
             del layer.forward
+
+
+def _hidden(stock: Any, gone: torch.Tensor) -> Any:
+    """Softmax attention: the keys of absent tokens are masked."""
+
+    def forward(hidden_states: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
+        mask, length = kwargs.get("attention_mask"), hidden_states.shape[1]
+        if mask is None:
+            mask = torch.ones(1, 1, length, length, dtype=torch.bool).tril()
+        hidden = gone[:, None, None, :] & ~torch.eye(length, dtype=torch.bool)
+        kwargs["attention_mask"] = (
+            mask & ~hidden if mask.dtype == torch.bool else mask.masked_fill(hidden, torch.finfo(mask.dtype).min)
+        )
+        output = stock(hidden_states, *args, **kwargs)
+        return torch.where(gone[..., None], hidden_states, output if torch.is_tensor(output) else output[0])
+
+    return forward
+
+
+def _short(stock: Any, gone: torch.Tensor) -> Any:
+    """A state that runs along the sequence: each row is fed its present tokens alone, without padding."""
+
+    def forward(hidden_states: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
+        mask = kwargs.pop("attention_mask", None)
+        fed = ~gone if mask is None else ~gone & mask.bool()
+        output = hidden_states.clone()
+        for row, here in enumerate(fed):
+            output[row, here] = stock(hidden_states[row : row + 1, here], *args, attention_mask=None, **kwargs)[0]
+        return output
+
+    return forward
 
 
 def _close(a: torch.Tensor, b: torch.Tensor) -> bool:

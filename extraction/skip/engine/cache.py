@@ -86,6 +86,23 @@ class CompactLayer(DynamicLayer):  # type: ignore[no-untyped-call]
         self._announced = n_seen
         return self.positions
 
+    def note(self, n_seen: int, positions: torch.Tensor | None) -> torch.Tensor | None:
+        """Say which of `n_seen` new tokens a layer that reads another's keys computes; None for all.
+
+        Returns the positions of all that it has computed, or None if it has computed every token so far.
+        """
+        if positions is None and self.is_dense:
+            self.logical_length += n_seen
+            return None
+        assert positions is not None
+        old = self.positions
+        if old is None:
+            old = torch.arange(self.logical_length, device=positions.device).expand(positions.shape[0], -1)
+        self.positions = torch.cat([old, positions], dim=1)
+        self.is_dense = False
+        self.logical_length += n_seen
+        return self.positions
+
     def skip(self, n_seen: int) -> None:
         """The model saw `n_seen` tokens, of which this layer stores none."""
         if self.is_dense and self.keys is not None:
@@ -165,6 +182,11 @@ class CompactLayer(DynamicLayer):  # type: ignore[no-untyped-call]
         self.logical_length = length
 
 
+def is_recurrent(layer: Any) -> bool:
+    """Whether a layer of a cache holds a state that runs along the sequence, and no keys."""
+    return hasattr(layer, "has_previous_state") and not isinstance(layer, DynamicLayer)
+
+
 def check_cache(cache: Any, plan: Plan) -> None:
     """Refuse, before anything runs, a cache that cannot hold compact layers.
 
@@ -190,6 +212,10 @@ def check_cache(cache: Any, plan: Plan) -> None:
                 raise UnsupportedModelError(
                     f"need a fresh cache for the plan {plan}, got one that the plan {layer.plan} has filled"
                 )
+        elif is_recurrent(layer):
+            continue  # the layers with keys tell whose it is
+        elif type(layer).__name__ == "DummyLayer":
+            continue  # of a layer that reads another's keys
         elif type(layer) not in (DynamicLayer, DynamicSlidingWindowLayer):
             raise UnsupportedModelError(
                 f"skipping needs softmax attention with a cache of its own in every layer, layer {i} has a "
@@ -207,8 +233,8 @@ def adopt(cache: Any, plan: Plan, n_layers: int, sequence: Sequence) -> None:
     for i in range(n_layers):
         if i == len(cache.layers):
             cache.layers.append(CompactLayer(plan, sequence))
-        elif not isinstance(cache.layers[i], CompactLayer):
-            cache.layers[i] = CompactLayer(plan, sequence, is_sliding=cache.layers[i].is_sliding)
+        elif not isinstance(cache.layers[i], CompactLayer) and not is_recurrent(cache.layers[i]):
+            cache.layers[i] = CompactLayer(plan, sequence, is_sliding=getattr(cache.layers[i], "is_sliding", False))
 
 
 def sequence_of(cache: Any) -> Sequence:

@@ -298,9 +298,10 @@ class Chunk:
         *,
         is_causal: bool,
         hidden: tuple[torch.Tensor, torch.Tensor] | None = None,
+        lender: int | None = None,
     ) -> torch.Tensor | None:
         """`compact_mask`, made once for all layers that see the same tokens through the same mask."""
-        key = ("mask", presence, id(mask), is_causal, hidden is not None)
+        key = ("mask", presence, id(mask), is_causal, hidden is not None, lender)
         if key not in self._cuts:
             cut = compact_mask(
                 mask,
@@ -315,6 +316,14 @@ class Chunk:
             self._cuts[key] = (cut, mask)  # holding `mask` keeps its id from being used again
         result: torch.Tensor | None = self._cuts[key][0]
         return result
+
+    def recurrent_mask(self, presence: Presence, mask: torch.Tensor | None) -> torch.Tensor | None:
+        """A mask of padding (batch, chunk) for layers that run along the sequence, cut to the present tokens."""
+        selection = self.selection(presence)
+        if selection is None or (mask is None and not selection.has_dummies):
+            return mask
+        real = selection.index >= 0
+        return real if mask is None else mask.gather(1, selection.source).masked_fill(~real, 0)
 
     def cut(self, presence: Presence, arguments: dict[str, Any]) -> dict[str, Any]:
         """Arguments of a layer with every per-token tensor reduced to the present tokens."""

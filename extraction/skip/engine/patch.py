@@ -135,6 +135,9 @@ class Skipping:
         presence = [plan.presence(i, self.n_layers) for i in range(self.n_layers)]
         if router is not None:
             presence = [(*p, Routed(i)) for i, p in enumerate(presence)]
+        for i, parts in enumerate(anatomy.parts):
+            if parts.lender is not None:  # what a router leaves out there has no keys to be read here
+                presence[i] = tuple(dict.fromkeys((*presence[parts.lender], *presence[i])))
         self.presence: tuple[Presence, ...] = tuple(presence)
         self.left_out = tuple(plan.left_out(i) for i in range(self.n_layers))
         self.hides = tuple(plan.hides(i) for i in range(self.n_layers))
@@ -255,6 +258,10 @@ class Skipping:
         run = _Run(self, chunk)
         self._latest = run
         _LATEST.set(run)
+        kept = arguments.get("logits_to_keep")
+        if isinstance(kept, int) and kept and any(parts.lender is not None for parts in self.anatomy.parts):
+            # With a number, layers that read others' keys would compute the last tokens alone.
+            kwargs = {**kwargs, "logits_to_keep": torch.arange(-kept, 0, device=ids.device)}
         with self._scope.held(here=True), running(run):
             return inner(*args, **kwargs)
 
@@ -362,6 +369,13 @@ class _Run:
     ) -> Any:
         chunk, presence = self.chunk, self.skipping.presence[i]
         n_seen, selection = chunk.shape[1], chunk.selection(presence)
+        parts = self.skipping.anatomy.parts[i]
+        if parts.is_recurrent:
+            arguments["attention_mask"] = chunk.recurrent_mask(presence, arguments.get("attention_mask"))
+            return self._on_present(i, inner, states, arguments)
+        if parts.lender is not None:
+            arguments["attention_mask"] = self._borrowed_mask(i, parts.lender, arguments, store)
+            return self._on_present(i, inner, states, arguments)
         is_silent = ATTENTION in self.skipping.left_out[i]
         if is_silent and store is not None:
             store.skip(n_seen)
@@ -373,6 +387,12 @@ class _Run:
 
         if not is_silent:
             arguments["attention_mask"] = self._mask(i, arguments.get("attention_mask"), store)
+        return self._on_present(i, inner, states, arguments)
+
+    def _on_present(self, i: int, inner: Callable[..., Any], states: torch.Tensor, arguments: dict[str, Any]) -> Any:
+        """Cut everything per-token but the mask, run the stock layer, put its output back."""
+        chunk, presence = self.chunk, self.skipping.presence[i]
+        selection = chunk.selection(presence)
         if selection is None:
             return inner(states, **arguments)
         arguments = chunk.cut(presence, arguments)
@@ -401,6 +421,44 @@ class _Run:
             has_dummies,
             is_causal=getattr(attention, "is_causal", True),
             hidden=None if new is None or marks is None else (~new, marks),
+        )
+
+    def _borrowed_mask(
+        self, i: int, lender: int, arguments: dict[str, Any], store: CompactLayer | None
+    ) -> torch.Tensor | None:
+        """Mask of a layer that reads the keys of another: those of its own present tokens alone."""
+        chunk, presence, mask = self.chunk, self.skipping.presence[i], arguments.get("attention_mask")
+        n_seen, theirs = chunk.shape[1], self.skipping.presence[lender]
+        keeper = self._store(lender, cache_of(arguments))
+        is_whole = chunk.selection(presence) is None and chunk.selection(theirs) is None
+        offset = 0 if store is None else store.logical_length
+        rows, has_dummies = chunk.rows(presence, offset)
+        if store is None or keeper is None:
+            if is_whole:
+                return mask
+            seen, (keys, more) = rows, chunk.rows(theirs, 0)
+        else:
+            is_whole &= store.is_dense and keeper.is_dense
+            noted = store.note(n_seen, None if is_whole else rows)
+            if noted is None:
+                return mask
+            seen, more = noted, keeper.has_dummies
+            stored = torch.arange(keeper.n_stored, device=rows.device).expand(rows.shape[0], -1)
+            keys = stored if keeper.positions is None else keeper.positions
+        end = offset + n_seen
+        known = torch.zeros(rows.shape[0], end + 1, dtype=torch.bool, device=rows.device)
+        known = known.scatter(1, torch.where(seen >= 0, seen, end), True)[:, :end]
+        absent = ~known.gather(1, keys.clamp(min=0))
+        return chunk.mask(
+            presence,
+            mask,
+            rows,
+            keys,
+            offset,
+            has_dummies or more,
+            is_causal=getattr(self.skipping.anatomy.parts[i].attention, "is_causal", True),
+            hidden=(torch.ones_like(rows, dtype=torch.bool), absent),
+            lender=lender,
         )
 
     def _view(self, i: int, states: torch.Tensor, attention: torch.Tensor | None = None) -> LayerInput:
@@ -432,7 +490,7 @@ class _Run:
         self.chunk.route(i, keep)
 
     def _store(self, i: int, cache: Any) -> CompactLayer | None:
-        if cache is None:
+        if cache is None or self.skipping.anatomy.parts[i].is_recurrent:
             return None
         plan, n_layers = self.skipping.plan, self.skipping.n_layers
         index = getattr(self.skipping.anatomy.parts[i].attention, "layer_idx", i)

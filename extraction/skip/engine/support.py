@@ -13,6 +13,7 @@ from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS, eager_mask,
 
 from extraction.models.adapters.registry import adapt
 from extraction.skip.plan import Plan
+from extraction.skip.terms.base import ATTENTION, LAYER
 from redundancy.errors import InvalidInputError, UnsupportedModelError
 
 __all__ = [
@@ -28,7 +29,10 @@ __all__ = [
     "unwrapped",
 ]
 
-_LAYER_TYPES = {"full_attention", "sliding_attention", "chunked_attention"}
+_SOFTMAX = {"full_attention", "sliding_attention", "chunked_attention"}
+# Layers whose state runs along the sequence, by the attribute that holds what mixes tokens. Leaving a token out of one
+# means that it is not fed to it: the layer runs on the shorter sequence.
+_RECURRENT = {"linear_attention": "linear_attn", "conv": "conv"}
 CACHE_NAMES = ("cache", "past_key_values")  # the first since transformers 5.24, where the second stays as an alias
 _PACKED = ("cu_seq_lens_q", "cu_seq_lens_k")  # several sequences in one row: positions are not columns
 _MLP_NAMES = ("mlp", "feed_forward", "block_sparse_moe", "ffn")
@@ -39,10 +43,24 @@ _FEATURE_WORDS = ("pixel_values", "image_embeds", "image_features", "image_hidde
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Parts:
-    """Sublayers of one decoder layer; None where it has none that can be left out alone."""
+    """Sublayers of one decoder layer.
+
+    Attributes
+    ----------
+    attention : Module
+        What mixes tokens.
+    mlp : Module or None
+        None where the layer has none that can be left out alone.
+    is_recurrent : bool
+        Whether the layer has no keys but a state that runs along the sequence.
+    lender : int or None
+        Earlier layer whose keys and values this one reads instead of own ones.
+    """
 
     attention: nn.Module
     mlp: nn.Module | None
+    is_recurrent: bool = False
+    lender: int | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -105,12 +123,15 @@ def dissect(model: nn.Module, plan: Plan, *, layers_path: str | None, vision_ids
             )
     adapter = adapt(model, layers_path=layers_path, vision_ids=vision_ids)
     layers = adapter.layers
-    kinds = set(getattr(text, "layer_types", None) or ["full_attention"])
-    odd = sorted(kinds - _LAYER_TYPES)
-    if odd or any(not hasattr(layer, "self_attn") for layer in layers):
+    kinds = list(getattr(text, "layer_types", None) or ["full_attention"])
+    kinds = kinds if len(kinds) == len(layers) else ["full_attention"] * len(layers)
+    odd = sorted(set(kinds) - _SOFTMAX - _RECURRENT.keys())
+    if odd or any(
+        not hasattr(layer, _RECURRENT.get(kind, "self_attn")) for layer, kind in zip(layers, kinds, strict=True)
+    ):
         raise UnsupportedModelError(
-            f"skipping needs softmax attention in every layer (a `self_attn` module), {config.model_type} has "
-            f"{', '.join(odd) or 'layers without it'}"
+            "skipping needs softmax attention in every layer (a `self_attn` module), or linear attention or a short "
+            f"convolution, {config.model_type} has {', '.join(odd) or 'layers without it'}"
         )
     plan.check(len(layers))
     presences = [plan.presence(i, len(layers)) for i in range(len(layers))]
@@ -120,9 +141,10 @@ def dissect(model: nn.Module, plan: Plan, *, layers_path: str | None, vision_ids
             f"the plan {plan} removes vision tokens, but the configuration of {config.model_type} names none; "
             "pass vision_ids"
         )
+    lenders = _lenders(text, kinds)
     anatomy = Anatomy(
         layers=layers,
-        parts=tuple(_parts(layer) for layer in layers),
+        parts=tuple(_parts(layer, kind, lender) for layer, kind, lender in zip(layers, kinds, lenders, strict=True)),
         vision_ids=adapter.vision_ids,
         is_flash=_is_flash(text._attn_implementation),
         has_tower=getattr(config, "vision_config", config) is not None,
@@ -130,12 +152,59 @@ def dissect(model: nn.Module, plan: Plan, *, layers_path: str | None, vision_ids
     )
     for term in plan.terms:
         term.check_model(anatomy)
+    _check_recurrent(plan, anatomy)
+    _check_lenders(plan, anatomy, config.model_type)
     return anatomy
 
 
-def _parts(layer: Any) -> Parts:
+def _parts(layer: Any, kind: str, lender: int | None) -> Parts:
     mlp = next((m for name in _MLP_NAMES if isinstance(m := getattr(layer, name, None), nn.Module)), None)
-    return Parts(layer.self_attn, mlp)
+    return Parts(getattr(layer, _RECURRENT.get(kind, "self_attn")), mlp, kind in _RECURRENT, lender)
+
+
+def _lenders(text: Any, kinds: list[str]) -> list[int | None]:
+    """The last layers of some decoders read the keys of the last layer of their own kind before them."""
+    first = len(kinds) - (getattr(text, "num_kv_shared_layers", None) or 0)
+    return [None] * first + [max(j for j in range(first) if kinds[j] == kind) for kind in kinds[first:]]
+
+
+def _check_recurrent(plan: Plan, anatomy: Anatomy) -> None:
+    """Refuse what asks for keys or attention where a layer has none."""
+    for i, parts in enumerate(anatomy.parts):
+        if not parts.is_recurrent:
+            continue
+        asked = next((term for term in plan.terms if term.hides(i) or term.looks(i) == "attention"), None)
+        asked = asked or next(
+            (t for t in plan.terms if ATTENTION in t.left_out(i) and LAYER not in t.left_out(i)), None
+        )
+        if asked is not None:
+            raise UnsupportedModelError(
+                f"{asked} needs softmax attention in layer {i}, which has a {type(parts.attention).__name__}; name "
+                "another layer"
+            )
+
+
+def _check_lenders(plan: Plan, anatomy: Anatomy, kind: str) -> None:
+    """Refuse what takes keys away that a later layer reads, or brings tokens in after their keys were due."""
+    n = len(anatomy.layers)
+    for i, parts in enumerate(anatomy.parts):
+        j = parts.lender
+        if j is None:
+            continue
+        if anatomy.is_flash:
+            raise UnsupportedModelError(
+                f"skipping needs masks with queries and keys where layers share keys, as in {kind}: call "
+                'model.set_attn_implementation("sdpa")'
+            )
+        if plan.hides(i) or plan.hides(j) or plan.left_out(j) & {LAYER, ATTENTION}:
+            raise UnsupportedModelError(
+                f"the plan {plan} takes keys of layer {j} away, which layer {i} of {kind} reads; name other layers"
+            )
+        if not set(plan.presence(j, n)) <= set(plan.presence(i, n)):
+            raise UnsupportedModelError(
+                f"the plan {plan} leaves tokens out of layer {j} that are present in layer {i}, which reads the keys "
+                f"of layer {j} in {kind}; let tokens enter no later than layer {j}"
+            )
 
 
 def unwrapped(model: Any) -> Any:
