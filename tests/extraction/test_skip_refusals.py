@@ -110,7 +110,7 @@ def test_unsupported_cases_fail_before_a_layer_runs(sdpa_model):
 
 
 def test_unsupported_models_are_refused_with_the_reason(sdpa_model):
-    from transformers import LlamaConfig, LlamaForCausalLM, Qwen3NextConfig, Qwen3NextForCausalLM
+    from transformers import BambaConfig, BambaForCausalLM, LlamaConfig, LlamaForCausalLM
 
     small = {
         "hidden_size": 16,
@@ -125,10 +125,9 @@ def test_unsupported_models_are_refused_with_the_reason(sdpa_model):
         pass
     with apply(text_only, skip_layers(1)):
         text_only(input_ids=torch.tensor([[1, 2]]))
-    linear = Qwen3NextForCausalLM(
-        Qwen3NextConfig(**small, layer_types=["linear_attention", "full_attention"], num_experts=0, head_dim=8)
-    )
-    with pytest.raises(UnsupportedModelError, match="linear_attention"), apply(linear, skip_layers(1)):
+    state = {"mamba_n_heads": 2, "mamba_d_head": 16, "mamba_n_groups": 1, "mamba_d_state": 4}
+    mamba = BambaForCausalLM(BambaConfig(**small, **state, attn_layer_indices=[1]))
+    with pytest.raises(UnsupportedModelError, match="linear_attention of another kind"), apply(mamba, skip_layers(1)):
         pass
     from transformers import MllamaForCausalLM
     from transformers.models.mllama.configuration_mllama import MllamaTextConfig

@@ -156,7 +156,10 @@ def first_tensor(output: Any) -> torch.Tensor:
 
 def _first_number(config: Any, names: tuple[str, ...]) -> int | None:
     for name in names:
-        value = getattr(config, name, None)
+        try:
+            value = getattr(config, name, None)
+        except Exception as error:  # of a kind that only some releases have, where a number varies from layer to layer
+            raise UnsupportedModelError(f"need one {name} for all layers, the configuration has several") from error
         if isinstance(value, int) and value > 0:
             return value
     return None

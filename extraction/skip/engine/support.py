@@ -125,13 +125,12 @@ def dissect(model: nn.Module, plan: Plan, *, layers_path: str | None, vision_ids
     layers = adapter.layers
     kinds = list(getattr(text, "layer_types", None) or ["full_attention"])
     kinds = kinds if len(kinds) == len(layers) else ["full_attention"] * len(layers)
-    odd = sorted(set(kinds) - _SOFTMAX - _RECURRENT.keys())
-    if odd or any(
-        not hasattr(layer, _RECURRENT.get(kind, "self_attn")) for layer, kind in zip(layers, kinds, strict=True)
-    ):
+    known = dict.fromkeys(_SOFTMAX, "self_attn") | _RECURRENT
+    odd = sorted({k for layer, k in zip(layers, kinds, strict=True) if k not in known or not hasattr(layer, known[k])})
+    if odd:
         raise UnsupportedModelError(
-            "skipping needs softmax attention in every layer (a `self_attn` module), or linear attention or a short "
-            f"convolution, {config.model_type} has {', '.join(odd) or 'layers without it'}"
+            "skipping needs softmax attention in every layer (a `self_attn` module), or linear attention "
+            f"(`linear_attn`) or a short convolution (`conv`), {config.model_type} has {', '.join(odd)} of another kind"
         )
     plan.check(len(layers))
     presences = [plan.presence(i, len(layers)) for i in range(len(layers))]
