@@ -21,6 +21,7 @@ WIDTH = 128
 N_LAYERS = 12
 PIXEL_MEAN, PIXEL_STD = 0.5, 0.25
 CHAT_TEMPLATE = (
+    "{{ bos_token }}"  # servers add no special tokens to a chat
     "{% for message in messages %}{% if message['role'] == 'user' %}USER: "
     "{% for part in message['content'] %}{% if part['type'] == 'image' %}<image> "
     "{% else %}{{ part['text'] }} {% endif %}{% endfor %}"

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import torch
 from blueprint import make_processor
+from safetensors.torch import load_file, save_file
 from transformers import LlavaForConditionalGeneration
 
 from extraction.default_model import PATH
@@ -18,6 +19,13 @@ from extraction.default_model import PATH
 def main(checkpoint: Path) -> None:
     model = LlavaForConditionalGeneration.from_pretrained(checkpoint, dtype=torch.float16, local_files_only=True)
     model.save_pretrained(PATH)
+    file = PATH / "model.safetensors"
+    # The names of transformers before 5, which all servers know and transformers reads, too.
+    new, old = "vision_tower.", "vision_tower.vision_model."
+    weights = {
+        name if name.startswith(old) else name.replace(new, old, 1): tensor for name, tensor in load_file(file).items()
+    }
+    save_file(weights, file, {"format": "pt"})
     make_processor().save_pretrained(PATH)
     print(f"{PATH / 'model.safetensors'}: {(PATH / 'model.safetensors').stat().st_size / 1e6:.2f} MB")
 

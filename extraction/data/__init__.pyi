@@ -1,6 +1,6 @@
-from .items import Sample, as_sample, read_jsonl
+from .items import Sample, as_sample
 from .prompts import DEFAULT_PROMPT, make_batch, render_prompt
-from .sources import batches_by_length, read_dataset, read_folder, read_parquet, read_samples
+from .sources import batches_by_length, read_dataset, read_folder, read_jsonl, read_parquet, read_samples
 from .units import settle_units
 
 __all__ = [

@@ -1,21 +1,18 @@
-"""Samples of images or a video, question and answers, and how they are read from a JSONL file."""
+"""Samples of images or a video, question and answers, and what an answer is."""
 
 from __future__ import annotations
 
-import json
 import math
-import os
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from extraction.data.pictures import load_picture
 from extraction.data.video import load_frames
 from redundancy.errors import InvalidInputError
 
-__all__ = ["Sample", "as_answers", "as_sample", "read_jsonl"]
+__all__ = ["Sample", "as_answers", "as_sample"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,6 +42,8 @@ class Sample:
     unit, pixels : str
         What counts as one independent draw, and the digest of the decoded images and frames; "" until
         `extraction.data.units.settle_units` has seen the whole run.
+    fault : str
+        Why the row cannot be used, one sentence; "" if it can. Whoever loads its pictures is told.
     """
 
     sample_id: str
@@ -57,6 +56,7 @@ class Sample:
     group: str = ""
     unit: str = ""
     pixels: str = ""
+    fault: str = ""
 
     def __post_init__(self) -> None:
         if self.answers and self.answer is None:
@@ -92,6 +92,8 @@ class Sample:
         InvalidInputError
             If there is none, or one is missing or not readable; the sentence names the sample.
         """
+        if self.fault:
+            raise InvalidInputError(self.fault)
         if not self.n_images and self.video is not None:
             return []
         images = self.image if isinstance(self.image, (list, tuple)) else [self.image]
@@ -174,88 +176,3 @@ def as_answers(value: Any) -> tuple[str, ...]:
     if isinstance(value, float) and value.is_integer():
         value = int(value)  # what a table makes of whole numbers once one of them is absent
     return (str(value),)
-
-
-def read_jsonl(path: str | os.PathLike[str], *, strict: bool = True) -> list[Sample]:
-    """Read samples from a JSONL file of objects with "image" or "video", "question" and optionally "answer".
-
-    "image" is a path relative to the file, or a list of such for several images; "video" a path or a list of frames.
-    "id" (default: file stem and line number) and "family" are optional, too. Blank lines are skipped.
-
-    Parameters
-    ----------
-    path : path-like
-    strict : bool, default=True
-        Check before anything runs that every image exists and every question has words. False leaves that to whoever
-        loads the sample, for a run that records such faults and goes on.
-
-    Returns
-    -------
-    list of Sample
-        In the order of the source.
-
-    Raises
-    ------
-    InvalidInputError
-        For a missing, empty or undecodable file, an unreadable line, a missing field or image, or an id
-        that occurs twice; the sentence names file and line.
-    """
-    path = Path(path)
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise InvalidInputError(f"need a readable JSONL file, {path} gives: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise InvalidInputError(f"need a JSONL file in UTF-8, {path} is not: {error.reason}") from error
-    samples: list[Sample] = []
-    lines: dict[str, int] = {}
-    for number, line in enumerate(text.split("\n"), start=1):
-        if not line.strip():
-            continue
-        sample = _parse(line, path, number, strict)
-        if sample.sample_id in lines:
-            raise InvalidInputError(
-                f"need unique ids, {path} has {sample.sample_id!r} in lines {lines[sample.sample_id]} and {number}"
-            )
-        lines[sample.sample_id] = number
-        samples.append(sample)
-    if not samples:
-        raise InvalidInputError(
-            f"need at least one sample, {path} is empty; write lines of {{image, question, answer}}"
-        )
-    return samples
-
-
-def _parse(line: str, path: Path, number: int, strict: bool) -> Sample:
-    where = f"line {number} of {path}"
-    try:
-        record = json.loads(line)
-    except ValueError as error:
-        raise InvalidInputError(f"need JSON in every line, {where} is unreadable: {error}") from error
-    if not isinstance(record, dict):
-        raise InvalidInputError(f"need an object of {{image, question, answer}}, {where} is a {type(record).__name__}")
-    media = [name for name in ("image", "video") if record.get(name) is not None] or ["image"]
-    for name in (*media, "question"):
-        value = record.get(name)
-        texts = value if name in media and isinstance(value, list) and (value or not strict) else [value]
-        if not all(isinstance(text, str) and (not strict or text.strip()) for text in texts):
-            if not strict and (value is None or isinstance(value, list)):
-                continue  # a fault of this sample, which whoever loads it finds
-            raise InvalidInputError(f"need a text for {name!r}, {where} has {value!r}")
-    found = {name: _paths(record.get(name), path, where, strict) for name in media}
-    name = str(record.get("id", f"{path.stem}:{number:06d}"))
-    item = {**record, "id": name, "question": str(record.get("question") or ""), **found}
-    return as_sample(item | ({} if found.get("image") is not None or found.get("video") else {"image": []}), number)
-
-
-def _paths(named: Any, path: Path, where: str, strict: bool) -> Any:
-    """Paths of one or several files, relative to the data file; None and what is no text stay as they are."""
-    files = [path.parent / one if isinstance(one, str) and one.strip() else one for one in _listed(named)]
-    for one, file in zip(_listed(named), files, strict=True):
-        if strict and not (file.is_file() or file.is_dir()):
-            raise InvalidInputError(f"need the image of every sample, {where} names {one!r}, which is missing")
-    return files if isinstance(named, list) else files[0]
-
-
-def _listed(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [value]

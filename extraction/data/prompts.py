@@ -96,6 +96,9 @@ def make_batch(
     InvalidInputError
         For an empty question, an unreadable image, or what the processor refuses; the sentence names the sample.
     """
+    for sample in samples:
+        if sample.fault:
+            raise InvalidInputError(sample.fault)
     empty = [s.sample_id for s in samples if not s.question.strip()]
     if empty:
         raise InvalidInputError(f"need a question for every sample, that of {empty[0]!r} is empty; mend or drop it")

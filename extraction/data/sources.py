@@ -1,37 +1,53 @@
-"""Samples from wherever they are: JSONL, Parquet, CSV, a folder of images with questions, a named data set."""
+"""The one reader of samples: rows of JSONL, JSON, CSV, Parquet, image folders and named data sets become samples."""
 
 from __future__ import annotations
 
+import base64
+import binascii
 import csv
 import io
+import json
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from extraction.data.items import Sample, as_sample, read_jsonl
+from extraction.data.items import Sample, as_answers
+from extraction.data.pictures import load_picture, open_regular, reason
 from redundancy.errors import InvalidInputError, MissingExtraError
 
-__all__ = ["batches_by_length", "read_dataset", "read_folder", "read_parquet", "read_samples"]
+__all__ = ["batches_by_length", "read_dataset", "read_folder", "read_jsonl", "read_parquet", "read_samples"]
 
-_QUESTION_FILES = ("questions.jsonl", "questions.csv", "questions.txt")
+_QUESTION_FILES = tuple(f"questions.{ending}" for ending in ("jsonl", "json", "csv", "txt"))
 _IMAGE_ENDINGS = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
+_IDS = ("id", "sample_id", "question_id")
+_FIELDS = (*_IDS, "image", "images", "video", "question", "answer", "answers", "family", "group")
 _HUB = "hf:"
+_LINE_END = re.compile(r"\r\n|\r|\n")  # not the other line ends of Unicode, which a JSON text may hold
+_POINTER = b"version https://git-lfs"
+
+Row = tuple[str, str, Any]  # where it is, its name by default, and its fields or the error that stands for them
 
 
 def read_samples(source: str | os.PathLike[str], *, allow_download: bool = False, strict: bool = True) -> list[Sample]:
     """Read samples from a file, a folder or a data set on a hub.
 
+    A row has "image" (or "images") or "video", "question", and optionally "answer" or "answers", "id", "family" and
+    "group". An image is a path relative to the file, an absolute one, a "file:" or "data:" URI, bytes of an image file,
+    a mapping with "bytes" (in JSON as base64) or "path", or a list of these for several images.
+
     Parameters
     ----------
     source : path or str
-        A ``.jsonl`` or ``.parquet`` file; a folder as in `read_folder`; or "hf:NAME:SPLIT" as in `read_dataset`.
+        A ``.jsonl``, ``.json``, ``.csv`` or ``.parquet`` file, whatever the case of its ending; a folder as in
+        `read_folder`; or "hf:NAME:SPLIT" as in `read_dataset`.
     allow_download : bool, default=False
         Whether a data set may be fetched by its name.
     strict : bool, default=True
-        Refuse data in which an image is missing or a question empty. False leaves such samples in, for a run that
-        records their faults and goes on.
+        Refuse data with a row that cannot be used. False leaves such rows in as samples with a `fault`, for a run that
+        records them and goes on.
 
     Returns
     -------
@@ -41,7 +57,7 @@ def read_samples(source: str | os.PathLike[str], *, allow_download: bool = False
     Raises
     ------
     InvalidInputError
-        For what cannot be read, in one sentence.
+        For what cannot be read, in one sentence that names the file and the row.
     """
     if isinstance(source, str) and source.startswith(_HUB):
         name, _, split = source.removeprefix(_HUB).partition(":")
@@ -49,68 +65,26 @@ def read_samples(source: str | os.PathLike[str], *, allow_download: bool = False
     path = Path(source)
     if path.is_dir():
         return read_folder(path, strict=strict)
-    readers = {".jsonl": read_jsonl, ".parquet": read_parquet}
-    if path.suffix not in readers:
-        raise InvalidInputError(f"need a .jsonl or .parquet file, a folder or hf:NAME:SPLIT, got {path}")
-    return readers[path.suffix](path, strict=strict)
+    readers = {".jsonl": read_jsonl, ".ndjson": read_jsonl, ".json": read_jsonl, ".parquet": read_parquet}
+    ending = path.suffix.lower()
+    if ending == ".csv":
+        return _samples(_csv_rows(path), path, path.parent, strict)
+    if ending not in readers:
+        raise InvalidInputError(
+            f"need a .jsonl, .json, .csv or .parquet file, a folder or hf:NAME:SPLIT, got {path}; convert or unpack it"
+        )
+    return readers[ending](path, strict=strict)
 
 
-def read_parquet(path: str | os.PathLike[str], *, strict: bool = True) -> list[Sample]:
-    """Read samples from a Parquet file with columns image, question, answer and optionally id and family.
+def read_jsonl(path: str | os.PathLike[str], *, strict: bool = True) -> list[Sample]:
+    """Read samples from a file of JSON objects, one in a line, or all in one list. Blank lines are skipped.
 
-    An image is a path relative to the file, the bytes of an image file, or a mapping with "bytes" or "path", as
-    Hugging Face data sets store them; or a list of these for several images. `strict` as in `read_samples`.
-
-    Parameters
-    ----------
-    path : str or path-like
-        What to read.
-    strict : bool, default=True
-        Raise at the first sample that is not usable, instead of leaving it out and saying so.
-
-    Returns
-    -------
-    list of Sample
-        In the order of the source.
-
-    Raises
-    ------
-    MissingExtraError
-        If pyarrow is not installed.
-    InvalidInputError
-        For an unreadable or empty file, a missing column or image, an id that occurs twice.
-    """
-    try:
-        pyarrow: Any = import_module("pyarrow")
-        parquet: Any = import_module("pyarrow.parquet")
-    except ImportError as error:
-        raise MissingExtraError('reading Parquet needs pyarrow: pip install "skip-it[data]"') from error
-    path = Path(path)
-    try:
-        file = parquet.ParquetFile(path)
-    except (OSError, pyarrow.ArrowException) as error:
-        raise InvalidInputError(f"need a readable Parquet file, {path} gives: {_first_line(error)}") from error
-    columns = file.schema_arrow.names
-    missing = [name for name in ("image", "question") if name not in columns]
-    if missing:
-        raise InvalidInputError(f"need columns image and question, {path} has {', '.join(columns)}")
-    wanted = [name for name in ("id", "image", "question", "answer", "answers", "family", "group") if name in columns]
-    try:
-        records = file.read(columns=wanted).to_pylist()
-    except (OSError, pyarrow.ArrowException) as error:
-        raise InvalidInputError(f"need a readable Parquet file, {path} gives: {_first_line(error)}") from error
-    return _checked((_sample(r, i, path.parent, f"row {i} of {path}", strict) for i, r in enumerate(records)), path)
-
-
-def read_folder(path: str | os.PathLike[str], *, strict: bool = True) -> list[Sample]:
-    """Read samples from a folder of images and one file of questions.
+    The name of a row without an id is the stem of the file and the number of its line, or its place in the list.
 
     Parameters
     ----------
-    path : path
-        Folder with images and exactly one of ``questions.jsonl`` (objects), ``questions.csv`` (a header with image,
-        question and optionally answer, id, family), or ``questions.txt`` (a question per line, asked about every
-        image, in the order of file names).
+    path : path-like
+        In UTF-8, with or without a byte order mark; a file of UTF-16 has one.
     strict : bool, default=True
         As in `read_samples`.
 
@@ -122,35 +96,85 @@ def read_folder(path: str | os.PathLike[str], *, strict: bool = True) -> list[Sa
     Raises
     ------
     InvalidInputError
-        For no or several question files, a missing image, an empty question, an id that occurs twice.
+        As in `read_samples`.
     """
     path = Path(path)
-    found = [path / name for name in _QUESTION_FILES if (path / name).is_file()]
+    return _samples(_json_rows(path), path, path.parent, strict)
+
+
+def read_parquet(path: str | os.PathLike[str], *, strict: bool = True) -> list[Sample]:
+    """Read samples from a Parquet file, images by path or with their bytes, as Hugging Face data sets store them.
+
+    Parameters
+    ----------
+    path : path-like
+    strict : bool, default=True
+        As in `read_samples`.
+
+    Returns
+    -------
+    list of Sample
+        In the order of the source.
+
+    Raises
+    ------
+    MissingExtraError
+        If pyarrow is not installed.
+    InvalidInputError
+        As in `read_samples`.
+    """
+    path = Path(path)
+    return _samples(_parquet_rows([path]), path, path.parent, strict)
+
+
+def read_folder(path: str | os.PathLike[str], *, strict: bool = True) -> list[Sample]:
+    """Read samples from a folder of images and one file of questions, or from a folder of Parquet files.
+
+    Parameters
+    ----------
+    path : path
+        Folder with images and exactly one of ``questions.jsonl``, ``questions.json``, ``questions.csv`` (a header with
+        image and question), or ``questions.txt`` (a question per line, asked about every image, in the order of file
+        names); or with Parquet files only, which are read in the order of their names.
+    strict : bool, default=True
+        As in `read_samples`.
+
+    Returns
+    -------
+    list of Sample
+        In the order of the source.
+
+    Raises
+    ------
+    InvalidInputError
+        For no or several question files, and as in `read_samples`.
+    """
+    path = Path(path)
+    try:
+        inside = sorted(path.iterdir())
+    except OSError as error:
+        raise InvalidInputError(f"need a readable folder, {path} gives: {error.strerror}") from error
+    found = [file for file in inside if file.name.lower() in _QUESTION_FILES]
+    tables = [file for file in inside if file.suffix.lower() == ".parquet"]
+    if not found and tables:
+        return _samples(_parquet_rows(tables), path, path, strict)
     if len(found) != 1:
         raise InvalidInputError(
             f"need exactly one of {', '.join(_QUESTION_FILES)} in {path}, got {[f.name for f in found] or 'none'}"
         )
-    file = found[0]
-    if file.suffix == ".jsonl":
-        return read_jsonl(file, strict=strict)
-    text = _text(file)
-    if file.suffix == ".csv":
-        reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
-        try:
-            records = list(reader)
-        except csv.Error as error:
-            raise InvalidInputError(f"need a CSV file, line {reader.line_num} of {file} is none: {error}") from error
-        if not {"image", "question"} <= set(reader.fieldnames or ()):
-            raise InvalidInputError(f"need a header with image and question, {file} has {reader.fieldnames}")
-        return _checked((_sample(r, i, path, f"record {i + 1} of {file}", strict) for i, r in enumerate(records)), file)
-    questions = [line.strip() for line in text.splitlines() if line.strip()]
-    images = sorted(p for p in path.iterdir() if p.suffix.lower() in _IMAGE_ENDINGS)
+    (file,) = found
+    if file.suffix.lower() != ".txt":
+        return read_samples(file, strict=strict)
+    questions = [line.strip() for line in _LINE_END.split(_text(file)) if line.strip()]
+    images = [file for file in inside if file.suffix.lower() in _IMAGE_ENDINGS]
     if not images:
         raise InvalidInputError(f"need images beside {file}, got none that ends in {', '.join(_IMAGE_ENDINGS)}")
-    samples = (
-        Sample(f"{image.name}:{i:04d}", image, question) for image in images for i, question in enumerate(questions)
+    rows: Iterable[Row] = (
+        (f"{image.name} and line {i + 1} of {file}", f"{image.name}:{i:04d}", {"image": image.name, "question": text})
+        for image in images
+        for i, text in enumerate(questions)
     )
-    return _checked(samples, file)
+    return _samples(rows, file, path, strict)
 
 
 def read_dataset(name: str, *, split: str = "test", allow_download: bool = False, strict: bool = True) -> list[Sample]:
@@ -186,10 +210,11 @@ def read_dataset(name: str, *, split: str = "test", allow_download: bool = False
     except ImportError as error:
         raise MissingExtraError('a data set by name needs datasets: pip install "skip-it[data]"') from error
     try:
-        rows = datasets.load_dataset(name, split=split)
+        found = datasets.load_dataset(name, split=split)
     except Exception as error:  # the library raises dozens of kinds; the user needs the reason only
-        raise InvalidInputError(f"need a data set {name!r} with split {split!r}: {_first_line(error)}") from error
-    return _checked((_sample(r, i, Path(), f"row {i} of {name}", strict) for i, r in enumerate(rows)), name)
+        raise InvalidInputError(f"need a data set {name!r} with split {split!r}: {reason(error)}") from error
+    rows: Iterable[Row] = ((f"row {i} of {name}", f"{i:08d}", dict(row)) for i, row in enumerate(found))
+    return _samples(rows, name, Path(), strict)
 
 
 def batches_by_length(samples: Iterable[Sample], batch_size: int, *, window: int = 64) -> Iterator[list[Sample]]:
@@ -237,67 +262,201 @@ def batches_by_length(samples: Iterable[Sample], batch_size: int, *, window: int
     yield from cut()
 
 
-def _sample(record: Mapping[str, Any], position: int, folder: Path, where: str, strict: bool) -> Sample:
-    """Sample of a record whose image may be a path, bytes or a mapping."""
-    image, question = record.get("image"), record.get("question")
-    several = isinstance(image, list)
-    found = [_image(one, folder, where, strict) for one in (image if isinstance(image, list) else [image])]
-    if not isinstance(question, str) or not question.strip():
-        if strict or not (question is None or isinstance(question, str)):
-            raise InvalidInputError(f"need a text for 'question', {where} has {question!r}")
-        question = ""
-    kept = found if several else found[0]
-    return as_sample({**record, "image": [] if kept is None else kept, "question": question}, position)
-
-
-def _image(image: Any, folder: Path, where: str, strict: bool) -> Any:
-    """Path or picture of one image; not strict, the missing and the torn are kept for whoever loads them."""
-    if isinstance(image, Mapping):
-        image = image.get("bytes") or image.get("path")
-    if isinstance(image, bytes):
-        return _decoded(image, where) if strict else image
-    if image is None:
-        if strict:
-            raise InvalidInputError(f"need an image for every sample, {where} has none; mend or drop it")
-        return None
-    if not isinstance(image, str):
-        return image  # a picture that a data set has decoded already
-    if strict and (not image.strip() or not (folder / image).is_file()):
-        raise InvalidInputError(f"need the image of every sample, {where} names {image!r}, which is missing")
-    return folder / image
-
-
-def _decoded(content: bytes, where: str) -> Any:
-    from PIL import Image, UnidentifiedImageError
-
-    try:
-        with Image.open(io.BytesIO(content)) as image:
-            return image.convert("RGB")
-    except (OSError, UnidentifiedImageError, ValueError) as error:
-        raise InvalidInputError(f"need a readable image, the bytes of {where} are none; mend or drop it") from error
-
-
-def _checked(samples: Iterable[Sample], source: object) -> list[Sample]:
-    """At least one sample, every id once."""
+def _samples(rows: Iterable[Row], source: object, folder: Path, strict: bool) -> list[Sample]:
+    """Samples of rows: at least one, every id once; not strict, a row that cannot be used is a sample with a fault."""
     found: dict[str, Sample] = {}
-    for sample in samples:
+    places: dict[str, str] = {}
+    for where, default_name, row in rows:
+        try:
+            sample = _sample(row, default_name, folder, where)
+            if strict:
+                _check_media(sample, where)
+        except InvalidInputError as error:
+            if strict:
+                raise
+            name = _name(row, default_name) if isinstance(row, Mapping) else default_name
+            sample = Sample(name, [], "", fault=str(error))
+        short = where.removesuffix(f" of {source}")
         if sample.sample_id in found:
-            raise InvalidInputError(f"need unique ids, {source} has {sample.sample_id!r} twice")
-        found[sample.sample_id] = sample
+            raise InvalidInputError(
+                f"need unique ids, {source} has {sample.sample_id!r} twice, in {places[sample.sample_id]} and {short}"
+            )
+        found[sample.sample_id], places[sample.sample_id] = sample, short
     if not found:
-        raise InvalidInputError(f"need at least one sample, {source} is empty")
+        raise InvalidInputError(f"need at least one sample, {source} is empty; write rows of image, question, answer")
     return list(found.values())
 
 
-def _text(file: Path) -> str:
+def _name(row: Mapping[str, Any], default: str) -> str:
+    given = next((row[key] for key in _IDS if row.get(key) is not None and str(row[key]).strip()), default)
+    return str(given)
+
+
+def _sample(row: Any, default_name: str, folder: Path, where: str) -> Sample:
+    if isinstance(row, InvalidInputError):
+        raise row
+    if not isinstance(row, Mapping):
+        raise InvalidInputError(f"need an object of {{image, question, answer}}, {where} is a {type(row).__name__}")
+    images = row.get("image") if row.get("image") is not None else row.get("images")
+    image = None if images is None else _medium(images, folder, where)
+    video = None if row.get("video") is None else _medium(row["video"], folder, where)
+    if image is None and video is None:
+        has = ", ".join(str(key) for key in row) or "nothing"
+        raise InvalidInputError(
+            f"need an image or a video for every sample, {where} has none among {has}; mend or drop it"
+        )
+    question = row.get("question")
+    if not isinstance(question, str) or not question.strip():
+        raise InvalidInputError(f"need a text for 'question', {where} has {question!r:.80}; mend or drop it")
+    given = row.get("answers")
+    return Sample(
+        _name(row, default_name),
+        image,
+        question,
+        family=str(row.get("family") or ""),
+        video=video,
+        answers=as_answers(row.get("answer") if given is None else given),
+        group="" if row.get("group") is None else str(row["group"]),
+    )
+
+
+def _medium(value: Any, folder: Path, where: str) -> Any:
+    """Where an image or a video is, or what it is: paths are made absolute, the bytes of mappings are taken out."""
+    if isinstance(value, list):
+        return [_medium(one, folder, where) for one in value]
+    if isinstance(value, Mapping):
+        content = value.get("bytes")
+        if isinstance(content, str):
+            try:
+                return base64.b64decode(content, validate=True)
+            except (binascii.Error, ValueError) as error:
+                raise InvalidInputError(f"need base64 as bytes of an image, {where} gives: {error}") from error
+        return _medium(content or value.get("path"), folder, where)
+    if isinstance(value, str):
+        if not value.strip():
+            raise InvalidInputError(f"need the image of every sample, {where} names {value!r}, which is missing")
+        is_uri = value[:5].lower() in ("data:", "file:") or "://" in value[:12]
+        return value if is_uri else folder / value
+    if value is None or isinstance(value, (bool, int, float)):
+        raise InvalidInputError(f"need an image for every sample, {where} has {value!r} as 'image'; mend or drop it")
+    return value  # bytes, or a picture that a data set has decoded already
+
+
+def _check_media(sample: Sample, where: str) -> None:
+    """Refuse what is cheap to see: a file that is missing, bytes that are no picture."""
+    media = sample.image if isinstance(sample.image, list) else [sample.image]
+    if not media:
+        raise InvalidInputError(
+            f"need an image for every sample, {where} has an empty list as 'image'; mend or drop it"
+        )
+    for one in media:
+        if isinstance(one, bytes):
+            load_picture(one, where=f"the bytes of {where}")
+        elif isinstance(one, (str, os.PathLike)) and str(one)[:5].lower() != "data:":
+            try:
+                open_regular(one).close()
+            except (OSError, ValueError) as error:
+                is_missing = isinstance(error, FileNotFoundError)
+                what = "which is missing" if is_missing else f"which is not readable: {reason(error)}"
+                name = Path(one).name if isinstance(one, os.PathLike) else one
+                raise InvalidInputError(
+                    f"need the image of every sample, {where} names {name!r:.100}, {what}"
+                ) from error
+
+
+def _json_rows(path: Path) -> Iterator[Row]:
+    text = _text(path)
+    if text.lstrip()[:1] == "[":
+        body = _json(text, str(path))
+        for i, row in enumerate(body if isinstance(body, list) else []):
+            yield f"item {i + 1} of {path}", f"{path.stem}:{i + 1:06d}", row
+        return
+    for number, line in enumerate(_LINE_END.split(text), start=1):
+        if line.strip():
+            where = f"line {number} of {path}"
+            try:
+                row = _json(line, where)
+            except InvalidInputError as error:
+                row = error
+            yield where, f"{path.stem}:{number:06d}", row
+
+
+def _json(text: str, where: str) -> Any:
     try:
-        return file.read_text(encoding="utf-8")
-    except OSError as error:
-        raise InvalidInputError(f"need a readable file, {file} gives: {error.strerror}") from error
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise InvalidInputError(
+            f"need JSON, one object in a line or a list, {where} is unreadable: {reason(error)}"
+        ) from error
+
+
+def _csv_rows(path: Path) -> Iterator[Row]:
+    text = _text(path)
+    header = _LINE_END.split(text, maxsplit=1)[0]
+    names = {mark: {name.strip().strip('"').lower() for name in header.split(mark)} for mark in ",;\t"}
+    mark = next((m for m, found in names.items() if "question" in found and len(found) > 1), ",")
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=mark, strict=True)
+    try:
+        columns = [name.strip().lower() for name in next(reader, [])]
+        if "question" not in columns or not {"image", "images", "video"} & {*columns}:
+            raise InvalidInputError(f"need a header with image and question, {path} has {columns}")
+        if twice := {name for name in columns if columns.count(name) > 1 and name in _FIELDS}:
+            raise InvalidInputError(f"need every column once, {path} has {min(twice)!r} more than once")
+        n = 0
+        for cells in reader:
+            if not any(cell.strip() for cell in cells):
+                continue
+            n += 1
+            where = f"record {n} of {path}"
+            row: Any = dict(zip(columns, cells, strict=False))
+            for name in ("answer", "group"):  # an empty cell is how CSV says that there is none
+                if not row.get(name):
+                    row.pop(name, None)
+            if len(cells) != len(columns):
+                row = InvalidInputError(f"need {len(columns)} cells, {where} has {len(cells)}; quote cells with commas")
+            yield where, f"{n - 1:08d}", row
+    except csv.Error as error:
+        raise InvalidInputError(f"need a CSV file, line {reader.line_num} of {path} is none: {error}") from error
+
+
+def _parquet_rows(paths: list[Path]) -> Iterator[Row]:
+    try:
+        pyarrow: Any = import_module("pyarrow")
+        parquet: Any = import_module("pyarrow.parquet")
+    except ImportError as error:
+        raise MissingExtraError('reading Parquet needs pyarrow: pip install "skip-it[data]"') from error
+    position = 0
+    for path in paths:
+        try:
+            with open_regular(path) as opened:
+                file = parquet.ParquetFile(opened)
+                columns = file.schema_arrow.names
+                if "question" not in columns or not {"image", "images", "video"} & {*columns}:
+                    raise InvalidInputError(f"need columns image and question, {path} has {', '.join(columns)}")
+                if twice := {name for name in columns if columns.count(name) > 1 and name in _FIELDS}:
+                    raise InvalidInputError(f"need every column once, {path} has {min(twice)!r} more than once")
+                records = file.read(columns=[name for name in columns if name in _FIELDS]).to_pylist()
+        except (OSError, ValueError, MemoryError, pyarrow.ArrowException) as error:
+            if isinstance(error, InvalidInputError):
+                raise
+            raise InvalidInputError(f"need a readable Parquet file, {path} gives: {reason(error)}") from error
+        for i, record in enumerate(records):
+            yield f"row {i} of {path}", f"{position:08d}", record
+            position += 1
+
+
+def _text(file: Path) -> str:
+    """All of a text file in UTF-8, or in UTF-16 with its mark."""
+    try:
+        with open_regular(file) as opened:
+            raw = opened.read()
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or str(error)
+        raise InvalidInputError(f"need a readable file, {file} gives: {why}") from error
+    if raw.startswith(_POINTER):
+        raise InvalidInputError(f"need the data themselves, {file} is a pointer of Git LFS; fetch it with git lfs pull")
+    is_wide = raw[:2] in (b"\xff\xfe", b"\xfe\xff")
+    try:
+        return str(raw.decode("utf-16" if is_wide else "utf-8-sig"))
     except UnicodeDecodeError as error:
         raise InvalidInputError(f"need a file in UTF-8, {file} is not: {error.reason}") from error
-
-
-def _first_line(error: BaseException) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__

@@ -57,6 +57,8 @@ class BatchMaker:
         return good, faults
 
     def _cause(self, sample: Sample, error: InvalidInputError) -> str:
+        if sample.fault:
+            return "row"
         if not sample.question.strip():
             return "question"
         for cause, load in (("image", sample.load_images), ("video", sample.load_video)):

@@ -42,7 +42,7 @@ class Fault:
     reason : str
         One sentence.
     cause : str, default="other"
-        Kind of fault, to count by: "image", "video", "question", "length", "processor", "model".
+        Kind of fault, to count by: "row", "image", "video", "question", "length", "processor", "model".
     """
 
     batch: int

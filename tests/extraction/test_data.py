@@ -9,7 +9,7 @@ from PIL import Image
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 from transformers import CLIPImageProcessorPil, LlavaProcessor, PreTrainedTokenizerFast
 
-from extraction.data.items import Sample, as_sample, read_jsonl
+from extraction.data.items import Sample, as_sample
 from extraction.data.prompts import DEFAULT_PROMPT, make_batch, render_prompt
 from extraction.data.scoring import (
     Scorer,
@@ -19,6 +19,7 @@ from extraction.data.scoring import (
     last_prompt_logits,
     soft_score,
 )
+from extraction.data.sources import read_jsonl
 from extraction.harvesting.stream import harvest
 from extraction.tiny import BOS_ID, EOS_ID, FIRST_WORD_ID, IMAGE_ID, PAD_ID, tiny_batch, tiny_llava
 from redundancy.errors import InvalidInputError
@@ -91,10 +92,10 @@ def test_what_the_file_has_is_an_answer_and_what_is_absent_is_none(folder):
     [
         ([row(), row(image="none.png")], r"line 2 of .*'none.png', which is missing"),
         ([row(), "", "{broken"], "line 3 of .* unreadable"),
-        (["[1]"], "line 1 of .* is a list"),
+        (["[1]"], "item 1 of .* is a int"),
         ([row(question=" ")], "'question'.*line 1"),
-        ([row(image=3)], "'image'.*line 1.*3"),
-        ([row(id="x"), row(id="x")], "'x' in lines 1 and 2"),
+        ([row(image=3)], "line 1 of .* 3 as 'image'"),
+        ([row(id="x"), row(id="x")], "'x' twice, in line 1 and line 2"),
         ([], "empty"),
         (["", "  "], "empty"),
     ],
@@ -209,7 +210,11 @@ def test_samples_with_several_images(processor, folder):
 
 @pytest.mark.parametrize(
     ("image", "message"),
-    [([], "'image'.*line 1"), (["a.png", 3], "'image'.*line 1"), (["a.png", "none.png"], "'none.png', which is")],
+    [
+        ([], "line 1.*empty list as 'image'"),
+        (["a.png", 3], "line 1.*3 as 'image'"),
+        (["a.png", "none.png"], "'none.png', which is"),
+    ],
 )
 def test_bad_lists_of_images_are_refused(folder, image, message):
     with pytest.raises(InvalidInputError, match=message):

@@ -118,7 +118,7 @@ def test_model_answers_as_the_card_says(samples):
     ]
 
     def accuracy(images):
-        inputs = processor(text=text, images=images, padding=True, return_tensors="pt")
+        inputs = processor(text=text, images=images, padding=True, return_tensors="pt", add_special_tokens=False)
         with torch.no_grad():
             guesses = model(**inputs).logits[:, -1].argmax(-1).tolist()
         return np.mean([VOCABULARY[g] == s.answer for g, s in zip(guesses, chunk, strict=True)])
@@ -127,6 +127,24 @@ def test_model_answers_as_the_card_says(samples):
     claimed = json.loads((PATH / "card.json").read_text())["accuracy"]["held-out"]["overall"]
     assert abs(accuracy(images) - claimed) <= 4 * np.sqrt(claimed * (1 - claimed) / len(chunk))
     assert accuracy(images[17:] + images[:17]) <= claimed - 0.35
+
+
+def test_weights_have_the_names_that_every_reader_knows_and_the_template_writes_its_bos(samples):
+    """vLLM reads CLIP's classic names only, and adds no special tokens to a chat."""
+    from safetensors import safe_open
+
+    from extraction.data import as_sample, make_batch
+
+    with safe_open(PATH / "model.safetensors", "pt") as file:
+        vision = [name for name in file.keys() if name.startswith("vision_tower.")]  # noqa: SIM118
+    assert vision
+    assert all(name.startswith("vision_tower.vision_model.") for name in vision)
+    processor = load_processor()
+    ids = make_batch(processor, [as_sample(samples[0], 0)])["input_ids"][0].tolist()
+    assert ids.count(processor.tokenizer.bos_token_id) == 1
+    assert ids[0] == processor.tokenizer.bos_token_id
+    chat = [{"role": "user", "content": [{"type": "text", "text": "what ?"}]}]
+    assert processor.apply_chat_template(chat, add_generation_prompt=True).startswith(processor.tokenizer.bos_token)
 
 
 def test_too_many_questions_is_one_sentence(samples):
