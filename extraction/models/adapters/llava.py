@@ -17,7 +17,8 @@ def adapter(model: nn.Module) -> Adapter:
     """Record of a LLaVA-style model: layers of its ``language_model``, vision tokens by ``image_token_id``."""
     whole: Any = model
     config, decoder = whole.config, whole.get_decoder()
-    path = next(name for name, module in model.named_modules() if module is decoder.layers)
+    layers = getattr(decoder, "layers", None)  # OPT and older decoders keep them elsewhere: the recipe finds them
+    path = next((name for name, module in model.named_modules() if layers is not None and module is layers), None)
     ids = [config.image_token_id, getattr(config, "video_token_id", None)]
     note = _NEWLINE_NOTE if config.model_type in ("llava_next", "llava_onevision") else ""
     return generic_adapter(

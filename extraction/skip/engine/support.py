@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -123,6 +124,7 @@ def dissect(model: nn.Module, plan: Plan, *, layers_path: str | None, vision_ids
             )
     adapter = adapt(model, layers_path=layers_path, vision_ids=vision_ids)
     layers = adapter.layers
+    _check_positions(model, layers, text.model_type)
     kinds = list(getattr(text, "layer_types", None) or ["full_attention"])
     kinds = kinds if len(kinds) == len(layers) else ["full_attention"] * len(layers)
     known = dict.fromkeys(_SOFTMAX, "self_attn") | _RECURRENT
@@ -154,6 +156,17 @@ def dissect(model: nn.Module, plan: Plan, *, layers_path: str | None, vision_ids
     _check_recurrent(plan, anatomy)
     _check_lenders(plan, anatomy, config.model_type)
     return anatomy
+
+
+def _check_positions(model: nn.Module, layers: Iterable[nn.Module], kind: str) -> None:
+    """Refuse decoders whose attention is biased by distances in the full sequence, not by what a layer is given."""
+    for layer in layers:
+        biased = {"alibi", "position_bias"} & set(argument_names(layer))
+        if biased:
+            raise UnsupportedModelError(
+                f"skipping needs positions that come with the tokens, layers of {kind} take `{min(biased)}`, made for "
+                f"the full sequence; use a {type(model).__name__} around another decoder"
+            )
 
 
 def _parts(layer: Any, kind: str, lender: int | None) -> Parts:
