@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from estimators.codes.codebook import RowSource, choose_fit_images
 from estimators.codes.kmeans import engine_for, kmeans, unit_rows
-from redundancy.checks import check_count
+from redundancy.checks import check_count, to_numpy
 from redundancy.errors import InvalidInputError
 from redundancy.statistics.streaming import index_images
 from redundancy.units import from_nats
@@ -70,7 +70,7 @@ class ProductQuantizer:
 
     def decode(self, codes: npt.ArrayLike) -> npt.NDArray[np.float32]:
         """States of shape (n, d) that stand for codes; close to unit norm, not exactly."""
-        table = np.asarray(codes)
+        table = to_numpy(codes, "codes")
         if table.ndim != 2 or table.shape[1] != len(self.means) or table.dtype.kind not in "iu":
             raise InvalidInputError(
                 f"need integer codes of shape (n, {len(self.means)}), got dtype {table.dtype}, shape {table.shape}"

@@ -87,7 +87,7 @@ class Moments:
         if self.shift is None:
             self.shift = self._pilot(x, z) if shift is None else shift
         step = max(1, _BLOCK_BYTES // (8 * (self.n_features + self.n_outputs)))
-        w = None if weights is None else np.asarray(weights, dtype=np.float64)
+        w = None if weights is None else as_floats(weights, "weights")
         for start in range(0, len(x), step):
             part = slice(start, start + step)
             self._add(x[part], z[part], None if w is None else w[part])

@@ -16,6 +16,7 @@ from typing import TypeVar
 from extraction.skip.terms.base import LAYER, Cut, Term
 from redundancy.checks import check_count
 from redundancy.errors import InvalidInputError
+from redundancy.files.reading import parse_json, reading
 
 __all__ = ["GRAMMAR", "IDENTITY", "Plan", "Presence"]
 
@@ -89,8 +90,9 @@ class Plan:
         """Inverse of `to_json`; of later grammars, which a later release reads, it raises StoreError."""
         from extraction.skip.terms import parse_plan
 
-        body = json.loads(text)
-        return parse_plan(body["plan"], grammar=body["grammar"])
+        with reading("a plan"):
+            body = parse_json(text, "the text", "a plan")
+            return parse_plan(body["plan"], grammar=body["grammar"])
 
     def term(self, kind: type[_T]) -> _T | None:
         """The term of this kind, if the plan has one."""

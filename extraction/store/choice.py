@@ -7,6 +7,8 @@ import hashlib
 import numpy as np
 import numpy.typing as npt
 
+from redundancy.checks import to_numpy
+
 __all__ = ["choose_tokens", "in_part"]
 
 
@@ -35,7 +37,7 @@ def choose_tokens(sample_id: str, positions: npt.ArrayLike, k: int, *, seed: int
     >>> set(choose_tokens("a", range(100), 4)) < set(choose_tokens("a", range(100), 8))
     True
     """
-    candidates = np.asarray(positions, dtype=np.int64).ravel()
+    candidates = to_numpy(positions, "positions").astype(np.int64).ravel()
     key = int.from_bytes(hashlib.blake2b(sample_id.encode(), digest_size=8, key=_key(seed)).digest(), "little")
     with np.errstate(over="ignore"):
         hashed = _mix(candidates.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(key))

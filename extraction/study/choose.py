@@ -13,7 +13,7 @@ from extraction.skip.plan import GRAMMAR, Plan
 from extraction.skip.terms import parse_plan
 from extraction.study.evaluation import PlanEvaluation
 from redundancy.certificates.certificate import RecheckReport
-from redundancy.checks import check_real
+from redundancy.checks import as_floats, check_real
 from redundancy.errors import InvalidInputError
 from redundancy.files.tabular import Tabular
 from redundancy.risk import RiskControl, control_risk
@@ -341,7 +341,7 @@ def choose_plan(
     rows = [_row(row, len(sample_ids), plan, is_soft=is_soft) for row, plan in zip(losses, plans, strict=True)]
     order = sorted(range(len(plans)), key=lambda i: -float(costs[i]))
     ordered = tuple(names[i] for i in order)
-    scores = None if plain_scores is None else np.asarray(plain_scores, dtype=np.float64)
+    scores = None if plain_scores is None else as_floats(plain_scores, "plain_scores")
     control = control_risk(
         np.stack([rows[i] for i in order]),
         names=[str(plans[i]) for i in order],

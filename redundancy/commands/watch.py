@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from redundancy.errors import StoreError
+from redundancy.commands.printing import echo
+from redundancy.files.reading import read_text
 
 __all__ = ["watch"]
 
@@ -22,11 +23,7 @@ def watch(
     """
     from redundancy.risk import DriftAlarm
 
-    try:
-        text = log.read_text(encoding="utf-8")
-    except (OSError, UnicodeError) as error:
-        raise StoreError(f"need a readable audit log, {log} gives: {error}") from error
-    alarm = DriftAlarm.from_json(text)
-    typer.echo(alarm.to_json() if as_json else alarm.sentence)
+    alarm = DriftAlarm.from_json(read_text(log, "a readable audit log"))
+    echo(alarm.to_json() if as_json else alarm.sentence)
     if alarm.is_raised:
         raise typer.Exit(1)

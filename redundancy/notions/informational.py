@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from redundancy.certificates.certificate import Evidence
-from redundancy.checks import check_joint
+from redundancy.checks import check_joint, to_numpy
 from redundancy.errors import InvalidInputError
 from redundancy.info.entropy import conditional_entropy, entropy
 from redundancy.info.joint import joint_from_codes
@@ -94,7 +94,7 @@ def plug_in_conditional_entropy(
         If every sampled previous code is distinct: the estimate is then 0 whatever the truth.
     """
     table = joint_from_codes(next_codes, prev_codes, n_codes=n_codes)
-    codes = np.asarray(prev_codes)
+    codes = to_numpy(prev_codes, "prev_codes")
     if codes.size > 1 and np.unique(codes).size == codes.size:
         raise InvalidInputError(
             f"need repeated previous codes, got {codes.size} distinct ones; "
