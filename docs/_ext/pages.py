@@ -12,7 +12,16 @@ from sphinx.application import Sphinx
 # Pages in reading order. One that is not there (yet) is left out; one that is not listed comes at the end.
 NAVIGATION: dict[str, tuple[str, ...]] = {
     "Start": ("start", "choosing", "reading_certificates", "footguns", "gallery/index"),
-    "Your model": ("model_support", "harvest", "activations", "scale", "scale_plan", "harness", "embedded_frontier"),
+    "Your model": (
+        "model_support",
+        "model_classes",
+        "harvest",
+        "activations",
+        "scale",
+        "scale_plan",
+        "harness",
+        "embedded_frontier",
+    ),
     "Theory": ("theory_and_practice", "theorems/index", "proofs", "broja"),
     "Reference": ("command_line", "api/index", "figures", "report_schema"),
     "Measured": ("coverage", "functional_coverage", "benchmarks/*"),

@@ -56,6 +56,10 @@ itself. "refused": declined with a sentence that says why.
 CLOSING = """\
 ## Any other model
 
+[Every image-text-to-text class](model_classes.md) of transformers is measured here, runs after a self-check on your own
+model, or is refused with its reason. The same check stands before a plan on a release of transformers that is not
+measured; no release is refused by its number.
+
 The general recipe finds the decoder layers and the placeholder ids of most models that transformers calls
 image-text-to-text; `layers_path` and `vision_ids` of `extraction.harvest` say where they are if it does not. A model
 whose layers are not what its own `output_hidden_states` report is refused with a sentence, not harvested wrongly.

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from transformers import Gemma3nForCausalLM, Gemma3nTextConfig
 
 from extraction.harvesting.stream import harvest, make_harvester
 from extraction.models.adapters import adapt
@@ -117,6 +118,18 @@ def test_self_check_sees_layers_in_a_wrong_order(name):
     first = {**family.batch(), "sample_ids": ["a", "b", "c"]}
     with pytest.raises(UnsupportedModelError, match="differ at depths"):
         make_harvester(family.model, swapped, first)
+
+
+def test_a_decoder_with_several_states_per_token_is_refused():
+    """Gemma 3n (AltUp): what a layer gets is four predictions of a state, of which one is computed."""
+    shape = {"hidden_size": 16, "intermediate_size": [16] * 2, "num_hidden_layers": 2, "num_attention_heads": 2}
+    shape |= {"num_key_value_heads": 1, "head_dim": 8, "vocab_size": 32, "vocab_size_per_layer_input": 32}
+    shape |= {"hidden_size_per_layer_input": 4, "laurel_rank": 4, "num_kv_shared_layers": 0}
+    shape |= {"activation_sparsity_pattern": [0.0, 0.0], "layer_types": ["full_attention"] * 2}
+    with torch.random.fork_rng(devices=[]):
+        model = Gemma3nForCausalLM(Gemma3nTextConfig(**shape)).eval()
+    with pytest.raises(UnsupportedModelError, match="AltUp"):
+        harvest(model, [{"input_ids": torch.tensor([[5, 6, 7]])}], progress=False)
 
 
 def test_unknown_family_gives_a_sentence():

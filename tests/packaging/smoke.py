@@ -109,6 +109,30 @@ def extract() -> None:
         statistics.validate()
 
 
+def engine() -> None:
+    """Whatever release of transformers comes first: families skip as the masked model does, and harvests agree."""
+    import torch
+    import transformers
+
+    from extraction.skip import Plan, apply
+    from extraction.tiny import tiny_family
+    from extraction.tiny.invariants import INVARIANTS
+    from extraction.tiny.plans import PLANS, check_plan
+
+    transformers.logging.set_verbosity_error()
+    for name in ("llava", "qwen2_5_vl", "gemma3", "qwen3_5", "kimi_k25"):
+        exact = tiny_family(name, dtype=torch.float64)
+        verdicts = [check_plan(exact, plan) for plan in PLANS[:3]]
+        assert verdicts == ["yes"] * 3, (transformers.__version__, name, verdicts)
+        family = tiny_family(name)
+        with torch.no_grad():
+            stock = family.model(**family.batch()).logits
+            with apply(family.model, Plan()):
+                assert torch.equal(family.model(**family.batch()).logits, stock), name
+        failed = [one.name for one in INVARIANTS if not one.holds(family)]
+        assert not failed, (transformers.__version__, name, failed)
+
+
 if __name__ == "__main__":
     for name in sys.argv[1:]:
         globals()[name]()

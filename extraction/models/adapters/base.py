@@ -112,6 +112,10 @@ def generic_adapter(
         If no layer list of the right length is found; the sentence says what to pass.
     """
     model_type = str(getattr(model.config, "model_type", "unknown"))
+    if getattr(text_config(model), "altup_num_inputs", None):
+        raise UnsupportedModelError(
+            f"need one state per token and layer, {model_type} carries several predictions of it side by side (AltUp)"
+        )
     n_layers = _first_number(text_config(model), _LAYER_COUNT_NAMES)
     path, layers = _find_layers(model, layers_path, n_layers)
     if vision_ids is None:
