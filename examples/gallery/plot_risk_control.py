@@ -54,10 +54,11 @@ for test, speedup in zip(choice.tests, speedups, strict=True):
 
 fig, ax = plt.subplots(figsize=(6.0, 3.3), layout="constrained")
 ax.axhline(RISK, color="0.5", linestyle="--", linewidth=0.9, label="tolerated risk")
+uppers = choice.control.risk_uppers()  # of all plans at once
 for test, speedup in zip(choice.tests, speedups, strict=True):
     share = test.n_losses / N
     colour = OKABE_ITO["purple"] if test.is_certified else "white"
-    ax.plot([speedup] * 2, [share, test.loss_upper], color=OKABE_ITO["purple"], linewidth=1)
+    ax.plot([speedup] * 2, [share, uppers[str(test.plan)]], color=OKABE_ITO["purple"], linewidth=1)
     ax.plot([speedup], [share], "s", color=OKABE_ITO["purple"], markerfacecolor=colour)
     ax.annotate(
         f"exit {test.plan.term(VisionExit).layer}",
