@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -25,9 +27,11 @@ from extraction.commands.support import (
     refuse_existing,
     say,
 )
+from redundancy.interval import text_down, text_up
 
 if TYPE_CHECKING:
-    from extraction.study.steps import Validation
+    from extraction.study import PlanChoice
+    from extraction.study.steps import StudySettings
 
 __all__ = ["demo", "profile"]
 
@@ -62,7 +66,6 @@ def demo(
             out=out,
             name=default_model.NAME,
             data_name=f"{questions} held-out questions of the embedded model",
-            weights=default_model.PATH / "model.safetensors",
             with_validation=True,
             as_json=as_json,
         )
@@ -104,11 +107,11 @@ def profile(
         allow_download=allow_download,
         trust_remote_code=trust_remote_code,
     )
-    name, weights = Path(model).name or model, None
+    name = Path(model).name or model
     if model == EMBEDDED:
         from extraction import default_model
 
-        name, weights = default_model.NAME, default_model.PATH / "model.safetensors"
+        name = default_model.NAME
     with new_folder(out):
         _run(
             loaded,
@@ -118,7 +121,6 @@ def profile(
             out=out,
             name=name,
             data_name=data_name,
-            weights=weights,
             with_validation=validate,
             as_json=as_json,
         )
@@ -128,79 +130,61 @@ def _run(
     model: Any,
     processor: Any,
     samples: list[Any],
-    settings: Any,
+    settings: StudySettings,
     *,
     out: Path,
     name: str,
     data_name: str,
-    weights: Path | None,
     with_validation: bool,
     as_json: bool,
 ) -> None:
-    import hashlib
-    import json
+    """The steps of harvest, certify, validate and select, then the report of the files they left."""
+    from extraction.study import steps
+    from redundancy.report import gather_report, profile_table, validation_table
 
-    from extraction.study import report as study_report
-    from extraction.study import steps as study
-    from redundancy.files.writing import write_text
-    from redundancy.report import profile_table, validation_table
-
-    clock = study.Clock()
-    tell = _no_one if as_json else say
-    comment = _no_one if as_json else note
+    start = time.perf_counter()
+    tell: Callable[[str], None] = _silent if as_json else say
+    comment: Callable[[str], None] = _silent if as_json else note
     comment(f"Harvesting {len(samples)} samples of {data_name} through {name}.")
-    statistics = study.harvest_samples(model, processor, samples, settings, name=name)
-    statistics.save(out / "statistics.safetensors")
-    certificate = study.certify(statistics, settings)
-    write_text(out / "certificates.json", certificate.to_json())
-    report = study_report.profile_report(
-        model,
-        statistics,
-        certificate,
-        samples,
-        settings,
-        name=name,
-        data_name=data_name,
-        command=" ".join(["skip-it", *sys.argv[1:]]),
-        sha256=None if weights is None else hashlib.sha256(weights.read_bytes()).hexdigest(),
-    )
+    statistics = steps.harvest_step(model, processor, samples, settings, out, name=name)
+    certificate = steps.certify_step(statistics, settings, out)
     tell("\nProfile (mean distance D, share p of tokens with D < 0.05, certified upper bounds)\n")
-    tell(profile_table(report))
+    tell(profile_table(gather_report([out], recheck=False)))
     tell("\n" + certificate.summary())
-    validation: Validation | None = None
+    choice: PlanChoice | None = None
     if with_validation:
         comment("\nSkipping for real: late entry and vision exit at every layer.")
-        validation = study.validate(model, processor, samples, settings)
-        report.update(study_report.validation_report(validation, samples, settings))
+        choice = steps.skip_step(model, processor, samples, settings, out, name=name)
+    steps.run_step(
+        model, processor, samples, settings, out, name=name, data_name=data_name, with_baselines=with_validation
+    )
+    seconds = time.perf_counter() - start
+    report = steps.report_step(out, command=" ".join(["skip-it", *sys.argv[1:]]), seconds=seconds)
+    if choice is not None:
         for section, title in (("late_entry", "Late entry"), ("vision_exit", "Vision exit")):
             tell(f"\n{title}\n")
             tell(validation_table(report, section=section))
-        _say_choice(report, tell)
-    report["seconds"] = round(clock.seconds, 1)
-    study_report.write_study(
-        out,
-        report,
-        statistics=statistics,
-        certificate=certificate,
-        choice=None if validation is None else validation.choice,
-    )
+        tell(f"\nChosen plan: {choice.chosen}\n{choice.summary}")
+        _say_measured(report["chosen_plan"], tell)
     if as_json:
         summary = {key: report.get(key) for key in ("n_samples", "baseline_accuracy", "chosen_plan", "seconds")}
         say(json.dumps({"out": str(out), **summary}, indent=1))
-    tell(f"\nWrote {out / 'report.html'}, report.json, certificates.json and figures in {clock.seconds:.0f} s.")
+    tell(f"\nWrote {out / 'report.html'}, report.json, certificates.json and figures in {seconds:.0f} s.")
 
 
-def _no_one(text: str) -> None:
-    """Whom a line of text is for when only JSON is wanted."""
+def _silent(text: str) -> None:
+    """Print nothing: only JSON is wanted."""
 
 
-def _say_choice(report: dict[str, Any], tell: Callable[[str], None]) -> None:
-    plan = report["chosen_plan"]
-    change, interval = 100 * plan["accuracy_change"], [100 * x for x in plan["accuracy_change_interval"]]
-    tell(f"\nChosen plan: {plan['plan']}")
-    tell(plan["guarantee"])
+def _say_measured(plan: dict[str, Any], tell: Callable[[str], None]) -> None:
+    """The measured change and speed of the chosen plan; the interval of the change is joint over all plans."""
+    if plan.get("accuracy_change") is None or plan.get("prefill_speedup") is None:
+        return
+    low, high = (100 * end for end in plan["accuracy_change_interval"])
+    slow, fast = plan["prefill_speedup_interval"]
     tell(
-        f"Measured accuracy change {change:+.1f} points [{interval[0]:+.1f}, {interval[1]:+.1f}]; "
+        f"Measured accuracy change {100 * plan['accuracy_change']:+.1f} points "
+        f"[{text_down(low, decimals=1, sign=True)}, {text_up(high, decimals=1, sign=True)}] (joint over all plans); "
         f"prefill {plan['prefill_speedup']:.2f} times as fast "
-        f"[{plan['prefill_speedup_interval'][0]:.2f}, {plan['prefill_speedup_interval'][1]:.2f}]."
+        f"[{text_down(slow, decimals=2)}, {text_up(fast, decimals=2)}]."
     )

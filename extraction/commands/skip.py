@@ -25,12 +25,12 @@ from extraction.commands.support import (
 )
 from redundancy.commands.options import refuse_idle
 from redundancy.errors import InvalidInputError
-from redundancy.files.tabular import csv_text
 from redundancy.files.writing import write_text
+from redundancy.interval import text_down, text_up
 
 if TYPE_CHECKING:
-    from extraction.skip import Plan, PrefillTiming
-    from extraction.study import PlanEvaluation
+    from extraction.skip import Plan
+    from extraction.study import PlanChoice, PlanTest
 
 __all__ = ["select", "validate"]
 
@@ -79,6 +79,8 @@ def validate(
 ) -> None:
     """Run plans for real: accuracy, agreement and speed beside the unmodified model, each with an interval.
 
+    Intervals of accuracy, of its change and of agreement hold jointly for all plans; those of times hold each.
+
     Writes outcomes.jsonl (per sample, resumable), validation.json and validation.csv. With --sweep also the layers'
     distances beside the accuracies, in the shape of the paper's Tables 1 and 2 (records, CSV, Markdown, LaTeX), and
     accuracy against layer.
@@ -93,7 +95,7 @@ def validate(
     if any(not text.strip() for text in plan or ()):
         raise InvalidInputError('need a plan, as "vision_exit(9)" or "identity", with --plan, got an empty text')
     wanted = None if layers is None else _layers(layers)
-    loaded, processor, samples, _ = read_input(
+    loaded, processor, samples, data_name = read_input(
         model,
         data,
         limit=limit,
@@ -104,8 +106,10 @@ def validate(
     )
     from extraction.models.adapters import adapt
     from extraction.skip import parse_plan
-    from extraction.study import sweep_plans, sweeping, validating
+    from extraction.study import steps, sweep_plans, sweeping, validating
+    from extraction.study.samples import settled
 
+    samples = settled(samples)
     n_layers = adapt(loaded).n_layers
     plans = [parse_plan(text) for text in plan or ()]
     if sweep is not None:
@@ -126,13 +130,12 @@ def validate(
         evaluations = validating.run(
             loaded, processor, samples, plans, out / "outcomes.jsonl", name=model, batch_size=batch_size, resume=resume
         )
-        timings = validating.time_plans(loaded, processor, samples[:batch_size], plans, rounds=rounds)
-        memory = validating.memory_of_plans(loaded, processor, samples[:batch_size], plans)
-        counts = validating.prompt_counts(loaded, processor, samples)
-        rows = _rows(loaded, evaluations, timings, counts, confidence)
-        for row, use in zip(rows, memory, strict=True):
-            row.update({k: v for k, v in use.to_record().items() if k != "plan"})
-        _write(out, "validation", rows)
+        rows = steps.plan_rows(
+            loaded, processor, samples, evaluations, confidence_level=confidence, batch_size=batch_size, rounds=rounds
+        )
+        steps.write_rows(out, rows)
+        settings = steps.StudySettings(confidence_level=confidence, batch_size=batch_size)
+        steps.run_step(loaded, processor, samples, settings, out, name=model, data_name=data_name, with_baselines=False)
         if harvested is not None:
             table = sweeping.table(model, evaluations, samples, harvested, confidence_level=confidence)
             written = sweeping.write(out, table, rows, n_layers=n_layers)
@@ -151,10 +154,33 @@ def select(
     loss: Annotated[
         str, typer.Option(help="accuracy: a right answer is lost; answer: the answer changes (needs no gold answers).")
     ] = "accuracy",
+    answer_length: Annotated[
+        int | None,
+        typer.Option(
+            help="Tokens of the greedy answer that count, 1 for the first alone. Default: the longest gold "
+            "answer's, or 32.",
+            min=1,
+        ),
+    ] = None,
+    by: Annotated[
+        str | None, typer.Option(help="task: control the risk in every family of questions, not on average alone.")
+    ] = None,
     method: Annotated[str, typer.Option(help="fixed_sequence, graph, holm or bonferroni.")] = "graph",
     min_speedup: Annotated[
         float, typer.Option(help="Do not spend error on plans whose predicted FLOP speed-up is below this.", min=1.0)
     ] = 1.02,
+    prompt_tokens: Annotated[
+        str | None,
+        typer.Option(help='Vision and text tokens of a prompt, as "576,40", that speed-ups are predicted for.'),
+    ] = None,
+    until: Annotated[
+        float | None,
+        typer.Option(
+            help="Look after every batch and stop once a certified plan is predicted to be so many times as fast; a "
+            "larger --limit may follow with --resume.",
+            min=1.0,
+        ),
+    ] = None,
     statistics: Annotated[
         Path | None,
         typer.Option(
@@ -168,7 +194,9 @@ def select(
         float, typer.Option(help="Mean cosine distance above which a plan is left out.", min=0.0, max=2.0)
     ] = 0.2,
     batch_size: Batch = 8,
-    limit: Limit = None,
+    limit: Annotated[
+        int | None, typer.Option(help="Use N samples only: the first of the hash order, whatever the file's.", min=1)
+    ] = None,
     resume: Resume = False,
     dtype: Dtype = "auto",
     device: Device = "cpu",
@@ -181,34 +209,44 @@ def select(
     Late entries and vision exits are ordered by predicted cost before any answer is seen, run on every sample, and
     tested under risk control. No distance makes a plan safe; with --statistics or --prune-first, certified large ones
     leave plans out before they cost a run, each with the reason. Writes outcomes.jsonl (resumable) and choice.json,
-    which `skip-it recheck` repeats from the stored losses.
+    which `skip-it recheck` repeats from the stored losses. Questions about one image are one draw. Earlier choices on
+    the same data are named.
 
     Example: skip-it select ./llava --data vqa.jsonl --risk 0.02 --confidence 0.95 --out choice
     """
     need_extras("torch", "transformers")
     if statistics is None and not prune_first:
         refuse_idle(ctx, ("farther",), wanted="--statistics or --prune-first", got="none")
+    if by not in (None, "task"):
+        raise InvalidInputError(f"need --by task, got {by!r}; leave it out to control the risk on average")
+    counts = None if prompt_tokens is None else _two_counts(prompt_tokens)
     loaded, processor, samples, name = read_input(
         model,
         data,
-        limit=limit,
+        limit=None,
         dtype=dtype,
         device=device,
         allow_download=allow_download,
         trust_remote_code=trust_remote_code,
     )
     from extraction.study import validating
+    from extraction.study.looks import ledger_folder
+    from extraction.study.samples import in_hash_order, settled
 
+    if limit is not None and limit < 2:
+        raise InvalidInputError(f"need at least 2 samples, the i.i.d. units of every interval, got --limit {limit}")
+    samples = in_hash_order(settled(samples))
     if statistics is not None and prune_first:
         raise InvalidInputError("need --statistics or --prune-first, got both; drop one")
-    if prune_first and not 2 <= prune_first <= len(samples) - 2:
-        raise InvalidInputError(
-            f"need --prune-first in 2..{len(samples) - 2}, with samples left to test on, got {prune_first}"
-        )
+    if prune_first and not 2 <= prune_first <= min(limit or len(samples), len(samples)) - 2:
+        most = min(limit or len(samples), len(samples)) - 2
+        raise InvalidInputError(f"need --prune-first in 2..{most}, with samples left to test on, got {prune_first}")
     with new_folder(out, resume=resume):
         plans = None
         if statistics is not None or prune_first:
-            pruned_by, samples = samples[:prune_first], samples[prune_first:]
+            cut = next((k for k in range(prune_first, len(samples)) if _begins_unit(samples, k)), len(samples))
+            pruned_by, samples = samples[:cut], samples[cut:]
+            limit = None if limit is None else max(2, limit - cut)
             plans = _pruned(loaded, processor, pruned_by, samples, out, statistics, farther, model, batch_size, as_json)
         choice = validating.choose(
             loaded,
@@ -222,6 +260,12 @@ def select(
             confidence_level=confidence,
             method=method,
             min_speedup=min_speedup,
+            answer_length=answer_length,
+            by_family=by == "task",
+            prompt_tokens=counts,
+            until=until,
+            limit=limit,
+            looks=ledger_folder(),
             batch_size=batch_size,
             resume=resume,
         )
@@ -231,8 +275,36 @@ def select(
         return
     tested = [test for test in choice.tests if test.is_tested]
     say(f"\n{name}: {counted(len(choice.tests), 'plan')} in order of cost, {len(tested)} tested.\n")
-    say(_choice_table(tested))
-    say(f"\nChosen plan: {choice.chosen}\n{choice.guarantee}\nWrote {out / 'choice.json'}.")
+    say(_choice_table(choice, tested))
+    for sentence in _group_sentences(choice):
+        say(sentence)
+    say(f"\nChosen plan: {choice.chosen}\n{choice.summary}\nWrote {out / 'choice.json'}.")
+
+
+def _begins_unit(samples: list[Any], k: int) -> bool:
+    """Whether the k-th sample is the first of its unit: a unit is not cut between pruning and testing."""
+    return k == 0 or samples[k].unit != samples[k - 1].unit
+
+
+def _two_counts(text: str) -> tuple[int, int]:
+    match = re.fullmatch(r"\s*(\d+)\s*,\s*(\d+)\s*", text)
+    if match is None or not int(match[2]):
+        raise InvalidInputError(f'need --prompt-tokens as "VISION,TEXT", such as "576,40", got {text!r}')
+    return int(match[1]), int(match[2])
+
+
+def _group_sentences(choice: PlanChoice) -> list[str]:
+    """Which groups keep a tested plan from being certified."""
+    control = choice.control
+    if control.table.groups is None:
+        return []
+    said = []
+    for test in control.tests:
+        if test.is_tested and not test.is_certified:
+            weak = {g: p for g, p in control.group_p_values(test.name).items() if p > test.level}
+            names = ", ".join(f"{group or 'no task'} (p = {text_up(p, 2)})" for group, p in sorted(weak.items()))
+            said.append(f"{test.name} is not certified for: {names}.")
+    return said
 
 
 def _pruned(
@@ -280,35 +352,6 @@ def _layers(text: str) -> list[int]:
     return layers
 
 
-def _rows(
-    model: Any,
-    evaluations: tuple[PlanEvaluation, ...],
-    timings: dict[Plan, PrefillTiming],
-    counts: tuple[int, int],
-    confidence: float,
-) -> list[dict[str, Any]]:
-    from extraction.skip import Plan, flop_speedup, kv_share
-
-    rows = []
-    for evaluation in evaluations:
-        row = evaluation.to_record(confidence)
-        if evaluation.plan == Plan():  # the unmodified model beside itself: known exactly, not sampled
-            row["agreement_interval"] = (1.0, 1.0)
-            row["accuracy_change_interval"] = None if row["accuracy"] is None else (0.0, 0.0)
-        row["flop_speedup"] = flop_speedup(model.config, evaluation.plan, *counts)
-        row["kv_share"] = kv_share(model.config, evaluation.plan, *counts)
-        timing = timings.get(evaluation.plan)
-        if timing is not None:
-            row.update({k: v for k, v in timing.to_record(confidence).items() if k != "plan"})
-        rows.append({k: list(v) if isinstance(v, tuple) else v for k, v in row.items()})
-    return rows
-
-
-def _write(out: Path, stem: str, rows: list[dict[str, Any]]) -> None:
-    write_text(out / f"{stem}.json", json.dumps(rows, indent=1, allow_nan=False))
-    write_text(out / f"{stem}.csv", csv_text(rows))
-
-
 def _table(rows: list[dict[str, Any]]) -> str:
     from redundancy.report.tables import DASH, format_table
 
@@ -317,7 +360,10 @@ def _table(rows: list[dict[str, Any]]) -> str:
 
     def interval(row: dict[str, Any], key: str, scale: float, digits: int) -> str:
         bounds = row.get(key)
-        return DASH if bounds is None else "[" + ", ".join(f"{scale * x:+.{digits}f}" for x in bounds) + "]"
+        if bounds is None:
+            return DASH
+        low, high = (scale * end for end in bounds)
+        return f"[{text_down(low, decimals=digits, sign=True)}, {text_up(high, decimals=digits, sign=True)}]"
 
     body = [
         [
@@ -336,11 +382,19 @@ def _table(rows: list[dict[str, Any]]) -> str:
     return format_table(headers, body)
 
 
-def _choice_table(tests: list[Any]) -> str:
+def _choice_table(choice: PlanChoice, tests: list[PlanTest]) -> str:
     from redundancy.report.tables import format_table
 
+    uppers = choice.control.risk_uppers()
     body = [
-        [str(t.plan), f"{1 / t.cost:.2f}", str(t.n_losses), f"{t.p_value:.2g}", "yes" if t.is_certified else "no"]
+        [
+            str(t.plan),
+            f"{1 / t.cost:.2f}",
+            str(t.n_losses),
+            text_up(t.p_value, 2),
+            "yes" if t.is_certified else "no",
+            text_up(uppers[str(t.plan)], decimals=3),
+        ]
         for t in tests
     ]
-    return format_table(["plan", "FLOPs x", "losses", "p-value", "certified"], body)
+    return format_table(["plan", "FLOPs x", "losses", "p-value", "certified", "risk at most (joint)"], body)

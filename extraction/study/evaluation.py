@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Any, TypeAlias
 
@@ -23,6 +23,7 @@ __all__ = ["Answer", "PlanEvaluation", "plan_records", "proportion_interval"]
 
 Answer: TypeAlias = int | tuple[int, ...]
 Floats: TypeAlias = npt.NDArray[np.float64]
+_OF_ALL = ("plan", "is_soft", "answer_length")  # fields that are not one value per sample
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,6 +157,15 @@ class PlanEvaluation(Tabular):
     def mean_kl(self) -> float:
         """Mean KL divergence in nats; infinite if the plan has no finite answer somewhere."""
         return float(np.mean(self.kl))
+
+    def part(self, ids: Collection[str]) -> PlanEvaluation:
+        """The evaluation of some of the samples, in the same order."""
+        keep = [k for k, name in enumerate(self.sample_ids) if name in ids]
+        per_sample = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in _OF_ALL}
+        parts: dict[str, Any] = {
+            name: None if v is None else tuple(v[k] for k in keep) for name, v in per_sample.items()
+        }
+        return replace(self, **parts)
 
     def losses(self, kind: str) -> npt.NDArray[Any]:
         """Per-sample losses, shape (n_samples,); NaN where no right answer is known.

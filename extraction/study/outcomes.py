@@ -6,6 +6,7 @@ import hashlib
 import json
 import math
 import os
+import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -183,6 +184,16 @@ class OutcomeLog:
         return log
 
     @property
+    def digest(self) -> str:
+        """SHA-256 of the whole file, to which a choice is bound."""
+        return hashlib.sha256(self.path.read_bytes()).hexdigest()
+
+    @property
+    def run_digest(self) -> str:
+        """SHA-256 of what was run and where: the same when the run is resumed."""
+        return _digest(json.dumps([str(self.path.resolve()), self.run, list(map(str, self.plans))], sort_keys=True))
+
+    @property
     def sample_ids(self) -> frozenset[str]:
         """Samples that are done."""
         return frozenset(self._done)
@@ -220,6 +231,12 @@ class OutcomeLog:
         grammar = int(bodies[0].get("grammar", 1))
         plans = [str(parse_plan(plan, grammar=grammar)) for plan in bodies[0].get("plans", [])]
         bodies[0] = {**bodies[0], "grammar": GRAMMAR, "plans": plans}
+        before = dict(bodies[0].get("run") or {}).get("versions")
+        if before != self.run.get("versions"):  # most changes move no number, so it is told and not refused
+            warnings.warn(
+                f"{self.path} was begun with {before}, and goes on with {self.run.get('versions')}", stacklevel=3
+            )
+            bodies[0]["run"] = {**bodies[0]["run"], "versions": self.run.get("versions")}
         if bodies[0] != header:
             differ = [key for key in ("schema", "plans") if bodies[0].get(key) != header[key]]
             before, now = (dict(side.get("run") or {}) for side in (bodies[0], header))

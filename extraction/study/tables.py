@@ -92,7 +92,7 @@ class SweepTable(Tabular):
         records = []
         for name, depth, evaluation in placed:
             for task, ids in groups.items():
-                part = _part(evaluation, set(ids)).to_record(confidence_level)
+                part = evaluation.part(set(ids)).to_record(confidence_level)
                 records.append(
                     {
                         "table": 1 if name == "late_entry" else 2,
@@ -213,19 +213,6 @@ def _tasks(sample_ids: Iterable[str], tasks: Mapping[str, str]) -> dict[str, lis
     if len(groups) == 2 and len(groups[task := list(groups)[1]]) == len(groups[_ALL]):
         return {task: groups[task]}
     return groups
-
-
-def _part(evaluation: PlanEvaluation, ids: set[str]) -> PlanEvaluation:
-    """The evaluation of some samples."""
-    keep = [i for i, name in enumerate(evaluation.sample_ids) if name in ids]
-    return PlanEvaluation(
-        plan=evaluation.plan,
-        sample_ids=tuple(evaluation.sample_ids[i] for i in keep),
-        plain_tokens=tuple(evaluation.plain_tokens[i] for i in keep),
-        plan_tokens=tuple(evaluation.plan_tokens[i] for i in keep),
-        kl=tuple(evaluation.kl[i] for i in keep),
-        answers=None if evaluation.answers is None else tuple(evaluation.answers[i] for i in keep),
-    )
 
 
 def _distances(statistics: HarvestStatistics | None, sample_ids: Sequence[str]) -> dict[str, Any]:

@@ -40,7 +40,8 @@ _OF_CHOICE = (
     "prefill_speedup_interval",
     "decoder_speedup",
 )
-_FILES = ("statistics.safetensors", "certificates.json", "validation.json", "choice.json")
+RUN_SCHEMA = "skip-it/run/1"
+_FILES = ("run.json", "statistics.safetensors", "certificates.json", "validation.json", "choice.json")
 _WANTED = "a report.json, statistics.safetensors, certificate, validation.json or choice.json that skip-it wrote"
 Part = dict[str, Any]
 
@@ -124,6 +125,8 @@ def _file_part(path: Path, *, recheck: bool) -> Part:
     settings = _settings(path.parent)
     if schema == SCHEMA:
         return _report_part(path, recheck=recheck)
+    if schema == RUN_SCHEMA:
+        return _run_part(path, tree)
     if schema in (CHOICE, OLD_CHOICE):
         return choice_part(path, settings, recheck=recheck)
     if isinstance(schema, str) and schema.endswith("-certificate/1"):
@@ -155,6 +158,14 @@ def _report_part(path: Path, *, recheck: bool) -> Part:
         how.append(f"the choice checked against {choice.name}")
     how.append("everything else shown as it stands" if how else "shown as it stands")
     return {**report, "kind": "report", "file": path, "sources": [f"{path.name}: a finished report, {', '.join(how)}"]}
+
+
+def _run_part(path: Path, tree: Mapping[str, Any]) -> Part:
+    """What a run says of its model, its data and the machine."""
+    parts = {name: tree.get(name) for name in ("model", "data", "baselines", "environment")}
+    if not isinstance(parts["model"], Mapping):
+        raise StoreError(f"need the model of a run in {path}, it is missing; run it anew")
+    return {"kind": "run", "file": path, **{k: v for k, v in parts.items() if v}, "sources": []}
 
 
 def _harvest_part(path: Path) -> Part:
@@ -253,13 +264,15 @@ def _merge(parts: Sequence[Part], n_layers: int) -> dict[str, Any]:
         "baseline_accuracy": None,
         "chosen_plan": None,
         "not_claimed": list(NOT_CLAIMED),
-        "environment": {"python": platform.python_version()},
+        "environment": {},
         "sources": [],
         **{name: [] for name in ("profile", "certificates", *PLAN_SECTIONS)},
         "distance_matrix": {},
     }
     for part in parts:
         _add(report, part)
+    report["environment"] = report["environment"] or {"python": platform.python_version()}
+    _blind_baselines(report, n_layers)
     report["model"] = {"name": "unnamed model", **report["model"], "n_layers": n_layers}
     _plain_rows(report, n_layers)
     if "choice" in seen:
@@ -270,6 +283,13 @@ def _merge(parts: Sequence[Part], n_layers: int) -> dict[str, Any]:
             if ends is not None:
                 row["distance_upper"], row["tail_upper"] = ends
     return report
+
+
+def _blind_baselines(report: dict[str, Any], n_layers: int) -> None:
+    """The accuracy without the image is that of late entry at the last layer."""
+    blind = [row for row in report["late_entry"] if row.get("layer") == n_layers and row.get("accuracy") is not None]
+    if blind and report.get("baselines") and report["baselines"].get("image_removed") is None:
+        report["baselines"] = {**report["baselines"], "image_removed": blind[0]["accuracy"]}
 
 
 def _measured_choice(report: dict[str, Any]) -> None:

@@ -36,6 +36,8 @@ _PLAN_FIELDS = (
     "prefill_ms",
     "flop_speedup",
     "kv_share",
+    "family_accuracy",
+    "joint_over",
 )
 
 
@@ -102,6 +104,8 @@ def validation_part(path: Path, rows: Sequence[Mapping[str, Any]], settings: Map
             f"need rows of one run, {path} mixes {sorted(map(str, samples))} samples; validate them together"
         )
     n = samples.pop()
+    levels = {row.get("confidence_level") for row in rows}
+    first = rows[0]
     sections = plan_sections([{k: row[k] for k in _PLAN_FIELDS if k in row} for row in rows])
     return {
         "kind": "validation",
@@ -109,8 +113,10 @@ def validation_part(path: Path, rows: Sequence[Mapping[str, Any]], settings: Map
         "model": {"name": _text(settings, "model"), "n_layers": _whole_families(sections)},
         "data": _data(settings),
         "n_samples": n,
-        "confidence_level": _level(settings),
+        "confidence_level": levels.pop() if len(levels) == 1 else None,
         "baseline_accuracy": plain.pop(),
+        "baseline_interval": first.get("plain_accuracy_interval"),
+        "baseline_family_accuracy": first.get("plain_family_accuracy"),
         **sections,
         "sources": [f"{path.name}: {len(rows)} plans run on {n} samples"],
     }
@@ -209,8 +215,3 @@ def _text(settings: Mapping[str, Any], name: str) -> str | None:
 def _data(settings: Mapping[str, Any]) -> dict[str, str] | None:
     name = _text(settings, "data")
     return None if name is None else {"name": Path(name).name}
-
-
-def _level(settings: Mapping[str, Any]) -> float | None:
-    level = settings.get("confidence")
-    return level if isinstance(level, float) and 0.0 < level < 1.0 else None

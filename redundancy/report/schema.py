@@ -163,6 +163,7 @@ _PLAN_ROW: dict[str, Rule] = {
     "is_tested": _flag(),
     "is_certified": _flag(),
     "family_accuracy": _rule("an object of numbers in [0, 1]", _map_of(_within(0.0, 1.0))),
+    "joint_over": _count(),
 }
 
 # One table of rules per kind of object; the first holds the report's own fields.

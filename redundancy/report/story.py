@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from redundancy.figures.sources import layer_values, plan_rows, profile_groups, profile_rows
+from redundancy.figures.sources import PLAN_SECTIONS, layer_values, plan_rows, profile_groups, profile_rows
 from redundancy.report.findings import Findings, distance_findings
 from redundancy.report.layers import layer_cards
 from redundancy.report.tables import DASH
@@ -133,6 +133,12 @@ def context(report: Report) -> dict[str, Any]:
         },
         "plans": [(s, t, plan_rows(report, s)) for s, t in _SECTIONS if report.get(s)],
         "other_plans": report.get("other_plans") or [],
+        "joint": all(
+            row.get("joint_over")
+            for section in PLAN_SECTIONS
+            for row in report.get(section) or ()
+            if row.get("accuracy_interval") and row.get("plan") != "identity"
+        ),
         "families": [f for f in (_families(report, s, t) for s, t in _SECTIONS) if f],
         "not_claimed": report.get("not_claimed") or [],
         "provenance": _provenance(report),

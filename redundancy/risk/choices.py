@@ -95,12 +95,13 @@ class ChoiceRecord:
         said = []
         model, weights = (self.about.get(name) for name in ("model", "weights"))
         if model or weights:
-            mark = f" with weights of digest {str(weights)[:16]}" if weights else ""
+            mark = f" with weights of digest {str(weights).rpartition(':')[2][:16]}" if weights else ""
             said.append(f"Valid for the model {model or 'at hand'}{mark}.")
         left_out = self.about.get("unanswered") or []
         if left_out:
             some = ", ".join(map(repr, left_out[:3])) + (", ..." if len(left_out) > 3 else "")
             said.append(f"Left out for want of an answer: {len(left_out)} ({some}).")
+        said += self._price()
         looks = self.about.get("earlier_looks") or []
         if looks:
             said.append(
@@ -109,6 +110,21 @@ class ChoiceRecord:
                 "them after looking has no joint guarantee."
             )
         return " ".join(said)
+
+    def _price(self) -> list[str]:
+        """What looking at any time costs against a single look at the end."""
+        if self.control.kind != "betting_sequence":
+            return []
+        level = max((test.level for test in self.control.tests if test.is_tested), default=0.0)
+        once, any_time = (
+            fewest_units(self.control.risk, level, kind=kind, confidence_level=self.control.confidence_level)
+            for kind in ("binomial", "betting_sequence")
+        )
+        unit = self.control.table.nouns[0]
+        return [
+            f"The price of looking at any time: a plan without a loss needs {any_time} {unit} where a single look at "
+            f"the end needs {once}."
+        ]
 
     def _plain(self) -> tuple[float, tuple[float, float]]:
         units = self.control.table.units or self.sample_ids

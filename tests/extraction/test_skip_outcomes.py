@@ -39,7 +39,14 @@ def test_the_log_reads_back_what_the_sweep_returned(parts, whole, tmp_path):
     evaluations, raw = whole
     model, processor, samples = parts
     batches = [labelled_batch(model, processor, samples[i : i + 4]) for i in (0, 4, 8)]
-    assert sweep(model, batches, PLANS, progress=False) == evaluations
+    for direct, logged in zip(sweep(model, batches, PLANS, progress=False), evaluations, strict=True):
+        assert (direct.plain_tokens, direct.plan_tokens, direct.kl) == (
+            logged.plain_tokens,
+            logged.plan_tokens,
+            logged.kl,
+        )
+        assert direct.accuracy == logged.accuracy
+        assert len(set(logged.units)) == 12
     path = tmp_path / "outcomes.jsonl"
     path.write_bytes(raw)
     assert go(parts, path, resume=True) == evaluations  # nothing left to run
@@ -74,7 +81,7 @@ def test_the_log_of_another_run_is_refused(parts, whole, tmp_path):
     path = tmp_path / "outcomes.jsonl"
     path.write_bytes(whole[1])
     options = {"batch_size": 4, "progress": False, "resume": True}
-    with pytest.raises(StoreError, match="differs in its samples;"):
+    with pytest.raises(StoreError, match="differs in its samples and n_samples"):
         run(model, processor, samples[:8], PLANS, path, name="m", **options)
     with pytest.raises(StoreError, match="differs in its plans"):
         run(model, processor, samples, PLANS[:2], path, name="m", **options)

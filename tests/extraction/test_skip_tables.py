@@ -136,7 +136,7 @@ def test_files_hold_every_record(parts, statistics, evaluations, tmp_path):
 
 def test_without_answers_the_tables_show_agreement(parts, statistics, tmp_path):
     model, processor, samples = parts
-    mute = [type(s)(s.sample_id, s.image, s.question, "", "") for s in samples[:4]]
+    mute = [type(s)(s.sample_id, s.image, s.question) for s in samples[:4]]
     plans = sweep_plans("late_entry", 12, (0, 6))
     outcomes = run(model, processor, mute, plans, tmp_path / "o.jsonl", name="m", batch_size=4, progress=False)
     found = table("embedded", outcomes, mute, statistics)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import binomtest
+from scipy.stats import binom, binomtest
 
 from redundancy.errors import InvalidInputError, StoreError
 from redundancy.files.digested import seal
@@ -22,6 +22,8 @@ from redundancy.risk import (
     mean_interval,
     mean_upper,
     p_value,
+    sample_size,
+    sample_size_of_pilot,
 )
 from redundancy.risk.choices import ChoiceRecord
 from redundancy.sampling import hash_order, unit_means
@@ -272,3 +274,53 @@ def test_a_stored_control_is_checked_in_the_order_it_was_made_in():
     assert control.recheck().ok
     shuffled = dataclasses.replace(control, table=dataclasses.replace(control.table, salt="x"))
     assert not shuffled.recheck()
+
+
+# ---------------------------------------------------------------- how many units
+
+
+@pytest.mark.parametrize(
+    ("risk", "expected", "shares"), [(0.05, 0.0, 1), (0.02, 0.005, 2), (0.1, 0.04, 1), (0.3, 0.2, 5)]
+)
+def test_sample_sizes_are_enough_and_hardly_more(risk, expected, shares):
+    found = sample_size(risk, expected, n_shares=shares)
+    level = 0.05 / shares
+
+    def power(n):
+        allowed = np.flatnonzero(binom.cdf(np.arange(n), n, risk) <= level)
+        return binom.cdf(allowed[-1], n, expected) if allowed.size else 0.0
+
+    assert power(found.n_units) == pytest.approx(found.power)
+    assert found.power >= 0.8
+    assert all(power(n) < 0.8 for n in range(max(1, int(0.5 * found.n_units)), int(0.97 * found.n_units)))
+    assert f"{found.n_units:,} independent units" in found.sentence
+
+
+def test_a_pilot_of_clustered_losses_asks_for_more_than_single_ones():
+    pilot = np.r_[np.zeros(90), np.full(10, 0.1)]
+    found = sample_size_of_pilot(pilot, 0.05, n_draws=50)
+    rng = np.random.default_rng(5)
+    hits = [p_value(rng.choice(pilot, found.n_units), 0.05, kind="betting") <= 0.05 for _ in range(100)]
+    assert np.mean(hits) > 0.6
+    with pytest.raises(InvalidInputError, match="mean loss below"):
+        sample_size_of_pilot(pilot, 0.005)
+    with pytest.raises(InvalidInputError, match="not to be certified"):
+        sample_size(0.05, 0.05)
+
+
+def test_the_command_takes_a_guess_or_a_pilot(skip_it):
+    done = skip_it("plan-size", "--risk", 0.02, "--expect", 0.005, "--shares", 1, "--json")
+    assert done.code == 0, done.err
+    assert json.loads(done.out)["n_units"] == sample_size(0.02, 0.005).n_units
+    done = skip_it("plan-size", "--pilot", STORED / "choice.json", "--plan", "vision_exit(3)", "--risk", 0.1)
+    assert done.code == 0, done.err
+    assert "independent units certify" in done.out
+    for wrong, words in (
+        ([], "need --expect or --pilot"),
+        (["--expect", 0.5], "not to be certified"),
+        (["--pilot", "nowhere.json"], "cannot be read"),
+        (["--pilot", STORED / "choice.json", "--plan", "x"], "a plan of the pilot"),
+    ):
+        done = skip_it("plan-size", *wrong)
+        assert done.code == 2
+        assert words in done.err
