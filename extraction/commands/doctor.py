@@ -10,7 +10,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-__all__ = ["FAMILIES", "probe"]
+from redundancy.errors import InvalidInputError
+
+__all__ = ["FAMILIES", "examine_model", "probe"]
 
 # Family: folder of transformers that brings it, and what runs on it; docs/model_support.md has the measurements.
 FAMILIES: dict[str, tuple[str, str]] = {
@@ -53,6 +55,68 @@ def probe() -> dict[str, list[str]]:
     dict of str to list of str
     """
     return {"Devices": _devices(), "Model families tested": _families()}
+
+
+def examine_model(name: str) -> dict[str, list[str]]:
+    """Load a model, run it once, and once under a plan.
+
+    Parameters
+    ----------
+    name : str
+        Folder of a model, or "embedded".
+
+    Returns
+    -------
+    dict of str to list of str
+        Lines by title.
+
+    Raises
+    ------
+    SkipItError
+        If it cannot be loaded or run; the sentence says what to install or mend.
+    """
+    import numpy as np
+    import torch
+
+    from extraction.commands.support import EMBEDDED, hush_libraries
+    from extraction.data import Sample, make_batch
+    from extraction.data.prompts import prompt_text
+    from extraction.default_model import PATH
+    from extraction.models.adapters import adapt
+    from extraction.models.loading import load_model_and_processor
+    from extraction.skip import apply, vision_exit
+
+    hush_libraries()
+    model, processor = load_model_and_processor(str(PATH) if name == EMBEDDED else name, dtype="auto")
+    adapter = adapt(model)
+    pixels = np.random.default_rng(0).integers(0, 256, (224, 224, 3), dtype=np.uint8)
+    sample = Sample("doctor", pixels, "what is in the image ?")
+    batch = make_batch(processor, [sample], vision_ids=adapter.vision_ids)
+    inputs = {key: value for key, value in batch.items() if key not in ("sample_ids", "units", "special_mask")}
+    inputs = {k: v.to(model.dtype) if torch.is_tensor(v) and v.is_floating_point() else v for k, v in inputs.items()}
+    with torch.inference_mode():
+        plain = model(**inputs).logits[0, -1]
+    if not torch.isfinite(plain).all():
+        raise InvalidInputError(
+            f"need finite logits of {name}, its forward pass gives NaN or infinity; mend its weights"
+        )
+    n_vision = int(torch.isin(batch["input_ids"], torch.tensor(adapter.vision_ids, dtype=torch.long)).sum())
+    lines = [
+        f"{adapter.model_type}, {sum(p.numel() for p in model.parameters()):,} parameters of {model.dtype}, "
+        f"{adapter.n_layers} layers",
+        f"prompt: {prompt_text(processor, sample)!r}",
+        f"one forward pass: {batch['input_ids'].shape[1]} tokens, {n_vision} of them vision; answers "
+        f"{processor.tokenizer.decode([int(plain.argmax())])!r}",
+    ]
+    if n_vision:
+        plan = vision_exit(max(1, adapter.n_layers // 2))
+        with torch.inference_mode(), apply(model, plan):
+            skipped = model(**inputs).logits[0, -1]
+        same = "the same answer" if int(skipped.argmax()) == int(plain.argmax()) else "another answer"
+        lines.append(f"one pass under {plan}: {same}")
+    else:
+        lines.append("no vision tokens in its stream: harvest of text only, and no plan")
+    return {f"Model {name}": lines}
 
 
 def _devices() -> list[str]:

@@ -89,6 +89,15 @@ def harvest(
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, mps, or auto to spread over all GPUs.")] = "cpu",
     allow_download: Annotated[bool, typer.Option(help="Let the model come from a hub; off means local only.")] = False,
     trust_remote_code: Annotated[bool, typer.Option(help="Run code that the model folder brings.")] = False,
+    merge_adapter: Annotated[
+        bool, typer.Option(help="Merge the adapter (PEFT) that lies in the model folder.")
+    ] = False,
+    prompt: Annotated[
+        str | None,
+        typer.Option(
+            help="Prompt with {image} and {question} instead of the model's chat template.", show_default=False
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> None:
     """Harvest redundancy statistics into a folder that survives interruption; samples that fail are recorded.
@@ -114,7 +123,9 @@ def harvest(
         device=device,
         allow_download=allow_download,
         trust_remote_code=trust_remote_code,
-        strict=False,
+        merge_adapter=merge_adapter,
+        prompt=prompt,
+        keep_faulty=True,
     )
     try:
         run = _run(
@@ -125,6 +136,7 @@ def harvest(
             engine=engine,
             options=HarvestOptions(
                 batch_size=batch_size,
+                prompt=prompt,
                 name=Path(model).name or model,
                 thresholds=thresholds,
                 matrix=matrix,

@@ -124,15 +124,19 @@ def read_input(
     device: str,
     allow_download: bool,
     trust_remote_code: bool,
-    strict: bool = True,
+    merge_adapter: bool = False,
+    prompt: str | None = None,
+    keep_faulty: bool = False,
 ) -> tuple[Any, Any, list[Any], str]:
     """Model, processor, samples and a name for the data, from the arguments of a command.
 
-    Not strict, samples without a readable image or question are left in, for a run that records them.
+    Every row is looked at before the first forward pass, and the prompt of the first sample is printed. A sample that
+    cannot be read is left out, which is said; or left in with `keep_faulty`, for a run that records it.
 
     The word "embedded" is the model that the package brings, with its held-out questions unless `data` is given.
     """
     from extraction.data import as_sample
+    from extraction.data.prompts import prompt_text
     from extraction.data.sources import read_samples
 
     hush_libraries()
@@ -153,11 +157,13 @@ def read_input(
                 str(default_model.PATH), dtype="float32" if dtype == "auto" else dtype, device=device
             )
     if data is not None:
-        samples, name = read_samples(data, allow_download=allow_download, strict=strict)[:limit], Path(data).name
+        samples, name = read_samples(data, allow_download=allow_download, strict=False)[:limit], Path(data).name
     else:
         held_out = default_model.load_samples(limit)
         samples = [as_sample(sample, i) for i, sample in enumerate(held_out)]
         name = f"{len(samples)} held-out questions of the embedded model"
+    readable = _readable(samples, name)
+    samples = samples if keep_faulty else readable
     if len(samples) < 2:
         raise InvalidInputError(
             f"need at least 2 samples, the i.i.d. units of every interval, {name} gives {len(samples)}"
@@ -166,6 +172,33 @@ def read_input(
         from extraction.models.loading import load_model_and_processor
 
         loaded, processor = load_model_and_processor(
-            model, dtype=dtype, device=device, allow_download=allow_download, trust_remote_code=trust_remote_code
+            model,
+            dtype=dtype,
+            device=device,
+            allow_download=allow_download,
+            trust_remote_code=trust_remote_code,
+            merge_adapter=merge_adapter,
         )
+    if readable:
+        comment(f"Prompt of {readable[0].sample_id}: {prompt_text(processor, readable[0], prompt)!r}")
     return loaded, processor, samples, name
+
+
+def _readable(samples: list[Any], name: str) -> list[Any]:
+    """Samples whose row and pictures can be read, with their units; says how many others there are, and why."""
+    from extraction.data import settle_units
+
+    settled, faults = settle_units(samples)
+    if faults:
+        first = next(iter(faults.values()))
+        comment(
+            f"{len(faults)} of {counted(len(samples), 'sample')} of {name} cannot be read, the first so: {first}. "
+            "Every guarantee is about samples that can be read."
+        )
+    return [sample for sample in settled if sample.sample_id not in faults]
+
+
+def comment(text: str) -> None:
+    """Print a line of commentary beside the result, on the error stream, unless only the result is wanted."""
+    if not is_quiet():
+        echo(text, err=True)

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from extraction.data.items import Sample
-from extraction.data.pictures import pixels_digest
+from extraction.data.pictures import pixels_digest, reason
 from redundancy.errors import InvalidInputError
 
 __all__ = ["DEFAULT_PROMPT", "make_batch", "prompt_text", "render_prompt"]
@@ -50,7 +50,18 @@ def render_prompt(
         media = [*[{"type": "image"}] * n_images, *[{"type": "video"}] * n_videos]
         content = [*media, {"type": "text", "text": question}]
         turns = [{"role": "user", "content": content}]
-        text: str = processor.apply_chat_template(turns, add_generation_prompt=True, tokenize=False)
+        try:
+            text: str = processor.apply_chat_template(turns, add_generation_prompt=True, tokenize=False)
+        except Exception as error:  # a template is a foreign program: syntax, types and its own exceptions
+            raise InvalidInputError(
+                f"need a chat template that writes one question, the processor's gives: {reason(error)}; mend it or "
+                "give a prompt (--prompt)"
+            ) from error
+        if question not in text:
+            raise InvalidInputError(
+                f"need a chat template that writes the question, the processor's gives {text!r:.200}; mend it or "
+                "give a prompt (--prompt)"
+            )
         return text
     template = DEFAULT_PROMPT if prompt is None else prompt
     for part in ("{image}", "{question}"):
@@ -114,9 +125,17 @@ def make_batch(
         first = str(error).strip().splitlines()[:1] or [type(error).__name__]
         raise InvalidInputError(
             f"need samples that the model's processor takes, {samples[0].sample_id!r} or one beside it is refused: "
-            f"{first[0]}; mend or drop it"
+            f"{first[0]}; mend or drop it, or mend the prompt (--prompt)"
         ) from error
     batch: dict[str, Any] = dict(inputs)
+    if vision_ids:
+        seen = torch.isin(batch["input_ids"], torch.tensor(sorted(vision_ids))).any(dim=1).tolist()
+        for sample, text, has_vision in zip(samples, texts, seen, strict=True):
+            if not has_vision and (sample.n_images or sample.video is not None):
+                raise InvalidInputError(
+                    f"need a place for the image in the prompt of sample {sample.sample_id!r}, got {text!r:.200}; mend "
+                    "the chat template or give a prompt (--prompt)"
+                )
     kinds = {(s.n_images, _n_videos(s)) for s in samples}
     around = {kind: _template_ids(processor, prompt, *kind, add) for kind in kinds}
     mask = batch.get("attention_mask", torch.ones_like(batch["input_ids"]))

@@ -14,9 +14,11 @@ import typer
 
 from redundancy import __project__, __version__
 from redundancy.commands.printing import echo
+from redundancy.errors import MissingExtraError
 
-__all__ = ["PROBES", "doctor"]
+__all__ = ["MODEL_PROBES", "PROBES", "doctor"]
 
+MODEL_PROBES = "skip_it.doctor_of_models"  # entry points: functions of a model's name that return lines by title
 PROBES = "skip_it.doctor"  # entry points: functions of no argument that return lines by title
 PACKAGES = ("redundancy", "estimators", "extraction", "proofs_check")
 _LIBRARIES = {  # import name: (distribution, extra that brings it)
@@ -29,6 +31,8 @@ _LIBRARIES = {  # import name: (distribution, extra that brings it)
     "transformers": ("transformers", "extract"),
     "safetensors": ("safetensors", None),
     "PIL": ("pillow", "extract"),
+    "torchvision": ("torchvision", "vision"),
+    "peft": ("peft", "adapters"),
     "sympy": ("sympy", "proofs"),
     "mpmath": ("mpmath", "proofs"),
     "hypothesis": ("hypothesis", "proofs"),
@@ -43,13 +47,19 @@ _LIBRARIES = {  # import name: (distribution, extra that brings it)
 
 
 def doctor(
+    model: Annotated[
+        str | None,
+        typer.Argument(help="Also load this model, run it once and once under a plan: a folder, or embedded."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
 ) -> None:
     """Say what is installed and what is missing; exit 1 if something is wrong, missing extras are not.
 
-    Example: skip-it doctor
+    Example: skip-it doctor ./llava-1.5-7b-hf
     """
     findings = examine()
+    if model is not None:
+        findings["more"].update(_ask_of_model(model))
     if as_json:
         echo(json.dumps(findings, indent=1))
     else:
@@ -114,6 +124,17 @@ def _ask_packages(problems: list[str]) -> dict[str, list[str]]:
                 f"{point.value} cannot tell of itself: {type(error).__name__}: {' '.join(str(error).split())}"
             )
     return more
+
+
+def _ask_of_model(model: str) -> dict[str, list[str]]:
+    """What the packages above find of a model; a fault of it is an error of theirs, in a sentence."""
+    found: dict[str, list[str]] = {}
+    for point in sorted(entry_points(group=MODEL_PROBES), key=lambda p: p.name):
+        for needed in ("torch", "transformers"):
+            if find_spec(needed) is None:
+                raise MissingExtraError(f'examining a model needs {needed}: pip install "skip-it[extract]"')
+        found.update(point.load()(model))
+    return found
 
 
 def _home(name: str) -> str | None:
