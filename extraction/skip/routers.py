@@ -51,7 +51,8 @@ class Router(Protocol):
 
     A token left out of one layer keeps its state and leaves no key and value there. What a router remembers between
     layers belongs into `LayerInput.memory`, since several threads may ask it at once. A cache belongs to the router
-    that filled it.
+    that filled it. One that judges a whole prompt says so by an attribute ``knows``, as terms do
+    (`extraction.skip.terms.Term`): it is then never asked about parts of one.
     """
 
     def __call__(self, view: LayerInput, /) -> torch.Tensor | None:
@@ -94,10 +95,15 @@ class StillVisionExit:
     [3, 3]
     """
 
+    knows = "whole"  # as of `extraction.skip.terms.Term`: a part of an image may rest before the whole does
+
     def __init__(self, threshold: float, *, earliest: int = 1) -> None:
         self.threshold = check_real(threshold, "threshold", lower=0.0, upper=2.0)
         self.earliest = check_count(earliest, "earliest", lower=1)
         self.depths: list[int] = []
+
+    def __repr__(self) -> str:
+        return f"StillVisionExit({self.threshold!r}, earliest={self.earliest})"
 
     def __call__(self, view: LayerInput, /) -> torch.Tensor | None:
         """Keep all but the vision tokens of images at rest."""

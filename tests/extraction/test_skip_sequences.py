@@ -7,7 +7,17 @@ import pytest
 import torch
 from transformers import DynamicCache
 
-from extraction.skip import apply, fastv, late_entry, random_keep, skip_layers, text_exit, vision_exit
+from extraction.skip import (
+    Plan,
+    StillVisionExit,
+    apply,
+    fastv,
+    late_entry,
+    random_keep,
+    skip_layers,
+    text_exit,
+    vision_exit,
+)
 from extraction.tiny import IMAGE_ID, tiny_batch, tiny_llava
 from redundancy.errors import UnsupportedModelError
 
@@ -141,6 +151,19 @@ def test_chunks_that_do_not_show_what_a_term_must_know_are_refused(model, batch)
             n = again["input_ids"].shape[1]
             n_text = int((again["input_ids"] != IMAGE_ID).sum())
             assert set(skipping.tokens_computed) == {n, n_text}
+
+
+def test_a_router_that_judges_whole_images_never_sees_parts_of_one(model):
+    batch, rule = tiny_batch(model, 2, [7, 14], padding="left"), StillVisionExit(0.5)
+    with apply(model, Plan(), router=rule):
+        plain = model.generate(**batch, **GREEDY)
+        with pytest.warns(UserWarning, match="left aside"):
+            assert torch.equal(model.generate(**batch, **GREEDY, prefill_chunk_size=4), plain)
+        cache = DynamicCache()
+        model(**batch, past_key_values=cache)
+        words = r"StillVisionExit\(0.5, earliest=1\) needs where the prompt ends"
+        with pytest.raises(UnsupportedModelError, match=words):
+            model(**batch, past_key_values=cache)
 
 
 def test_a_chunk_size_in_the_configuration_is_refused_by_what_needs_the_whole_prompt(model, batch):

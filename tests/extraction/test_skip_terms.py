@@ -1,5 +1,7 @@
 """A term of another package goes through everything that a term of this one does; entry points bring it."""
 
+import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -99,6 +101,34 @@ def test_generation_cost_memory_validation_and_choice(model):
     again = type(choice).from_json(choice.to_json())
     assert again.chosen == plan
     assert again.recheck().ok
+
+
+def test_a_bound_and_a_family_of_the_package_are_known_to_all():
+    """In a process of their own, since bounds register themselves once for all."""
+    code = """
+from redundancy import BoundCertificate
+from redundancy.certificates.registry import RECORDS, bound_function, register_all
+from extraction.models.adapters import adapt
+from extraction.tiny import tiny_llava
+register_all()
+upper = bound_function("chord_bound.chord_upper")
+certificate = upper(cosine_distance=0.25)
+again = BoundCertificate.from_json(certificate.to_json())
+assert again.recheck().ok and certificate.interval.upper >= 0.5, certificate
+assert RECORDS["chord_bound.chord_upper"].status == "added"
+model = tiny_llava(n_layers=2)
+model.config.model_type = "skip_it_example"
+record = adapt(model)
+assert record.family == "example" and record.n_layers == 2 and record.vision_ids == (7,), record
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONPATH": str(PACKAGE)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
 
 
 def test_an_entry_point_must_bring_a_term_of_its_name(tmp_path, monkeypatch):

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cache
 from importlib import import_module
+from importlib.metadata import entry_points
 
 from torch import nn
 
 from extraction.models.adapters.base import Adapter, generic_adapter
+from redundancy.errors import UnsupportedModelError
 
-__all__ = ["FAMILIES", "adapt"]
+__all__ = ["FAMILIES", "GROUP", "adapt"]
+
+GROUP = "skip_it.families"  # entry points named by model type: a function from a model to its `Adapter`
 
 # Import strings by model type, so that a family costs nothing until it is met.
 FAMILIES: dict[str, str] = {
@@ -44,8 +50,21 @@ def adapt(model: nn.Module, *, layers_path: str | None = None, vision_ids: tuple
     UnsupportedModelError
         If its layers are not found.
     """
-    family = FAMILIES.get(str(getattr(model.config, "model_type", "")))
-    if family is None or layers_path is not None or vision_ids is not None:
+    make = _maker(str(getattr(model.config, "model_type", "")))
+    if make is None or layers_path is not None or vision_ids is not None:
         return generic_adapter(model, layers_path=layers_path, vision_ids=vision_ids)
-    record: Adapter = import_module(family).adapter(model)
-    return record
+    return make(model)
+
+
+@cache
+def _maker(model_type: str) -> Callable[[nn.Module], Adapter] | None:
+    """What makes the record of a family: ours, else that of an entry point named by the model type."""
+    if model_type in FAMILIES:
+        ours: Callable[[nn.Module], Adapter] = import_module(FAMILIES[model_type]).adapter
+        return ours
+    points = list(entry_points(group=GROUP, name=model_type))
+    if len(points) > 1:
+        raise UnsupportedModelError(
+            f"need one adapter for {model_type}, {' and '.join(p.value for p in points)} both bring one; uninstall one"
+        )
+    return points[0].load() if points else None

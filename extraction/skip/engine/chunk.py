@@ -117,7 +117,7 @@ class Chunk:
             return self.offset == 0
         return self.offset < self._prompt.end <= self.offset + self.shape[1]
 
-    def check(self, terms: Iterable[Term]) -> None:
+    def check(self, terms: Iterable[Any]) -> None:
         """Refuse, before anything runs, a chunk that does not show what a term must know of the prompt.
 
         Raises

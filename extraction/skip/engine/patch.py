@@ -139,6 +139,7 @@ class Skipping:
             if parts.lender is not None:  # what a router leaves out there has no keys to be read here
                 presence[i] = tuple(dict.fromkeys((*presence[parts.lender], *presence[i])))
         self.presence: tuple[Presence, ...] = tuple(presence)
+        self.knowers: tuple[Any, ...] = plan.terms if not hasattr(router, "knows") else (*plan.terms, router)
         self.left_out = tuple(plan.left_out(i) for i in range(self.n_layers))
         self.hides = tuple(plan.hides(i) for i in range(self.n_layers))
         self.lookers = tuple(
@@ -205,14 +206,14 @@ class Skipping:
         ids = next((v for n in ("input_ids", "inputs") if torch.is_tensor(v := given.get(n)) and v.ndim == 2), None)
         config = given.get("generation_config") or getattr(self.model, "generation_config", None)
         size = given.get("prefill_chunk_size") or getattr(config, "prefill_chunk_size", None)
-        if size and any(term.knows == "whole" for term in self.plan.terms):
-            warnings.warn(f"{self.plan} needs the whole prompt at once: prefill_chunk_size is left aside", stacklevel=3)
-            kwargs = {**kwargs, "prefill_chunk_size": None}
-            if getattr(config, "prefill_chunk_size", None):
+        if size and any(term.knows == "whole" for term in self.knowers):
+            if not given.get("prefill_chunk_size"):
                 raise UnsupportedModelError(
                     f"{self.plan} needs the whole prompt in one chunk, the generation config sets prefill_chunk_size="
                     f"{size}: set it to None"
                 )
+            warnings.warn(f"{self.plan} needs the whole prompt at once: prefill_chunk_size is left aside", stacklevel=3)
+            kwargs = {**kwargs, "prefill_chunk_size": None}
         token = None
         if ids is not None:
             cache, mask = cache_of(given), given.get("attention_mask")
@@ -248,7 +249,7 @@ class Skipping:
             sequence=sequence_of(cache),
             prompt=next((prompt for owner, prompt in reversed(_PROMPTS.get()) if owner is self), None),
         )
-        chunk.check(self.plan.terms)
+        chunk.check(self.knowers)
         floor = self.anatomy.scale_floor
         if floor is not None and 2 * (offset + ids.shape[1]) >= floor:
             raise UnsupportedModelError(
