@@ -245,7 +245,7 @@ def certificate_intervals(
 
 
 def intervals(source: Any, *, ax: Axes | None = None) -> Axes:
-    """Every interval of a result, one above the other: filled where it is certified, hollow where it is estimated.
+    """Every interval of a result, one above the other: blue where it is certified, orange where not.
 
     Parameters
     ----------
@@ -266,7 +266,7 @@ def intervals(source: Any, *, ax: Axes | None = None) -> Axes:
         If there is no interval with finite ends.
     """
     rows = flat_rows(source if isinstance(source, Sequence) else source.to_records())
-    drawn = [bar for row in rows for bar in _bars(row)]
+    drawn = [bar for row in rows if not row.get("vacuous") for bar in _bars(row)]
     if not drawn:
         raise InvalidInputError("need an interval with finite ends to draw, got none; every bound here is vacuous")
     ax = style.new_axes(ax, height=max(1.2, 0.55 + 0.19 * len(drawn)))
@@ -321,9 +321,10 @@ def _bars(row: Mapping[str, Any]) -> list[_Bar]:
         ends = (row[name], row.get(f"{stem}upper")) if name.endswith("lower") else (None, None)
         if not all(isinstance(end, int | float) and math.isfinite(end) for end in ends):
             continue
-        own = row.get(stem.removesuffix("_")) if stem else row.get("estimate", row.get("value"))
+        what = stem.removesuffix("_").removesuffix("interval").removesuffix("_")
+        own = row.get(what) if what else row.get("estimate", row.get("value"))
         middle = float(own) if isinstance(own, int | float) and math.isfinite(own) else None
-        label = ": ".join(filter(None, (title, stem.removesuffix("_").replace("_", " "))))
+        label = ": ".join(filter(None, (title, what.replace("_", " "))))
         is_proven, unit = str(row.get("evidence") or "E")[0] in _PROVEN, str(row.get("unit") or "")
         found.append(_Bar(label or "interval", float(row[name]), float(row[f"{stem}upper"]), middle, is_proven, unit))
     return found

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import math
+import textwrap
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
@@ -32,6 +34,7 @@ __all__ = [
 SINGLE_COLUMN = 3.3  # inches
 DOUBLE_COLUMN = 6.9
 PNG_DPI = 200
+_LABEL_SHARE = 0.78  # of the figure's width: a longer label is broken, since its axes begin right of the margin
 
 OKABE_ITO = {
     "orange": "#e69f00",
@@ -162,6 +165,8 @@ def layer_axis(ax: Axes, layers: Sequence[int], label: str) -> None:
     else:
         ax.xaxis.set_major_locator(ticker.MaxNLocator(nbins=8, integer=True, steps=[1, 2, 4, 5, 10]))
     ax.set_xlabel(label)
+    if ax.xaxis.label.get_window_extent().width > _LABEL_SHARE * ax.figure.bbox.width:
+        ax.set_xlabel(textwrap.fill(label, math.ceil(0.6 * len(label))))
 
 
 def value_axis(ax: Axes, values: Iterable[float], label: str, *, axis: str = "y") -> None:
@@ -202,20 +207,38 @@ def plain_number(value: float, position: int | None = None) -> str:
 
 
 def legend_above(ax: Axes, *, handles: Sequence[Any] | None = None, columns: int = 2) -> None:
-    """A frameless legend above the axes, where it can cover no data."""
-    ax.legend(
-        handles=ax.get_legend_handles_labels()[0] if handles is None else handles,
-        loc="lower left",
-        bbox_to_anchor=(0.0, 1.0),
-        ncols=columns,
-        frameon=False,
-        borderaxespad=0.2,
-        borderpad=0.1,
-        handlelength=1.7,
-        handletextpad=0.5,
-        columnspacing=1.0,
-        labelspacing=0.25,
-    )
+    """A frameless legend above the axes, where it can cover no data, in as many columns as its texts leave room for.
+
+    Widths are measured, since they depend on the fonts of the machine; `columns` is the most there may be.
+    """
+    shown = ax.get_legend_handles_labels()[0] if handles is None else handles
+    for own in range(max(1, min(columns, len(shown))), 0, -1):
+        legend = ax.legend(
+            handles=shown,
+            loc="lower left",
+            bbox_to_anchor=(0.0, 1.0),
+            ncols=own,
+            frameon=False,
+            borderaxespad=0.2,
+            borderpad=0.1,
+            handlelength=1.7,
+            handletextpad=0.5,
+            columnspacing=1.0,
+            labelspacing=0.25,
+        )
+        if own == 1 or _has_room(ax, legend):
+            return
+
+
+def _has_room(ax: Axes, legend: Any) -> bool:
+    """Whether a legend ends inside the figure, or inside its column of a grid of panels."""
+    figure: Any = ax.figure
+    is_alone = len(figure.axes) == 1
+    if is_alone:
+        figure.draw_without_rendering()  # the place of the axes is known once their labels are measured
+    width = legend.get_window_extent(figure.canvas.get_renderer() if hasattr(figure.canvas, "get_renderer") else None)
+    room = figure.bbox.x1 - ax.bbox.x0 if is_alone else ax.bbox.width
+    return bool(width.width <= room)
 
 
 def marked_line(
