@@ -142,7 +142,7 @@ def is_definition(record: TheoremRecord) -> bool:
 def examine(
     records: Iterable[TheoremRecord], settings: Settings | None = None, *, done: Callable[[str], None] = lambda _: None
 ) -> list[Row]:
-    """Run all methods on the given statements of the ledger; `done` hears the id of each that is finished.
+    """Run all methods on the given statements of the ledger; call `done` with the id of each finished one.
 
     Parameters
     ----------

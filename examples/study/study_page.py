@@ -53,7 +53,7 @@ def best(record: Record) -> Mapping[str, Any]:
 
 
 def verdict(record: Record) -> tuple[Mapping[str, Any], Mapping[str, Any], int, int]:
-    """The present order, the cheapest other one, and in how many models that is cheaper and dearer by a point."""
+    """The present order, the cheapest other one, and in how many models the other is cheaper, and not, by a point."""
     rows = {(row["order"], row["chains"]): row for row in record["orders"]}
     present = rows["predicted cost", "two"]
     other = min((r for r in record["orders"] if r["order"] != "predicted cost"), key=lambda r: r["relative_cost"])
@@ -220,9 +220,9 @@ The present order, predicted cost in two chains, chooses plans of {100 * present
 operations; the cheapest other one, *{other["order"]}* in {other["chains"]}
 chain{"" if other["chains"] == "one" else "s"},
 of {100 * other["relative_cost"]:.1f} %: {gain:.1f} points of difference. It is cheaper by more than a
-point in {better} of {len(present["by_model"])} models and dearer by more than a point in {worse}. **Predicted cost
-in two chains stays the default order** of `extraction.study.choose`: it needs no statistics and no samples. The other
-order takes a second set of samples, which the comparison does not charge it for, and this is a gain on few small
+point in {better} of {len(present["by_model"])} models and more expensive by more than a point in {worse}. **Predicted
+cost in two chains stays the default order** of `extraction.study.choose`: it needs no statistics and no samples. The
+other order takes a second set of samples, which the comparison does not charge it for, and this is a gain on few small
 models. Within one family, a sum over skipped layers grows with their number and so gives the very order of cost.
 
 **Why other samples.** A fixed-sequence test is valid if the order is settled before the losses are looked at.

@@ -25,7 +25,7 @@ from redundancy.statistics.harvest_statistics import HarvestStatistics, Statisti
 
 __all__ = ["Harvester"]
 
-# Keys of a batch that speak to the harvest and not to the model.
+# Keys of a batch that the harvest reads; the model never gets them.
 _OWN_KEYS = ("sample_ids", "units", "special_mask", "vision_mask", "ignored_mask", "answer_positions")
 
 

@@ -153,7 +153,7 @@ class _EncoderHarvester(Harvester):
     """Harvester whose batches have pixels where those of a decoder have token ids."""
 
     def model_inputs(self, batch: Mapping[str, Any], *, full_logits: bool = True) -> dict[str, Any]:
-        """Pixels only: the ids and the padding of `_Tokens` speak to the harvest."""
+        """Pixels only: the ids and the padding of `_Tokens` are for the harvest."""
         inputs = super().model_inputs(batch, full_logits=full_logits)
         return {name: value for name, value in inputs.items() if name not in ("input_ids", "attention_mask")}
 

@@ -118,7 +118,7 @@ def population_of(statistics: HarvestStatistics, declared: str) -> str:
 
 
 def anomaly_notes(statistics: HarvestStatistics, group: str) -> list[tuple[str, ...]]:
-    """What a reader must know of odd vectors in each layer of a harvest, one tuple of sentences per layer.
+    """Warnings about unusual vectors in each layer of a harvest, one tuple of sentences per layer.
 
     Parameters
     ----------
