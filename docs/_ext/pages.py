@@ -11,7 +11,7 @@ from sphinx.application import Sphinx
 
 # Pages in reading order. One that is not there (yet) is left out; one that is not listed comes at the end.
 NAVIGATION: dict[str, tuple[str, ...]] = {
-    "Start": ("start", "choosing", "reading_certificates", "footguns", "gallery/index"),
+    "Start": ("start", "choosing", "reading_certificates", "inputs", "footguns", "gallery/index"),
     "Your model": (
         "model_support",
         "model_classes",

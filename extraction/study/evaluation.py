@@ -269,11 +269,14 @@ def plan_records(evaluations: Sequence[PlanEvaluation], confidence_level: float 
     Returns
     -------
     list of dict
-        As `PlanEvaluation.to_record`, with the number of plans under "joint_over".
+        As `PlanEvaluation.to_record`, with the number of plans under "joint_over", and the joint level.
     """
     n_sampled = 3 * max(1, sum(e.plan != Plan() for e in evaluations)) + 1  # the last for the unmodified model
     level = bonferroni(confidence_level, n_sampled)[0]
-    rows = [{**e.to_record(level), "joint_over": len(evaluations)} for e in evaluations]
+    rows = [
+        {**e.to_record(level), "joint_over": len(evaluations), "confidence_level": confidence_level}
+        for e in evaluations
+    ]
     for row, evaluation in zip(rows, evaluations, strict=True):
         families = evaluation.families or ()
         if evaluation.has_answers and any(families):

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["certify"]
 
 _BAR_FROM = 200_000_000  # numbers to read before a progress bar is worth its line
-_ARRAYS_ONLY = ("ids", "target", "target_range", "layer", "seed", "base")
+_ARRAYS_ONLY = ("ids", "column", "target", "target_range", "layer", "seed", "base")
 _HARVEST_ONLY = ("groups", "below")
 _ARRAY_FILES = (".npy", ".npz", ".txt", ".csv", ".tsv")
 STATISTICS_FILE = "statistics.safetensors"  # in the folder of a finished harvest
@@ -37,6 +37,10 @@ def certify(
     ],
     following: Annotated[str | None, typer.Argument(metavar="[NEXT]", help="States after the layer.")] = None,
     ids: Annotated[str | None, typer.Option(help="Image of each row (an array, or text with one id a line).")] = None,
+    column: Annotated[
+        str | None,
+        typer.Option(help="Column of the file of --ids: its heading, or its number from 1."),
+    ] = None,
     target: Annotated[str | None, typer.Option(help="Task of each row: labels, or real values.")] = None,
     target_range: Annotated[
         tuple[float, float] | None, typer.Option(help="Declared range of a real-valued target: LOW HIGH.")
@@ -104,7 +108,7 @@ def certify(
             certificate = LayerPairCertificate.from_arrays(
                 x_prev,
                 x_next,
-                open_array(ids),
+                open_array(ids, column=column),
                 target=None if target is None else open_array(target),
                 target_range=target_range,
                 layer=layer,

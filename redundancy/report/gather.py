@@ -14,7 +14,7 @@ from redundancy import __version__
 from redundancy.certificates.profile import ProfileCertificate
 from redundancy.errors import InvalidInputError, StoreError
 from redundancy.figures.sources import PLAN_SECTIONS, certificate_rows, matrices, profile_records
-from redundancy.files.reading import read_json
+from redundancy.files.reading import read_json, reading
 from redundancy.report.parts import choice_part, load_certificate, validation_part
 from redundancy.report.schema import SCHEMA, load_report, validate_report
 from redundancy.risk.choices import OLD_SCHEMA as OLD_CHOICE
@@ -132,7 +132,8 @@ def _file_part(path: Path, *, recheck: bool) -> Part:
     if isinstance(schema, str) and schema.endswith("-certificate/1"):
         return _certificate_part(path, schema, recheck=recheck)
     if isinstance(tree, list) and tree and all(isinstance(row, Mapping) and "plan" in row for row in tree):
-        return validation_part(path, tree, settings)
+        with reading("validation rows"):
+            return validation_part(path, tree, settings)
     raise StoreError(f"need {_WANTED}, {path} is {f'of schema {schema!r}' if schema else 'none of them'}")
 
 

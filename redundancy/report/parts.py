@@ -103,8 +103,9 @@ def validation_part(path: Path, rows: Sequence[Mapping[str, Any]], settings: Map
         raise StoreError(
             f"need rows of one run, {path} mixes {sorted(map(str, samples))} samples; validate them together"
         )
-    n = samples.pop()
     levels = {row.get("confidence_level") for row in rows}
+    level = levels.pop() if len(levels) == 1 else None
+    n = samples.pop()
     first = rows[0]
     sections = plan_sections([{k: row[k] for k in _PLAN_FIELDS if k in row} for row in rows])
     return {
@@ -113,7 +114,8 @@ def validation_part(path: Path, rows: Sequence[Mapping[str, Any]], settings: Map
         "model": {"name": _text(settings, "model"), "n_layers": _whole_families(sections)},
         "data": _data(settings),
         "n_samples": n,
-        "confidence_level": levels.pop() if len(levels) == 1 else None,
+        # Said by the rows themselves: the settings beside them may be those of another run.
+        "confidence_level": level if isinstance(level, float) and 0.0 < level < 1.0 else None,
         "baseline_accuracy": plain.pop(),
         "baseline_interval": first.get("plain_accuracy_interval"),
         "baseline_family_accuracy": first.get("plain_family_accuracy"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -198,6 +199,18 @@ def test_the_folder_of_a_harvest_is_its_statistics(skip_it, files):
     folder = skip_it("certify", ".", "--groups", "vision", "--json")
     assert folder == skip_it("certify", "statistics.safetensors", "--groups", "vision", "--json")
     assert folder[0] == 0
+
+
+def test_ids_come_from_a_column_that_is_named_and_from_no_other(skip_it, files):
+    ids = Path("ids.txt").read_text().splitlines()
+    Path("ids.csv").write_text("\ufeffrow,image\r\n" + "".join(f"{i},{name}\r\n" for i, name in enumerate(ids)))
+    _, wanted, _ = skip_it("certify", "x.npy", "y.npy", "--ids", "ids.txt", "--json")
+    for chosen in (["--ids", "ids.csv", "--column", "image"], ["--ids", "ids.csv:image"]):
+        code, out, err = skip_it("certify", "x.npy", "y.npy", *chosen, "--json")
+        assert (code, out) == (0, wanted), err
+    code, out, err = skip_it("certify", "x.npy", "y.npy", "--ids", "ids.csv", "--json")
+    assert (code, out) == (2, "")
+    assert "need one column, ids.csv has 2" in err
 
 
 @pytest.mark.parametrize(

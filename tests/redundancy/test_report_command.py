@@ -54,6 +54,7 @@ def validation_rows(n_layers: int = 3) -> list[dict[str, Any]]:
             "accuracy_change_interval": [-0.3, 0.0],
             "flop_speedup": 1.5,
             "kv_share": 0.4,
+            "confidence_level": 0.9,
         }
         for k, name in enumerate(names)
     ]
@@ -87,9 +88,17 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     certificate = ProfileCertificate.from_statistics(statistics)
     (folder / "harvest" / "certificates.json").write_text(certificate.to_json())
     (folder / "validation" / "validation.json").write_text(json.dumps(validation_rows()))
-    (folder / "validation" / "config.toml").write_text('[validate]\nmodel = "./my-llava"\nconfidence = 0.9\n')
+    (folder / "validation" / "config.toml").write_text('[validate]\nmodel = "./my-llava"\nconfidence = 0.5\n')
     (folder / "choice" / "choice.json").write_text(choice_text())
     return folder
+
+
+def test_no_level_comes_from_settings_that_may_be_of_another_run(results: Path, tmp_path: Path) -> None:
+    rows = [{k: v for k, v in row.items() if k != "confidence_level"} for row in validation_rows()]  # of release 0.1.0
+    (tmp_path / "validation.json").write_text(json.dumps(rows))
+    (tmp_path / "config.toml").write_text("[validate]\nconfidence = 0.999\n")
+    assert gather_report([tmp_path], n_layers=3).get("confidence_level") is None
+    assert gather_report([results / "validation"]).get("confidence_level") == 0.9
 
 
 def test_every_part_arrives_where_it_belongs(results: Path) -> None:
@@ -124,7 +133,7 @@ def test_every_part_arrives_where_it_belongs(results: Path) -> None:
 def test_plans_alone_know_their_layers_only_from_whole_families(results: Path, tmp_path: Path) -> None:
     report = gather_report([results / "validation"])
     assert (report["model"]["n_layers"], report["model"]["name"]) == (3, "./my-llava")
-    assert "confidence_level" not in report, "a side file makes no claim"
+    assert report["confidence_level"] == 0.9, "said by the rows; a side file makes no claim"
     part = tmp_path / "validation.json"
     part.write_text(json.dumps(validation_rows()[:2]))
     with pytest.raises(InvalidInputError, match=r"need the number of decoder layers, .*add --layers N"):
