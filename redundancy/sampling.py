@@ -27,11 +27,14 @@ __all__ = [
     "hashed_rows",
     "order_text",
     "rows_in_order",
+    "salt_of",
     "unit_means",
+    "unit_sums",
 ]
 
 DEFAULT_SALT = "skip-it"  # stands in the source, so it was declared before any data
 ARRIVAL = "arrival; a stream cannot be shuffled, so this holds for exchangeable streams only"
+_HASHED_UNITS = re.compile(r'ascending SHA-256 of salt (".*") and unit id', re.DOTALL)
 _HASHED_ROWS = re.compile(r'ascending SHA-256 of salt (".*") and row number', re.DOTALL)
 
 
@@ -76,6 +79,12 @@ def order_text(salt: str) -> str:
     str
     """
     return f"ascending SHA-256 of salt {json.dumps(salt)} and unit id"
+
+
+def salt_of(order: str) -> str | None:
+    """The salt in the words of `order_text`; None if the order was fixed in another way."""
+    stated = _HASHED_UNITS.fullmatch(order)
+    return None if stated is None else str(json.loads(stated[1]))
 
 
 def hashed_rows(salt: str) -> str:
@@ -151,3 +160,47 @@ def unit_means(values: npt.ArrayLike, unit_ids: Iterable[Any]) -> tuple[npt.NDAr
         # A mean lies between its values, and rounding must not carry it out of a declared range.
         means[:, k] = np.clip(np.add.reduceat(ranked, starts) / counts, ranked[starts], ranked[starts + counts - 1])
     return means.reshape(len(units), *rows.shape[1:]), units
+
+
+def unit_sums(
+    sums: npt.ArrayLike, counts: npt.NDArray[np.int64], unit_ids: Sequence[Any], *, salt: str, pooled: bool
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64], tuple[str, ...]]:
+    """Sums over tokens per sample become one sum and one count per unit, in the order of the bets.
+
+    Parameters
+    ----------
+    sums : array_like of shape (n,) or (n, k)
+        Sum over the tokens of each sample.
+    counts : ndarray of int, the same shape
+        Tokens behind each sum.
+    unit_ids : sequence of str or int, length n
+        Unit of each sample.
+    salt : str
+        Of the order.
+    pooled : bool
+        Whether tokens weigh alike. If not, the mean of a unit is the mean over its samples of the mean over a sample's
+        tokens, and a sample without tokens must not occur.
+
+    Returns
+    -------
+    sums, counts : ndarray of shape (units,) or (units, k)
+        Their quotient is the unit's mean.
+    units : tuple of str
+        In the order of `hash_order`.
+    """
+    values, names = as_floats(sums, "sums"), [str(name) for name in unit_ids]
+    units = tuple(dict.fromkeys(names))
+    if len(units) < len(names):
+        place = {name: i for i, name in enumerate(units)}
+        index = np.array([place[name] for name in names], dtype=np.intp)
+        totals = np.zeros((len(units), *counts.shape[1:]), dtype=np.int64)
+        np.add.at(totals, index, counts)
+        if pooled:
+            values, counts = (
+                unit_means(values, names)[0] * np.bincount(index).reshape(-1, *[1] * (values.ndim - 1)),
+                totals,
+            )
+        else:
+            values, counts = unit_means(values / counts, names)[0] * totals, totals
+    order = hash_order(units, salt)
+    return values[order], counts[order], tuple(units[i] for i in order)

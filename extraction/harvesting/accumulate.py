@@ -108,8 +108,8 @@ class BatchAccumulator:
 
     # ------------------------------------------------------------------ after it
 
-    def finish(self, sample_ids: list[str]) -> HarvestStatistics:
-        """Statistics of the batch; brings everything to the host, and computes the depth matrix."""
+    def finish(self, sample_ids: list[str], units: Sequence[str] | None = None) -> HarvestStatistics:
+        """Statistics of the batch, whose samples have these units; brings all to the host."""
         missing = [i + 1 for i, values in enumerate(self._values) if values is None]
         if missing:
             raise RuntimeError(f"layers {missing} did not run in the forward pass")
@@ -156,7 +156,7 @@ class BatchAccumulator:
             arrays |= self._depth_matrix()
         if self.spec.has_attention:
             arrays |= self._attention_arrays(arrays["token_counts"][:, VISION] > 0)
-        return HarvestStatistics(self.spec, sample_ids=sample_ids, arrays=arrays)
+        return HarvestStatistics(self.spec, sample_ids=sample_ids, arrays=arrays, units=units)
 
     def _reduced(self) -> tuple[npt.NDArray[Any], ...]:
         """Sums of all layers, on the host; one call for the layers of each device."""

@@ -117,7 +117,7 @@ class Harvester:
         with torch.inference_mode(), self.observe(batch) as accumulator:
             output = self.model(**self.model_inputs(batch, full_logits=full_logits))
         with torch.inference_mode():
-            return accumulator.finish(ids), output
+            return accumulator.finish(ids, batch.get("units")), output
 
     def empty(self) -> HarvestStatistics:
         """Statistics of no sample: what a batch gives in which no sample could be read."""

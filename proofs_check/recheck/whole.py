@@ -51,9 +51,9 @@ def problems_of_profile(body: Mapping[str, Any]) -> Problems:
     for k, pair in enumerate(pairs):
         found += _sample_sizes(pair, body["arrays"], f"pairs[{k}].")
         found += [
-            (f"pairs[{k}].{name}", f"is {pair[name]!r}, the profile says {body[name]!r}")
-            for name in ("n_images", "population")
-            if pair[name] != body[name]
+            (f"pairs[{k}].{name}", f"is {pair.get(name)!r}, the profile says {body.get(name)!r}")
+            for name in ("n_images", "population", "n_samples", "units_assumed")
+            if pair.get(name) != body.get(name)
         ]
     for group in dict.fromkeys(pair["group"] for pair in pairs):
         layers = [pair["layer"] for pair in pairs if pair["group"] == group]
@@ -147,6 +147,27 @@ def _unit(base: float | None) -> str:
     return "" if base is None else f" {_UNITS.get(base, f'base-{base:g} units')}"
 
 
+def _several(body: Mapping[str, Any]) -> bool:
+    return bool(body.get("n_samples", body["n_images"]) != body["n_images"])
+
+
+def _drawn(body: Mapping[str, Any]) -> str:
+    remarks = [f"{body['n_samples']:,} questions"] if _several(body) else []
+    if body.get("units_assumed"):
+        remarks.append("assumed: a sample that names no image shows one of its own")
+    return f"{body['n_images']} i.i.d. images" + (f" ({'; '.join(remarks)})" if remarks else "")
+
+
+def _order_warning(body: Mapping[str, Any]) -> str:
+    found = body.get("order_e_value", 0.0)
+    if not found:
+        return ""
+    return (
+        f" The file is sorted or drifts (e-value {found:.3g} against a random order): the guarantee is about shuffled "
+        "draws from it."
+    )
+
+
 def _claim(statement: Mapping[str, Any]) -> str:
     name = _NAMES.get(statement["quantity"], statement["quantity"].replace("_", " "))
     (low, high), (least, most) = ([float(end) for end in statement[field]] for field in ("interval", "trivial"))
@@ -167,9 +188,10 @@ def _sentence_of_pair(pair: Mapping[str, Any]) -> str:
         text = f"For the given law ({where}): {claims}."
     else:
         text = (
-            f"With confidence at least {level:.6g} over the draw of {pair['n_images']} i.i.d. images from "
+            f"With confidence at least {level:.6g} over the draw of {_drawn(pair)} from "
             f"{pair['population']}, jointly over {len(failures)} sampling statements ({where}): {claims}."
         )
+        text += _order_warning(pair)
     assumed = dict.fromkeys([*(a[1] for s in useful for a in s["assumptions"]), *pair["notes"]])
     idle = dict.fromkeys(s["theorem"] for s in pair["statements"] if _vacuous(s))
     text += f" Assumes: {'; '.join(assumed)}." if assumed else ""
@@ -191,10 +213,12 @@ def _sentence_of_profile(body: Mapping[str, Any]) -> str:
     text = f"For the {len(pairs)} given laws all bounds labelled P hold."
     if level is not None:
         text = (
-            f"With confidence at least {level:g} over the draw of {body['n_images']} i.i.d. images from "
+            f"With confidence at least {level:g} over the draw of {_drawn(body)} from "
             f"{body['population']}, jointly over {_LEAVES * len(pairs)} sampling statements, all bounds labelled C "
-            f"hold; {_MEANS.get(body['estimand'], '')}."
+            f"hold; {_MEANS.get(body['estimand'], '')}"
         )
+        text += "; an image with several questions counts once, with the mean over them" if _several(body) else ""
+        text += "." + _order_warning(body)
     text += f" Assumes: {'; '.join(firm)}."
     only = [a for a in declared if a not in firm]
     text += f" Bounds labelled A assume besides: {'; '.join(only)}." if only else ""

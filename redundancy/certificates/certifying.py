@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypedDict
 
 import numpy.typing as npt
 
@@ -16,15 +16,40 @@ from redundancy.concentration.betting import betting_lower, betting_upper, probl
 from redundancy.concentration.capital import capitals
 from redundancy.concentration.multiplicity import bonferroni
 from redundancy.concentration.sample import ESTIMANDS
-from redundancy.errors import InvalidInputError
+from redundancy.errors import InvalidInputError, InvariantError
+from redundancy.sampling import DEFAULT_SALT, hash_order, order_text
 
-__all__ = ["LEAVES_PER_PAIR", "Declaration", "Leaf", "leaf_calls", "refutation_p_value", "statements_of_leaves"]
+__all__ = [
+    "LEAVES_PER_PAIR",
+    "Declaration",
+    "Declared",
+    "Leaf",
+    "check_consistent",
+    "leaf_calls",
+    "refutation_p_value",
+    "statements_of_leaves",
+]
 
 Leaf: TypeAlias = tuple[Callable[..., BoundCertificate], str, Mapping[str, Any]]
 
 RHO_MAX = 2.0  # cosine distance
 _CAPITAL_SLACK = 1e-9  # relative error of a capital
 LEAVES_PER_PAIR = 4  # mean distance and tail probability, each from both sides
+
+
+class Declared(TypedDict, total=False):
+    """The fields of a `Declaration` as keyword arguments."""
+
+    t: float
+    alpha: float
+    beta: float
+    task_cap: float
+    diameter: float
+    confidence_level: float
+    estimand: str
+    count_max: int | None
+    population: str
+    salt: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,8 +74,8 @@ class Declaration:
         Most tokens of a group that any image of the population has, for "token_pooled".
     population : str
         What the images are a sample of.
-    order : str
-        How the order of the images was fixed.
+    salt : str
+        Of the order in which images are bet on: ascending SHA-256 of salt and image, whatever the order of the file.
     """
 
     t: float = 0.05
@@ -62,7 +87,7 @@ class Declaration:
     estimand: str = "image_average"
     count_max: int | None = None
     population: str = "the population that the samples were drawn from"
-    order: str = "as given"
+    salt: str = DEFAULT_SALT
 
     def __post_init__(self) -> None:
         check_real(self.t, "t", lower=0.0, upper=RHO_MAX)
@@ -71,8 +96,14 @@ class Declaration:
         check_real(self.confidence_level, "confidence_level", lower=0.0, upper=1.0, open_ends=True)
         if self.estimand not in ESTIMANDS:
             raise InvalidInputError(f"need an estimand among {ESTIMANDS}, got {self.estimand!r}")
+        hash_order((), self.salt)  # refuses what is no salt
         if self.estimand == "token_pooled" and self.count_max is None:
             raise InvalidInputError("need count_max, the most tokens of an image, to pool tokens; declare it")
+
+    @property
+    def order(self) -> str:
+        """How the order of the bets is fixed, in words."""
+        return order_text(self.salt)
 
     def level(self, n_statements: int) -> float:
         """Level of each of `n_statements` sampling statements that share the error (Bonferroni)."""
@@ -157,7 +188,33 @@ def statements_of_leaves(
         lipschitz.unit_norm_upper(mean_distance=distance_upper, **constants),
         lipschitz.proximal_upper(tail_prob=tail_upper, t=t, diameter=declaration.diameter, **constants),
     ]
-    return (distance_upper, tail_upper, distance_lower, closed_tail_lower, *derived)
+    statements = (distance_upper, tail_upper, distance_lower, closed_tail_lower, *derived)
+    check_consistent(statements)
+    return statements
+
+
+def check_consistent(statements: Sequence[BoundCertificate]) -> None:
+    """No lower bound may lie above an upper bound on the same quantity, among those that nothing is assumed for.
+
+    Parameters
+    ----------
+    statements : sequence of BoundCertificate
+        Of one layer pair.
+
+    Raises
+    ------
+    InvariantError
+        If two contradict each other; then neither is printed.
+    """
+    firm = [s for s in statements if s.evidence in ("P", "C")]
+    for quantity in dict.fromkeys(s.quantity for s in firm):
+        own = [s for s in firm if s.quantity == quantity]
+        low, high = max(own, key=lambda s: s.interval.lower), min(own, key=lambda s: s.interval.upper)
+        if low.interval.lower > high.interval.upper:
+            raise InvariantError(
+                f"{quantity} is at least {low.interval.lower:.6g} by {low.theorem} and at most "
+                f"{high.interval.upper:.6g} by {high.theorem}: a fault of this library, report it with the data"
+            )
 
 
 def refutation_p_value(leaf: BoundCertificate, threshold: float) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Unpack
 
 import numpy as np
 import numpy.typing as npt
@@ -10,13 +10,15 @@ import numpy.typing as npt
 from redundancy.bounds import braun_pokutta, fano, laws, lipschitz, mismatch, performance_gap, pinsker, tail
 from redundancy.bounds.task_range import task_range
 from redundancy.certificates.certificate import BoundCertificate
-from redundancy.certificates.certifying import RHO_MAX, Declaration
+from redundancy.certificates.certifying import RHO_MAX, Declaration, Declared
 from redundancy.certificates.pair_builders import PairFields
 from redundancy.checks import as_floats, check_count, check_joint, to_numpy
 from redundancy.concentration.betting import betting_upper
+from redundancy.concentration.exchangeability import alarm
 from redundancy.distances import ball_masses, ball_sizes, check_distances
 from redundancy.errors import InvalidInputError
 from redundancy.info.joint import check_values
+from redundancy.sampling import hash_order
 from redundancy.statistics.streaming import index_images
 
 __all__ = ["pair_of_codes", "pair_of_law"]
@@ -34,7 +36,7 @@ def pair_of_codes(
     base: float = 2.0,
     layer: int = 0,
     group: str = "all",
-    **declared: Any,
+    **declared: Unpack[Declared],
 ) -> PairFields:
     """Certify finite codes of both layers in one alphabet of `n_codes` symbols, fixed on other data.
 
@@ -58,7 +60,7 @@ def pair_of_codes(
     InvalidInputError
         For codes or ids that do not fit, or fewer than two images.
     """
-    declaration = Declaration(**{"order": "first appearance", **declared})
+    declaration = Declaration(**declared)
     size = check_count(n_codes, "n_codes", lower=2)
     first, second = to_numpy(next_codes, "next_codes"), to_numpy(prev_codes, "prev_codes")
     if first.ndim != 1 or first.shape != second.shape or first.size == 0:
@@ -73,9 +75,11 @@ def pair_of_codes(
     n_images = len(index.names)
     if n_images < 2:
         raise InvalidInputError(f"need at least 2 images, the i.i.d. units of a certificate, got {n_images}; check ids")
+    order = hash_order(index.names, declaration.salt)
+    mismatches = np.bincount(index.rows, weights=first != second, minlength=n_images)
     differ = betting_upper(
-        values=np.bincount(index.rows, weights=first != second, minlength=n_images),
-        counts=index.counts,
+        values=mismatches[order],
+        counts=index.counts[order],
         estimand=declaration.estimand,
         count_max=declaration.count_max,
         quantity="mismatch_prob",
@@ -95,6 +99,9 @@ def pair_of_codes(
         statements=tuple(statements),
         population=declaration.population,
         notes=(f"states are codes in an alphabet of {size}, fixed on other data",),
+        n_samples=None,
+        units_assumed=False,
+        order_e_value=alarm(mismatches / index.counts),
     )
 
 
@@ -163,6 +170,9 @@ def pair_of_law(
         statements=tuple(statements),
         population="none: the law is given",
         notes=(),
+        n_samples=None,
+        units_assumed=False,
+        order_e_value=None,
     )
 
 

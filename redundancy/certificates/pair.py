@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from html import escape
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 import numpy.typing as npt
 
 from redundancy.certificates.certificate import ArrayInput, BoundCertificate, RecheckReport
+from redundancy.certificates.certifying import Declared
 from redundancy.certificates.finite_builders import pair_of_codes, pair_of_law
 from redundancy.certificates.former_ids import current_text
 from redundancy.certificates.pair_builders import pair_of_arrays, pair_of_statistics
+from redundancy.certificates.parts import drawn, sample_fields, sample_record
 from redundancy.concentration.betting import rechecking
+from redundancy.concentration.exchangeability import order_warning
 from redundancy.errors import StoreError
 from redundancy.files.digested import as_kind, reading, seal, unseal
 from redundancy.files.tabular import Tabular
+from redundancy.statistics.harvest_statistics import HarvestStatistics
 from redundancy.units import unit_name
 
 __all__ = ["SCHEMA", "LayerPairCertificate"]
@@ -62,6 +66,12 @@ class LayerPairCertificate(Tabular):
         What the images are a sample of.
     notes : tuple of str
         What a reader must know beside the assumptions: how rows were matched, which split was used.
+    n_samples : int, optional
+        Samples of the images, if several may show one: questions about it.
+    units_assumed : bool, default=False
+        Whether some samples name no image, so that each is taken for one.
+    order_e_value : float, optional
+        Against a random order of the file, if it is above 20; see `redundancy.concentration.exchangeability`.
     """
 
     layer: int
@@ -71,11 +81,16 @@ class LayerPairCertificate(Tabular):
     statements: tuple[BoundCertificate, ...]
     population: str = "the population that the samples were drawn from"
     notes: tuple[str, ...] = ()
+    n_samples: int | None = None
+    units_assumed: bool = False
+    order_e_value: float | None = None
 
     # ------------------------------------------------------------------ makers
 
     @classmethod
-    def from_statistics(cls, statistics: Any, *, layer: int, group: str, **declared: Any) -> LayerPairCertificate:
+    def from_statistics(
+        cls, statistics: HarvestStatistics, *, layer: int, group: str, **declared: Unpack[Declared]
+    ) -> LayerPairCertificate:
         """Certify one pair of a harvest; for all pairs at a simultaneous level see `ProfileCertificate`.
 
         Parameters
@@ -86,7 +101,7 @@ class LayerPairCertificate(Tabular):
         group : str
         **declared
             Fields of `redundancy.certificates.certifying.Declaration`: t, alpha, beta, task_cap, diameter,
-            confidence_level, estimand, count_max, population, order.
+            confidence_level, estimand, count_max, population, salt.
         """
         return cls(**pair_of_statistics(statistics, layer=layer, group=group, **declared))
 
@@ -98,7 +113,13 @@ class LayerPairCertificate(Tabular):
         ids: npt.ArrayLike,
         *,
         target: npt.ArrayLike | None = None,
-        **options: Any,
+        target_range: tuple[float, float] | None = None,
+        layer: int = 0,
+        group: str = "all",
+        seed: int = 0,
+        base: float = 2.0,
+        progress: Callable[[int], None] | None = None,
+        **declared: Unpack[Declared],
     ) -> LayerPairCertificate:
         """Certify two arrays of states, row by row the same token, in one pass; arrays may be memory-mapped.
 
@@ -106,20 +127,42 @@ class LayerPairCertificate(Tabular):
         ----------
         x_prev, x_next : ndarray of shape (n_tokens, n_features), float16, float32 or float64
         ids : array_like of shape (n_tokens,)
-            Image of each row. Images, not rows, are the independent units.
+            Image of each row, or whatever else is the unit of independence. Units, not rows, count.
         target : array_like of shape (n_tokens,) of int, or (n_tokens, n_dims) of float, optional
             Task value of each row: labels, or vectors inside a declared `target_range`. Adds certified bounds
             on the functional gap by linear probes that are fitted on half of the images.
-        **options
-            Fields of `redundancy.certificates.certifying.Declaration`, and layer, group, target_range, seed and
-            progress; see `redundancy.certificates.pair_builders.pair_of_arrays`.
+        target_range : (float, float), optional
+            Declared range of every coordinate of a real-valued target.
+        layer, group : int, str
+            For the record.
+        seed : int
+            Of the split for the probes and of the pairs of images behind Theorem 4; on record.
+        base : float, default=2
+            Unit of information.
+        progress : callable, optional
+            Called with the number of rows of the main pass just done.
+        **declared
+            Fields of `redundancy.certificates.certifying.Declaration`.
 
         Raises
         ------
         InvalidInputError
             For shapes or ids that do not match, NaN, zero rows (named), or fewer than two images.
         """
-        return cls(**pair_of_arrays(x_prev, x_next, ids, target=target, **options))
+        fields = pair_of_arrays(
+            x_prev,
+            x_next,
+            ids,
+            target=target,
+            target_range=target_range,
+            layer=layer,
+            group=group,
+            seed=seed,
+            base=base,
+            progress=progress,
+            **declared,
+        )
+        return cls(**fields)
 
     @classmethod
     def from_codes(
@@ -185,9 +228,11 @@ class LayerPairCertificate(Tabular):
             text = f"For the given law ({where}): {claims}."
         else:
             text = (
-                f"With confidence at least {level:.6g} over the draw of {self.n_images} i.i.d. images from "
-                f"{self.population}, jointly over {self.n_sampled} sampling statements ({where}): {claims}."
+                f"With confidence at least {level:.6g} over the draw of "
+                f"{drawn(self.n_images, self.n_samples, assumed=self.units_assumed)} from {self.population}, "
+                f"jointly over {self.n_sampled} sampling statements ({where}): {claims}."
             )
+            text += order_warning(self.order_e_value)
         assumptions = dict.fromkeys([*(a.text for s in useful for a in s.assumptions), *self.notes])
         vacuous = dict.fromkeys(s.theorem for s in self.statements if s.is_vacuous)
         if assumptions:
@@ -268,6 +313,7 @@ class LayerPairCertificate(Tabular):
             "population": self.population,
             "notes": list(self.notes),
             "statements": [s.to_dict(arrays) for s in self.statements],
+            **sample_record(self.n_samples, self.units_assumed, self.order_e_value),
         }
 
     @classmethod
@@ -281,6 +327,7 @@ class LayerPairCertificate(Tabular):
             statements=tuple(BoundCertificate.from_dict(s, arrays) for s in tree["statements"]),
             population=as_kind(tree["population"], str),
             notes=tuple(as_kind(note, str) for note in tree["notes"]),
+            **sample_fields(tree),
         )
 
     def to_json(self) -> str:

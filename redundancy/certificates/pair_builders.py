@@ -4,26 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, TypedDict
+from typing import Any, TypedDict, Unpack
 
 import numpy as np
 import numpy.typing as npt
 
 from redundancy.bounds import braun_pokutta
 from redundancy.certificates.certificate import BoundCertificate
-from redundancy.certificates.certifying import LEAVES_PER_PAIR, Declaration, leaf_calls, statements_of_leaves
+from redundancy.certificates.certifying import (
+    LEAVES_PER_PAIR,
+    Declaration,
+    Declared,
+    check_consistent,
+    leaf_calls,
+    statements_of_leaves,
+)
 from redundancy.certificates.probes import probe_leaves, probe_statements
 from redundancy.checks import as_states, check_count
 from redundancy.concentration.betting import betting_upper, together
+from redundancy.concentration.exchangeability import alarm, alarming, exchangeability_e_value
 from redundancy.errors import AssumptionError, InvalidInputError
+from redundancy.sampling import hash_order, order_text, unit_means, unit_sums
 from redundancy.statistics.harvest_statistics import HarvestStatistics
-from redundancy.statistics.independent_pairs import stranger_fractions
+from redundancy.statistics.independent_pairs import independent_fractions
 from redundancy.statistics.streaming import pair_sums
 
 __all__ = [
     "PairFields",
     "anomaly_notes",
     "leaves_of_statistics",
+    "order_e_value",
     "pair_of_arrays",
     "pair_of_statistics",
     "population_of",
@@ -31,7 +41,7 @@ __all__ = [
 
 
 class PairFields(TypedDict):
-    """Fields of a `LayerPairCertificate`; the makers hand these over, so that they need not know the class."""
+    """Fields of a `LayerPairCertificate`; the builders hand these over, so that they need not know the class."""
 
     layer: int
     group: str
@@ -40,6 +50,9 @@ class PairFields(TypedDict):
     statements: tuple[BoundCertificate, ...]
     population: str
     notes: tuple[str, ...]
+    n_samples: int | None
+    units_assumed: bool
+    order_e_value: float | None
 
 
 def leaves_of_statistics(
@@ -76,9 +89,10 @@ def leaves_of_statistics(
             f"stopped when {' and '.join(statistics.provenance.stopped_by)} was decided; resume it without --until, or "
             "use the interval of its own question, or bounds that hold at any stop (redundancy.concentration.anytime)"
         )
-    if statistics.n_samples < 2:
+    if statistics.n_units < 2:
         raise InvalidInputError(
-            f"need at least 2 images, the i.i.d. units of a certificate, got {statistics.n_samples}; harvest more"
+            f"need at least 2 images, the i.i.d. units of a certificate, got {statistics.n_units} of "
+            f"{statistics.n_samples} samples; harvest more"
         )
     counts = statistics.pair_counts(group)
     if declaration.estimand == "image_average" and (counts == 0).any():
@@ -87,16 +101,42 @@ def leaves_of_statistics(
             f"need tokens of group {group!r} in every image, {statistics.sample_ids[row]!r} has none with a "
             f"distance at layer {column + 1}; certify other groups, drop the sample or pool tokens"
         )
-    columns = {
+    tables = {
         "distance_sums": statistics.distance_sums(group),
         "tail_counts": statistics.tail_counts(group, declaration.t),
         "closed_tail_counts": statistics.tail_counts(group, declaration.t, strict=False),
-        "counts": counts,
     }
+    pooled = declaration.estimand == "token_pooled"
+    columns: dict[str, npt.NDArray[Any]] = {}
+    for name, table in tables.items():
+        columns[name], columns["counts"], _ = unit_sums(
+            table, counts, statistics.units, salt=declaration.salt, pooled=pooled
+        )
     return [
         leaf_calls(declaration, level=level, **{name: table[:, layer] for name, table in columns.items()})
         for layer in range(statistics.spec.n_layers)
     ]
+
+
+def order_e_value(statistics: HarvestStatistics, group: str, layer: int | None = None) -> float:
+    """E-value against a random order of the units, as their sample ids sort; units without tokens are left out.
+
+    Parameters
+    ----------
+    statistics : HarvestStatistics
+        The harvest.
+    group : str
+        A token group or union.
+    layer : int, optional
+        Whose distance is looked at; the mean over all layers without it.
+
+    Returns
+    -------
+    float
+    """
+    means = unit_means(statistics.sample_distances(group), statistics.units)[0]
+    values = means.mean(axis=1) if layer is None else means[:, layer - 1]
+    return exchangeability_e_value(values[np.isfinite(values)])
 
 
 def population_of(statistics: HarvestStatistics, declared: str) -> str:
@@ -149,7 +189,9 @@ def anomaly_notes(statistics: HarvestStatistics, group: str) -> list[tuple[str, 
     return notes
 
 
-def pair_of_statistics(statistics: HarvestStatistics, *, layer: int, group: str, **declared: Any) -> PairFields:
+def pair_of_statistics(
+    statistics: HarvestStatistics, *, layer: int, group: str, **declared: Unpack[Declared]
+) -> PairFields:
     """Certify layer `layer` of a harvest for one group; see `LayerPairCertificate.from_statistics`.
 
     Parameters
@@ -167,7 +209,7 @@ def pair_of_statistics(statistics: HarvestStatistics, *, layer: int, group: str,
     -------
     PairFields
     """
-    declaration = Declaration(**{"order": "sorted by sample id", **declared})
+    declaration = Declaration(**declared)
     declaration = replace(declaration, population=population_of(statistics, declaration.population))
     layer = check_count(layer, "layer", lower=1, upper=statistics.spec.n_layers)
     level = declaration.level(LEAVES_PER_PAIR)
@@ -175,11 +217,14 @@ def pair_of_statistics(statistics: HarvestStatistics, *, layer: int, group: str,
     return PairFields(
         layer=layer,
         group=group,
-        n_images=statistics.n_samples,
+        n_images=statistics.n_units,
         n_tokens=int(statistics.pair_counts(group)[:, layer - 1].sum()),
         statements=statements_of_leaves(declaration, *leaves),
         population=declaration.population,
         notes=anomaly_notes(statistics, group)[layer - 1],
+        n_samples=statistics.n_samples,
+        units_assumed=statistics.units_assumed,
+        order_e_value=alarming(order_e_value(statistics, group, layer)),
     )
 
 
@@ -195,7 +240,7 @@ def pair_of_arrays(
     seed: int = 0,
     base: float = 2.0,
     progress: Callable[[int], None] | None = None,
-    **declared: Any,
+    **declared: Unpack[Declared],
 ) -> PairFields:
     """Certify two arrays of states; see `LayerPairCertificate.from_arrays`.
 
@@ -203,7 +248,7 @@ def pair_of_arrays(
     ----------
     x_prev, x_next : array of shape (n_tokens, n_features)
     ids : array_like of shape (n_tokens,)
-        Image of each row; the order of first appearance is the order of the bets.
+        Image of each row, or whatever else is the unit of independence; every bound takes one value per id.
     target : array_like, optional
         Labels (n_tokens,), or vectors (n_tokens, n_dims) inside `target_range`.
     target_range : (float, float), optional
@@ -230,28 +275,31 @@ def pair_of_arrays(
     """
     if target is None and target_range is not None:
         raise InvalidInputError("need a target with target_range, got the range alone; drop it or give the target")
-    declaration = Declaration(**{"order": "first appearance", **declared})
+    declaration = Declaration(**declared)
     x_prev, x_next = as_states(x_prev, "x_prev"), as_states(x_next, "x_next")
     sums = pair_sums(x_prev, x_next, ids, thresholds=(declaration.t,), progress=progress)
     n_images = len(sums.index.names)
     if n_images < 2:
         raise InvalidInputError(f"need at least 2 images, the i.i.d. units of a certificate, got {n_images}; check ids")
-    strangers = stranger_fractions(x_prev, x_next, sums.index, t=declaration.t, seed=seed)
-    probes = None if target is None else probe_leaves(x_prev, x_next, sums.index, target, target_range, seed=seed)
+    order = hash_order(sums.index.names, declaration.salt)
+    close_pairs = independent_fractions(x_prev, x_next, sums.index, t=declaration.t, salt=declaration.salt, seed=seed)
+    probes = None
+    if target is not None:
+        probes = probe_leaves(x_prev, x_next, sums.index, target, target_range, salt=declaration.salt, seed=seed)
     level = declaration.level(LEAVES_PER_PAIR + 1 + (0 if probes is None else len(probes.calls)))
     calls = leaf_calls(
         declaration,
-        counts=sums.index.counts,
-        distance_sums=sums.distance_sums,
-        tail_counts=sums.tail_counts[:, 0],
-        closed_tail_counts=sums.closed_tail_counts[:, 0],
+        counts=sums.index.counts[order],
+        distance_sums=sums.distance_sums[order],
+        tail_counts=sums.tail_counts[order, 0],
+        closed_tail_counts=sums.closed_tail_counts[order, 0],
         level=level,
     )
     close = {
-        "values": strangers,
+        "values": close_pairs,
         "quantity": "ball_prob",
         "confidence_level": level,
-        "order": f"random pairs of different images, seed {seed}",
+        "order": f"disjoint pairs of different images, neighbours by {order_text(f'{declaration.salt} {seed}')}",
     }
     calls.append((betting_upper, "concentration.betting_upper", close))
     if probes is not None:
@@ -266,6 +314,7 @@ def pair_of_arrays(
     if probes is not None:
         statements += probe_statements(probes, leaves[LEAVES_PER_PAIR + 1 :])
         notes.append(probes.note)
+    check_consistent(statements)
     return PairFields(
         layer=layer,
         group=group,
@@ -274,4 +323,7 @@ def pair_of_arrays(
         statements=tuple(statements),
         population=declaration.population,
         notes=tuple(notes),
+        n_samples=None,
+        units_assumed=False,
+        order_e_value=alarm(sums.distance_sums / sums.index.counts),
     )

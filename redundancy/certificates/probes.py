@@ -22,6 +22,7 @@ from redundancy.checks import as_floats, to_numpy
 from redundancy.concentration.betting import betting_lower, betting_upper
 from redundancy.errors import InvalidInputError
 from redundancy.files.mapped import Pages
+from redundancy.sampling import hash_order, order_text
 from redundancy.statistics.streaming import ImageIndex
 
 __all__ = ["ProbeLeaves", "probe_leaves", "probe_statements"]
@@ -91,6 +92,7 @@ def probe_leaves(
     target: npt.ArrayLike,
     target_range: tuple[float, float] | None,
     *,
+    salt: str,
     seed: int,
 ) -> ProbeLeaves:
     """Fit a ridge probe per layer on half of the images; sums of errors and of their gap on the other half.
@@ -102,6 +104,8 @@ def probe_leaves(
     target : array_like of int, shape (n_tokens,), or of float, shape (n_tokens, n_dims)
     target_range : (float, float), optional
         Declared range of each coordinate; needed for a real-valued target.
+    salt : str
+        Of the order of the bets.
     seed : int
         Of the split and of the signs with which wide states are folded.
 
@@ -120,7 +124,7 @@ def probe_leaves(
         raise InvalidInputError(f"need at least 4 images to split them for a probe, got {n_images}")
     rng = np.random.default_rng(seed)
     training = np.zeros(n_images, dtype=np.bool_)
-    training[rng.permutation(n_images)[: n_images // 2]] = True
+    training[hash_order(index.names, f"{salt} probe {seed}")[: n_images // 2]] = True
     fit_rows, test_rows = (np.flatnonzero(training[index.rows] == side) for side in (True, False))
     width = x_prev.shape[1]
     signs = None if width <= _MOST_FEATURES else rng.choice((-1.0, 1.0), size=width)
@@ -138,11 +142,12 @@ def probe_leaves(
             total += np.bincount(index.rows[rows], weights=squares, minlength=n_images)
         for read in pages:
             read.release()
-    held_out = ~training
+    order = hash_order(index.names, salt)
+    held_out = order[~training[order]]
     common = {
         "counts": index.counts[held_out],
         "scale": task.squared_diameter,
-        "order": f"first appearance, held-out half of seed {seed}",
+        "order": f"{order_text(salt)}, held-out half of seed {seed}",
     }
     names = ("error_prev", "error_next", "probe_gap")
     values = dict(zip(names, sums[:, held_out], strict=True))
@@ -160,7 +165,7 @@ def probe_leaves(
     kind = f"{task.n_dims} classes" if task.is_label else f"{task.n_dims} coordinates in {task.bounds}"
     note = (
         f"ridge probes of a task with {kind}, fitted on {int(training.sum())} images and certified on the other "
-        f"{int(held_out.sum())}, split by seed {seed}"
+        f"{len(held_out)}, split by seed {seed}"
     )
     return ProbeLeaves(calls=tuple(calls), task_cap=task.cap, note=note)
 
@@ -259,7 +264,9 @@ def _fit(x: Any, rows: npt.NDArray[np.intp], task: _Task, signs: Array | None) -
     n = len(rows)
     mean_x, mean_z = mean_x / n, mean_z / n
     covariance = second / n - np.outer(mean_x, mean_x)
-    strength = _RIDGE * max(float(np.trace(covariance)) / n_features, np.finfo(float).tiny)
+    # States that do not vary leave rounding errors of this size; a probe of them predicts the mean.
+    rounding = np.finfo(float).eps * float(np.trace(second)) / n
+    strength = _RIDGE * (float(np.trace(covariance)) + rounding) / n_features or 1.0
     ridge = covariance + strength * np.eye(n_features)
     weights = np.asarray(np.linalg.solve(ridge, cross / n - np.outer(mean_x, mean_z)), dtype=np.float64)
     return weights, mean_z - mean_x @ weights

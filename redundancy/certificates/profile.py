@@ -6,15 +6,16 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 import numpy.typing as npt
 
 from redundancy.certificates.certificate import BoundCertificate, RecheckReport
-from redundancy.certificates.certifying import LEAVES_PER_PAIR, refutation_p_value
+from redundancy.certificates.certifying import LEAVES_PER_PAIR, Declared, refutation_p_value
 from redundancy.certificates.former_ids import current_text
 from redundancy.certificates.pair import SILENT, LayerPairCertificate
+from redundancy.certificates.parts import drawn, sample_fields, sample_record
 from redundancy.certificates.profile_builders import (
     GIVEN_LAW,
     profile_of_arrays,
@@ -22,20 +23,28 @@ from redundancy.certificates.profile_builders import (
     profile_of_statistics,
 )
 from redundancy.concentration.betting import rechecking
+from redundancy.concentration.exchangeability import order_warning
 from redundancy.concentration.multiplicity import bonferroni, holm
 from redundancy.errors import InvalidInputError, StoreError
 from redundancy.files.digested import as_kind, reading, seal, unseal
 from redundancy.files.tabular import Tabular
+from redundancy.sampling import salt_of, unit_sums
 from redundancy.statistics.harvest_statistics import HarvestStatistics
 
 __all__ = ["SCHEMA", "ProfileCertificate"]
 
 SCHEMA = "skip-it/profile-certificate/1"
 _CLOSE = 0.1  # what the summary calls a small mean distance
+_SEVERAL = "; an image with several questions counts once, with the mean over them"
 _MEANS = {
     "image_average": "means are over images of the mean over an image's tokens",
     "token_pooled": "means are over tokens: expected sum over expected count",
 }
+
+
+def means_of(estimand: str, n_images: int, n_samples: int | None) -> str:
+    """What the means of a profile are taken over, in words."""
+    return _MEANS[estimand] + (_SEVERAL if n_samples not in (None, n_images) else "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +67,8 @@ class ProfileCertificate(Tabular):
         "image_average", "token_pooled", or "given_law" if nothing was sampled.
     statistics_digest : str
         Digest of the statistics that it was made from; "" for arrays and laws.
+    n_samples, units_assumed, order_e_value
+        As of a `LayerPairCertificate`.
     """
 
     drawn_by = "certificate_intervals"
@@ -67,10 +78,13 @@ class ProfileCertificate(Tabular):
     population: str
     estimand: str
     statistics_digest: str
+    n_samples: int | None = None
+    units_assumed: bool = False
+    order_e_value: float | None = None
 
     @classmethod
     def from_statistics(
-        cls, statistics: HarvestStatistics, *, groups: Sequence[str] = ("vision", "text"), **declared: Any
+        cls, statistics: HarvestStatistics, *, groups: Sequence[str] = ("vision", "text"), **declared: Unpack[Declared]
     ) -> ProfileCertificate:
         """Certify every adjacent pair of a harvest, all groups, in one pass.
 
@@ -82,7 +96,7 @@ class ProfileCertificate(Tabular):
             Token groups; part of the declaration, as each adds statements that share the error.
         **declared
             Fields of `redundancy.certificates.certifying.Declaration`: t=0.05, alpha=1, beta=1, task_cap=1, diameter,
-            confidence_level=0.95, estimand, count_max, population, order.
+            confidence_level=0.95, estimand, count_max, population, salt.
 
         Raises
         ------
@@ -106,7 +120,7 @@ class ProfileCertificate(Tabular):
         token_groups: npt.ArrayLike | None = None,
         groups: Sequence[str] | None = None,
         progress: Callable[[int], None] | None = None,
-        **declared: Any,
+        **declared: Unpack[Declared],
     ) -> ProfileCertificate:
         """Certify every adjacent pair of arrays of states, one streaming pass per pair.
 
@@ -115,7 +129,7 @@ class ProfileCertificate(Tabular):
         states : sequence of L + 1 arrays of shape (n_tokens, n_features)
             h_0, h_1, ..., h_L, row by row the same token; may be memory-mapped.
         ids : array_like of shape (n_tokens,)
-            Image of each row; the order of first appearance is the order of the bets.
+            Image of each row, or whatever else is the unit of independence.
         token_groups : array_like of str, shape (n_tokens,), optional
             Group of each row; without it all rows are of one group "all".
         groups : sequence of str, optional
@@ -223,6 +237,9 @@ class ProfileCertificate(Tabular):
         declared = {pair.population for pair in self.pairs}
         if any(pair.n_images != self.n_images for pair in self.pairs):
             problems.append(f"not every layer pair rests on {self.n_images} images")
+        sample = (self.n_samples, self.units_assumed)
+        if any((pair.n_samples, pair.units_assumed) != sample for pair in self.pairs):
+            problems.append(f"not every layer pair is of the {self.n_samples} samples that the profile names")
         if declared != {self.population}:
             problems.append(f"the pairs are about {sorted(declared)}, the profile about {self.population!r}")
         for group in self.groups:
@@ -254,6 +271,13 @@ class ProfileCertificate(Tabular):
     def _problems_against(self, statistics: HarvestStatistics) -> list[str]:
         if statistics.digest() != self.statistics_digest:
             return ["the statistics are not the ones that the certificate was made from (their digest differs)"]
+        if (self.n_images, self.n_samples) not in (
+            (statistics.n_units, statistics.n_samples),
+            (statistics.n_samples, None),
+        ):
+            return [
+                f"the statistics are of {statistics.n_units} images and {statistics.n_samples} samples, not as it says"
+            ]
         problems = []
         for pair in self.pairs:
             for statement in pair.statements:
@@ -276,8 +300,13 @@ class ProfileCertificate(Tabular):
         else:
             derived = next(s for s in pair.statements if s.theorem == "tail.sandwich_upper")
             values = statistics.tail_counts(pair.group, derived.inputs["t"], strict=statement.quantity == "tail_prob")
-        column = pair.layer - 1
-        return {"values": values[:, column], "counts": statistics.pair_counts(pair.group)[:, column]}
+        column, counts = pair.layer - 1, statistics.pair_counts(pair.group)
+        salt = salt_of(str(statement.inputs["order"]))
+        if salt is None:  # release 0.1.0 placed its bets in the order of the sample ids
+            return {"values": values[:, column], "counts": counts[:, column]}
+        pooled = self.estimand == "token_pooled"
+        sums, totals, _ = unit_sums(values, counts, statistics.units, salt=salt, pooled=pooled)
+        return {"values": sums[:, column], "counts": totals[:, column]}
 
     def sentence(self) -> str:
         """What is and is not claimed, by the template of theory.md section 4."""
@@ -291,10 +320,12 @@ class ProfileCertificate(Tabular):
             text = f"For the {len(self.pairs)} given laws all bounds labelled P hold."
         else:
             text = (
-                f"With confidence at least {self.confidence_level:g} over the draw of {self.n_images} i.i.d. images "
-                f"from {self.population}, jointly over {self.n_sampled} sampling statements, all bounds labelled C "
-                f"hold; {_MEANS[self.estimand]}."
+                f"With confidence at least {self.confidence_level:g} over the draw of "
+                f"{drawn(self.n_images, self.n_samples, assumed=self.units_assumed)} from {self.population}, "
+                f"jointly over {self.n_sampled} sampling statements, all bounds labelled C hold; "
+                f"{means_of(self.estimand, self.n_images, self.n_samples)}."
             )
+            text += order_warning(self.order_e_value)
         text += f" Assumes: {'; '.join(first)}."
         only = [a for a in conditional if a not in first]
         if only:
@@ -362,6 +393,7 @@ class ProfileCertificate(Tabular):
                 "estimand": self.estimand,
                 "statistics_digest": self.statistics_digest,
                 "sentence": self.sentence(),
+                **sample_record(self.n_samples, self.units_assumed, self.order_e_value),
                 "pairs": [pair.to_dict(arrays) for pair in self.pairs],
                 "arrays": arrays,
             }
@@ -385,6 +417,7 @@ class ProfileCertificate(Tabular):
                 population=body["population"],
                 estimand=body["estimand"],
                 statistics_digest=body["statistics_digest"],
+                **sample_fields(body),
             )
             is_known = certificate.estimand in (*_MEANS, GIVEN_LAW)
             stated, found = current_text(as_kind(body["sentence"], str)), certificate.sentence() if is_known else None

@@ -5,18 +5,33 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
-from typing import Any, TypedDict
+from typing import Any, TypedDict, Unpack
 
 import numpy as np
 import numpy.typing as npt
 
-from redundancy.certificates.certifying import LEAVES_PER_PAIR, Declaration, Leaf, leaf_calls, statements_of_leaves
+from redundancy.certificates.certifying import (
+    LEAVES_PER_PAIR,
+    Declaration,
+    Declared,
+    Leaf,
+    leaf_calls,
+    statements_of_leaves,
+)
 from redundancy.certificates.finite_builders import pair_of_law
 from redundancy.certificates.pair import LayerPairCertificate
-from redundancy.certificates.pair_builders import anomaly_notes, leaves_of_statistics, population_of
+from redundancy.certificates.pair_builders import (
+    anomaly_notes,
+    leaves_of_statistics,
+    order_e_value,
+    population_of,
+)
+from redundancy.certificates.parts import SampleFields
 from redundancy.checks import as_labels, as_states
 from redundancy.concentration.betting import together
+from redundancy.concentration.exchangeability import alarm, alarming
 from redundancy.errors import InvalidInputError
+from redundancy.sampling import hash_order
 from redundancy.statistics.harvest_statistics import HarvestStatistics
 from redundancy.statistics.streaming import ImageIndex, index_images, pair_sums
 
@@ -34,10 +49,13 @@ class ProfileFields(TypedDict):
     population: str
     estimand: str
     statistics_digest: str
+    n_samples: int | None
+    units_assumed: bool
+    order_e_value: float | None
 
 
 def profile_of_statistics(
-    statistics: HarvestStatistics, *, groups: Sequence[str] = ("vision", "text"), **declared: Any
+    statistics: HarvestStatistics, *, groups: Sequence[str] = ("vision", "text"), **declared: Unpack[Declared]
 ) -> ProfileFields:
     """Certify every adjacent pair of a harvest; see `ProfileCertificate.from_statistics`.
 
@@ -54,7 +72,7 @@ def profile_of_statistics(
     -------
     ProfileFields
     """
-    declaration = Declaration(**{"order": "sorted by sample id", **declared})
+    declaration = Declaration(**declared)
     declaration = replace(declaration, population=population_of(statistics, declaration.population))
     _check_groups(groups)
     n_layers = statistics.spec.n_layers
@@ -62,7 +80,13 @@ def profile_of_statistics(
     calls = [leaves_of_statistics(statistics, group, declaration, level=level) for group in groups]
     tokens = {group: statistics.pair_counts(group).sum(axis=0).tolist() for group in groups}
     notes = {group: anomaly_notes(statistics, group) for group in groups}
-    return _profile(declaration, groups, calls, tokens, notes, statistics.n_samples, statistics.digest())
+    e_value = float(np.mean([order_e_value(statistics, group) for group in groups]))  # their mean is one again
+    sample = SampleFields(
+        n_samples=statistics.n_samples,
+        units_assumed=statistics.units_assumed,
+        order_e_value=alarming(e_value),
+    )
+    return _profile(declaration, groups, calls, tokens, notes, statistics.n_units, statistics.digest(), sample)
 
 
 def profile_of_arrays(
@@ -72,7 +96,7 @@ def profile_of_arrays(
     token_groups: npt.ArrayLike | None = None,
     groups: Sequence[str] | None = None,
     progress: Callable[[int], None] | None = None,
-    **declared: Any,
+    **declared: Unpack[Declared],
 ) -> ProfileFields:
     """Certify every adjacent pair of L + 1 arrays of states; see `ProfileCertificate.from_arrays`.
 
@@ -100,7 +124,7 @@ def profile_of_arrays(
     InvalidInputError
         For shapes, ids or groups that do not fit, or fewer than two images.
     """
-    declaration = Declaration(**{"order": "first appearance", **declared})
+    declaration = Declaration(**declared)
     if len(states) < 2:
         raise InvalidInputError(f"need states of at least two depths, got {len(states)}; give h_0, h_1, ... in order")
     states = [as_states(depth, f"states at depth {i}") for i, depth in enumerate(states)]
@@ -129,6 +153,8 @@ def profile_of_arrays(
     columns = {name: found.tolist().index(name) for name in names}
     if declaration.estimand == "image_average":
         _check_every_image(index, counts, columns)
+    order = hash_order(index.names, declaration.salt)
+    moved = np.zeros(len(index.names))  # mean distance of every image, for the look at the order of the file
     n_layers = len(states) - 1
     level = declaration.level(LEAVES_PER_PAIR * n_layers * len(names))
     calls: list[list[list[Leaf]]] = [[] for _ in names]
@@ -143,12 +169,14 @@ def profile_of_arrays(
         ):
             tables[key] = np.zeros(counts.size, dtype=values.dtype)
             tables[key][place] = values
+        moved += tables["distance_sums"].reshape(shape).sum(axis=1) / index.counts
         for own, column in zip(calls, columns.values(), strict=True):
-            inputs = {key: table.reshape(shape)[:, column] for key, table in tables.items()}
-            own.append(leaf_calls(declaration, counts=counts[:, column], level=level, **inputs))
+            inputs = {key: table.reshape(shape)[order, column] for key, table in tables.items()}
+            own.append(leaf_calls(declaration, counts=counts[order, column], level=level, **inputs))
     tokens = {name: [int(counts[:, column].sum())] * n_layers for name, column in columns.items()}
     notes: dict[str, list[tuple[str, ...]]] = {name: [()] * n_layers for name in names}
-    return _profile(declaration, names, calls, tokens, notes, len(index.names), "")
+    sample = SampleFields(n_samples=None, units_assumed=False, order_e_value=alarm(moved))
+    return _profile(declaration, names, calls, tokens, notes, len(index.names), "", sample)
 
 
 def profile_of_laws(
@@ -187,6 +215,9 @@ def profile_of_laws(
         population=pairs[0].population,
         estimand=GIVEN_LAW,
         statistics_digest="",
+        n_samples=None,
+        units_assumed=False,
+        order_e_value=None,
     )
 
 
@@ -198,6 +229,7 @@ def _profile(
     notes: Mapping[str, Sequence[tuple[str, ...]]],
     n_images: int,
     digest: str,
+    sample: SampleFields,
 ) -> ProfileFields:
     """Solve the sampling statements of all groups and layers in one pass, and derive the others."""
     leaves = together([call for group in calls for pair in group for call in pair])
@@ -211,6 +243,8 @@ def _profile(
             statements=statements_of_leaves(declaration, *leaves[LEAVES_PER_PAIR * i : LEAVES_PER_PAIR * (i + 1)]),
             population=declaration.population,
             notes=notes[group][layer - 1],
+            n_samples=sample["n_samples"],
+            units_assumed=sample["units_assumed"],
         )
         for i, (group, layer) in enumerate(places)
     )
@@ -221,6 +255,7 @@ def _profile(
         population=declaration.population,
         estimand=declaration.estimand,
         statistics_digest=digest,
+        **sample,
     )
 
 

@@ -48,6 +48,7 @@ def statistics_from_states(
     groups: Sequence[Sequence[str]],
     *,
     sample_ids: Sequence[str] | None = None,
+    units: Sequence[str] | None = None,
     model: str = "arrays",
     thresholds: tuple[float, ...] = (0.05,),
     answer_var: npt.ArrayLike | None = None,
@@ -62,6 +63,8 @@ def statistics_from_states(
         Base group of each token: "vision", "words", "sink" or "special".
     sample_ids : sequence of str, optional
         Unique names; running numbers by default.
+    units : sequence of str, optional
+        Unit of independence of each sample, such as its image; by default every sample is assumed to be one.
     model : str
         Name for the declaration.
     thresholds : tuple of float
@@ -109,12 +112,15 @@ def statistics_from_states(
         raise InvalidInputError(f"need token groups out of {spec.groups}, got {unknown}")
     ids = [f"{i:08d}" for i in range(len(arrays))] if sample_ids is None else list(sample_ids)
     parts = [_one(spec, name, a, np.array(g)) for name, a, g in zip(ids, arrays, groups, strict=True)]
+    unit_of = dict.fromkeys(ids) if units is None else dict(zip(ids, map(str, units), strict=True))
     merged = HarvestStatistics.merge_all(parts)
+    own = [unit_of[name] for name in merged.sample_ids]
     if masses is None:
-        return merged
+        return HarvestStatistics(spec, sample_ids=merged.sample_ids, arrays=merged.arrays(), units=own)
     # Rows are sorted by id, the masses are in the caller's order.
     rows = masses[np.array(sorted(range(len(ids)), key=ids.__getitem__), dtype=np.intp)]
-    return HarvestStatistics(spec, sample_ids=merged.sample_ids, arrays={**merged.arrays(), "answer_var": rows})
+    arrays_of_all = {**merged.arrays(), "answer_var": rows}
+    return HarvestStatistics(spec, sample_ids=merged.sample_ids, arrays=arrays_of_all, units=own)
 
 
 def _one(

@@ -46,6 +46,9 @@ class HarvestStatistics(Tabular):
         nothing was recorded.
     provenance : Provenance, optional
         Samples that were left out, and what ended the harvest early.
+    units : sequence of str or None, optional
+        Unit of independence of each sample: digest of its image, or its declared group. A sample without one is taken
+        for a unit of its own, which is an assumption and labelled as one (`units_assumed`).
 
     Raises
     ------
@@ -66,6 +69,7 @@ class HarvestStatistics(Tabular):
         sample_ids: Sequence[str] = (),
         arrays: Mapping[str, npt.ArrayLike] | None = None,
         provenance: Provenance | None = None,
+        units: Sequence[str | None] | None = None,
     ) -> None:
         given = {name: np.asarray(array) for name, array in (arrays or {}).items()}
         unknown = sorted(set(given) - set(ARRAYS))
@@ -83,6 +87,9 @@ class HarvestStatistics(Tabular):
             raise InvalidInputError(f"need samples that are harvested or left out, {min(both)!r} is both; rename one")
         self.spec = spec
         self.sample_ids: tuple[str, ...] = tuple(ids[i] for i in order)
+        if units is not None and len(units) != len(ids):
+            raise InvalidInputError(f"need one unit per sample, got {len(units)} for {len(ids)} samples")
+        self._units = tuple(None if units is None else units[i] for i in order)
         self._arrays: dict[str, npt.NDArray[Any]] = {}
         for name, entry in ARRAYS.items():
             shape = entry.shape(spec, len(ids), n_features)
@@ -102,6 +109,21 @@ class HarvestStatistics(Tabular):
     def n_samples(self) -> int:
         """Number of samples n."""
         return len(self.sample_ids)
+
+    @property
+    def units(self) -> tuple[str, ...]:
+        """Unit of independence of each sample, in the order of `sample_ids`; its own name where none was given."""
+        return tuple(name if unit is None else unit for name, unit in zip(self.sample_ids, self._units, strict=True))
+
+    @property
+    def units_assumed(self) -> bool:
+        """Whether some samples came without a unit: files of older versions, arrays, inputs of one's own."""
+        return None in self._units
+
+    @property
+    def n_units(self) -> int:
+        """Number of independent units."""
+        return len(set(self.units))
 
     @property
     def group_names(self) -> tuple[str, ...]:
@@ -309,7 +331,8 @@ class HarvestStatistics(Tabular):
         merged = combined([state._arrays for state in states])
         ids = [i for state in states for i in state.sample_ids]
         provenance = Provenance.merge_all(state.provenance for state in states)
-        return cls(first.spec, sample_ids=ids, arrays=merged, provenance=provenance)
+        units = [unit for state in states for unit in state._units]
+        return cls(first.spec, sample_ids=ids, arrays=merged, provenance=provenance, units=units)
 
     def to_records(self) -> list[dict[str, Any]]:
         """One row per layer l = 1..L and group with tokens: its distances, and the norm before it."""
@@ -334,15 +357,17 @@ class HarvestStatistics(Tabular):
 
     def with_provenance(self, provenance: Provenance) -> HarvestStatistics:
         """The same statistics with another `provenance`."""
-        return HarvestStatistics(self.spec, sample_ids=self.sample_ids, arrays=self._arrays, provenance=provenance)
+        return HarvestStatistics(
+            self.spec, sample_ids=self.sample_ids, arrays=self._arrays, provenance=provenance, units=self._units
+        )
 
     def digest(self) -> str:
-        """SHA-256 of declaration, sample ids, arrays and provenance; equal for equal states."""
-        return state_digest(self.spec, self.sample_ids, self._arrays, self.provenance)
+        """SHA-256 of declaration, sample ids, units, arrays and provenance; equal for equal states."""
+        return state_digest(self.spec, self.sample_ids, self._units, self._arrays, self.provenance)
 
     def save(self, path: str | os.PathLike[str]) -> str:
         """Write a safetensors file in one atomic step; return the SHA-256 of its contents."""
-        return save_state(path, self.spec, self.sample_ids, self._arrays, self.provenance)
+        return save_state(path, self.spec, self.sample_ids, self._units, self._arrays, self.provenance)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> HarvestStatistics:
@@ -354,8 +379,8 @@ class HarvestStatistics(Tabular):
             If the file is missing, torn, altered, or no statistics file.
         """
         try:
-            spec, ids, arrays, provenance = load_state(path)
-            state = cls(spec, sample_ids=ids, arrays=arrays, provenance=provenance)
+            spec, ids, units, arrays, provenance = load_state(path)
+            state = cls(spec, sample_ids=ids, arrays=arrays, provenance=provenance, units=units)
             state.validate()
         except (KeyError, ValueError) as error:
             raise StoreError(f"need a consistent statistics file, {path} is not: {error}") from error

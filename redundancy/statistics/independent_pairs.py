@@ -9,15 +9,18 @@ import numpy.typing as npt
 
 from redundancy.distances import cosine_distance
 from redundancy.files.mapped import Pages
+from redundancy.sampling import hash_order
 from redundancy.statistics.streaming import ImageIndex
 
-__all__ = ["stranger_fractions"]
+__all__ = ["independent_fractions"]
 
 _DRAWS = 16  # token pairs per pair of images; any number is unbiased
 _EVERY = 8  # pairs of images after which the pages of memory-mapped states are given back
 
 
-def stranger_fractions(x_prev: Any, x_next: Any, index: ImageIndex, *, t: float, seed: int) -> npt.NDArray[np.float64]:
+def independent_fractions(
+    x_prev: Any, x_next: Any, index: ImageIndex, *, t: float, salt: str, seed: int
+) -> npt.NDArray[np.float64]:
     """Share of close token pairs, rho <= t, in each of n // 2 disjoint pairs of images.
 
     One image gives states of the next layer, the *other* states of the previous one, both drawn uniformly
@@ -30,7 +33,10 @@ def stranger_fractions(x_prev: Any, x_next: Any, index: ImageIndex, *, t: float,
     index : ImageIndex
         Of at least two images.
     t : float
+    salt : str
+        Of the order of the bets.
     seed : int
+        Of the pairs and of the tokens drawn.
 
     Returns
     -------
@@ -40,7 +46,7 @@ def stranger_fractions(x_prev: Any, x_next: Any, index: ImageIndex, *, t: float,
     counts = index.counts
     starts = np.concatenate([[0], np.cumsum(counts)[:-1]])
     members = np.argsort(index.rows, kind="stable")
-    images = rng.permutation(len(counts))
+    images = hash_order(index.names, f"{salt} {seed}")
     half = len(counts) // 2
     picks = []
     for chosen in (images[:half], images[half : 2 * half]):

@@ -21,6 +21,7 @@ __all__ = ["bin_of", "broken_rules", "combined", "is_state", "load_state", "save
 
 _SCHEMA = "skip-it/statistics/1"
 Arrays = Mapping[str, npt.NDArray[Any]]
+Units = Sequence[str | None]  # unit of independence of each sample, None where it is only assumed
 
 
 def combined(states: Sequence[Arrays]) -> dict[str, npt.NDArray[Any]]:
@@ -63,10 +64,14 @@ def broken_rules(spec: StatisticsSpec, a: Arrays) -> list[str]:
     return [rule for rule, holds in rules.items() if not holds]
 
 
-def state_digest(spec: StatisticsSpec, sample_ids: tuple[str, ...], arrays: Arrays, provenance: Provenance) -> str:
-    """SHA-256 of declaration, sample ids, arrays and provenance; equal for equal states."""
+def state_digest(
+    spec: StatisticsSpec, sample_ids: tuple[str, ...], units: Units, arrays: Arrays, provenance: Provenance
+) -> str:
+    """SHA-256 of declaration, sample ids, units, arrays and provenance; equal for equal states."""
     total = hashlib.sha256(spec.to_json().encode())
     total.update(repr(sample_ids).encode())
+    if any(unit is not None for unit in units):  # without units the digest is that of older versions
+        total.update(repr(units).encode())
     for name, array in arrays.items():
         total.update(f"{name}{array.shape}".encode())
         total.update(np.ascontiguousarray(array.astype(array.dtype.newbyteorder("<"), copy=False)).tobytes())
@@ -79,14 +84,16 @@ def save_state(
     path: str | os.PathLike[str],
     spec: StatisticsSpec,
     sample_ids: Sequence[str],
+    units: Units,
     arrays: Arrays,
     provenance: Provenance,
 ) -> str:
     """Write a safetensors file in one atomic step; return the SHA-256 of its contents."""
-    lengths = np.array([len(name.encode()) for name in sample_ids], dtype=np.int64)
-    text = np.frombuffer("".join(sample_ids).encode(), dtype=np.uint8)
     metadata = {"schema": _SCHEMA, "spec": spec.to_json(), "provenance": provenance.to_json()}
-    return save_tensors(path, {**arrays, "sample_id_lengths": lengths, "sample_id_bytes": text}, metadata)
+    texts = _packed("sample_id", sample_ids)
+    if any(unit is not None for unit in units):
+        texts |= _packed("unit", units)
+    return save_tensors(path, {**arrays, **texts}, metadata)
 
 
 def is_state(path: Path) -> bool:
@@ -99,8 +106,8 @@ def is_state(path: Path) -> bool:
 
 def load_state(
     path: str | os.PathLike[str],
-) -> tuple[StatisticsSpec, list[str], dict[str, npt.NDArray[Any]], Provenance | None]:
-    """Declaration, sample ids, arrays and provenance (None in files of older versions) of a file of `save_state`.
+) -> tuple[StatisticsSpec, list[str], Units | None, dict[str, npt.NDArray[Any]], Provenance | None]:
+    """Declaration, sample ids, units, arrays and provenance of a file of `save_state`; None for what it lacks.
 
     Raises
     ------
@@ -113,8 +120,24 @@ def load_state(
     if metadata.get("schema") != _SCHEMA:
         raise StoreError(f"need a file of schema {_SCHEMA}, {path} has {metadata.get('schema')!r}")
     spec = StatisticsSpec.from_json(metadata["spec"])
-    ends = arrays.pop("sample_id_lengths").cumsum()
-    text = arrays.pop("sample_id_bytes").tobytes()
-    ids = [text[a:b].decode() for a, b in pairwise([0, *ends])]
+    ids = [name or "" for name in _unpacked("sample_id", arrays)]
+    units = _unpacked("unit", arrays) if "unit_lengths" in arrays else None
     provenance = Provenance.from_json(metadata["provenance"]) if "provenance" in metadata else None
-    return spec, ids, arrays, provenance
+    return spec, ids, units, arrays, provenance
+
+
+def _packed(name: str, texts: Units) -> dict[str, npt.NDArray[Any]]:
+    """Texts as two arrays: their lengths, -1 for None, and their bytes."""
+    coded = [None if text is None else text.encode() for text in texts]
+    lengths = np.array([-1 if text is None else len(text) for text in coded], dtype=np.int64)
+    return {
+        f"{name}_lengths": lengths,
+        f"{name}_bytes": np.frombuffer(b"".join(text or b"" for text in coded), dtype=np.uint8),
+    }
+
+
+def _unpacked(name: str, arrays: dict[str, npt.NDArray[Any]]) -> list[str | None]:
+    """Inverse of `_packed`; takes the two arrays out."""
+    lengths, text = arrays.pop(f"{name}_lengths"), arrays.pop(f"{name}_bytes").tobytes()
+    ends = [0, *np.maximum(lengths, 0).cumsum()]
+    return [None if n < 0 else text[a:b].decode() for n, (a, b) in zip(lengths, pairwise(ends), strict=True)]

@@ -13,7 +13,7 @@ from proofs_check.strategies import clustered_samples
 from redundancy.certificates.certificate import BoundCertificate
 from redundancy.concentration import betting_lower, betting_upper, dkw_band, dkw_tail, hoeffding_upper
 from redundancy.errors import InvalidInputError
-from redundancy.statistics.independent_pairs import stranger_fractions
+from redundancy.statistics.independent_pairs import independent_fractions
 from redundancy.statistics.streaming import index_images
 from support import sampling_laws as S
 
@@ -96,7 +96,9 @@ def test_independent_copies_come_from_different_images():
     angle = np.repeat(rng.uniform(0, 2 * np.pi, n), 3)
     states = np.stack([np.cos(angle), np.sin(angle)], axis=1)
     truth = math.acos(1 - t) / math.pi  # two uniform directions within that angle
-    strangers = stranger_fractions(states, states, index_images(np.repeat(np.arange(n), 3), 3 * n), t=t, seed=1)
+    strangers = independent_fractions(
+        states, states, index_images(np.repeat(np.arange(n), 3), 3 * n), t=t, salt="skip-it", seed=1
+    )
     assert strangers.shape == (n // 2,)
     assert strangers.mean() == pytest.approx(truth, abs=4 * math.sqrt(truth / (n // 2)))
     shuffled = np.roll(states.reshape(n, 3, 2), 1, axis=1).reshape(-1, 2)

@@ -34,7 +34,7 @@ def held_out_error(width, seed, strength=8.0):
     side = rng.choice((-1.0, 1.0), size=n)
     x += strength * side[:, None] * direction / np.sqrt(width)
     index = index_images(np.repeat(np.arange(n // 3), 3), n)
-    leaves = probe_leaves(x, x.astype(np.float32), index, (side > 0).astype(int), None, seed=seed)
+    leaves = probe_leaves(x, x.astype(np.float32), index, (side > 0).astype(int), None, salt="skip-it", seed=seed)
     error, gap = leaves.calls[1][2], leaves.calls[2][2]
     assert np.sum(gap["values"]) == pytest.approx(0, abs=1e-6)  # both layers are the same states
     return np.sum(error["values"]) / np.sum(error["counts"]), leaves.task_cap
@@ -50,3 +50,14 @@ def test_probe_of_states_without_the_task_reads_nothing():
     """The same data with no signal: the error is that of a guess, so the test above can fail."""
     error, cap = held_out_error(2000, seed=1, strength=0.0)
     assert error > 0.95 * cap
+
+
+@pytest.mark.parametrize("level", [0.0, 1.0, 1e-200, 1e150, 3.3])
+def test_a_layer_that_does_not_vary_has_a_probe_that_predicts_the_mean(level):
+    """A sink token with a target: what a constant says of it is its mean, and no statement is lost to NaN."""
+    z = np.random.default_rng(0).integers(0, 2, 80)
+    index = index_images(np.arange(80), 80)
+    leaves = probe_leaves(np.full((80, 3), level), np.eye(3)[z], index, z, None, salt="skip-it", seed=0)
+    calls = {inputs["quantity"]: inputs["values"] for _, _, inputs in leaves.calls}
+    assert np.mean(calls["error_prev"]) == pytest.approx(0.5, abs=0.1)
+    assert np.mean(calls["error_next"]) < 0.01

@@ -15,6 +15,7 @@ from redundancy.certificates.profile import ProfileCertificate
 from redundancy.distances import pairwise_cosine_distance
 from redundancy.errors import InvalidInputError, SkipItError
 from redundancy.files.digested import seal
+from redundancy.sampling import DEFAULT_SALT, hash_order
 from redundancy.statistics.from_states import statistics_from_states
 from redundancy.statistics.harvest_statistics import HarvestStatistics
 from support import harvests as FACTORY
@@ -94,7 +95,8 @@ def test_holm_p_values_are_those_of_the_textbook_bet():
     delta = 0.05 / 12  # tunes the bets
     for threshold in (0.1, 0.4):
         p_values = []
-        for column in (statistics.distance_sums("vision") / statistics.pair_counts("vision")).T / 2.0:
+        order = hash_order(statistics.sample_ids, DEFAULT_SALT)
+        for column in (statistics.distance_sums("vision") / statistics.pair_counts("vision"))[order].T / 2.0:
             capital = 1.0
             bets = LAWS.textbook_bets(column, np.ones(30), delta, "fixed")
             path = [capital := capital * (1.0 - bet * (x - threshold / 2)) for bet, x in zip(bets, column, strict=True)]
@@ -131,7 +133,7 @@ def test_holm_needs_a_threshold_in_range(threshold):
 def test_arrays_and_statistics_give_one_profile(estimand):
     states = stream(np.random.default_rng(0), 40)
     rows, ids, names = flat(states)
-    declared = {"estimand": estimand, "count_max": 6 if estimand == "token_pooled" else None, "order": "by name"}
+    declared = {"estimand": estimand, "count_max": 6 if estimand == "token_pooled" else None}
     stored = ProfileCertificate.from_statistics(harvest(states=states), groups=("vision", "text"), **declared)
     given = ProfileCertificate.from_arrays(rows, ids, token_groups=names, groups=("vision", "text"), **declared)
     assert len(stored.pairs) == len(given.pairs) == 6
@@ -150,7 +152,7 @@ def test_shards_merged_in_any_order_give_the_same_statements():
     states = stream(np.random.default_rng(0), 40)
     names = [f"image {i:03d}" for i in range(40)]
     shards = [
-        statistics_from_states(states[part], [GROUPS] * len(states[part]), sample_ids=names[part])
+        statistics_from_states(states[part], [GROUPS] * len(states[part]), sample_ids=names[part], units=names[part])
         for part in (slice(0, 7), slice(7, 30), slice(30, 40))
     ]
     whole = ProfileCertificate.from_statistics(harvest(states=states))
@@ -161,7 +163,8 @@ def test_shards_merged_in_any_order_give_the_same_statements():
 
 def test_a_profile_of_one_pair_is_the_pair():
     statistics = harvest()
-    profile = ProfileCertificate.from_arrays(flat(stream(np.random.default_rng(0), 40))[0][:2], np.repeat(range(40), 6))
+    rows, ids, _ = flat(stream(np.random.default_rng(0), 40))
+    profile = ProfileCertificate.from_arrays(rows[:2], ids)
     assert [(p.layer, p.group) for p in profile.pairs] == [(1, "all")]
     pair = LayerPairCertificate.from_statistics(statistics, layer=1, group="all")
     assert profile.pairs[0].distance_upper == pytest.approx(pair.distance_upper, abs=1e-9)

@@ -18,7 +18,8 @@ def stream(rng, n):
 
 def harvest(n=40, seed=0, states=None):
     states = stream(np.random.default_rng(seed), n) if states is None else states
-    return statistics_from_states(states, [GROUPS] * n, sample_ids=[f"image {i:03d}" for i in range(n)])
+    names = [f"image {i:03d}" for i in range(n)]
+    return statistics_from_states(states, [GROUPS] * n, sample_ids=names, units=names)
 
 
 def flat(states):
