@@ -15,6 +15,7 @@ from proofs_check.exact.enclosure import Real
 from proofs_check.exact.extras import complete
 from proofs_check.exact.law import Law
 from proofs_check.exact.points import Point
+from proofs_check.rooms import gather
 
 __all__ = ["FAMILIES", "family", "make", "reflected"]
 
@@ -373,7 +374,9 @@ def _tilted(law: Law, scale: int) -> Law:
 
 @cache
 def _built(name: str) -> tuple[Law, ...]:
-    return tuple(_BUILDERS[name]())
+    if name in _BUILDERS:
+        return tuple(_BUILDERS[name]())
+    return next(tuple(room[name]()) for room in gather("FAMILIES") if name in room)
 
 
 def family(name: str) -> list[Law]:

@@ -17,6 +17,7 @@ GROUPS = ("skip_it.bounds", "skip_it.proofs")  # entry points of modules that ma
 _FILES = {
     "STATEMENTS": "statements",
     "ENTROPIC": "statements",
+    "FAMILIES": "statements",
     "PROOFS": "proof",
     "RULES": "recheck",
     "MUTANTS": "mutants",
@@ -42,7 +43,8 @@ def add(module: ModuleType) -> None:
     ----------
     module : module
         With ``STATEMENTS`` (tuple of `Statement`), ``PROOFS`` and ``RULES`` (by theorem id), ``ENTROPIC`` (claims
-        for the Shannon prover by id), ``MUTANTS``, ``NECESSARY`` or ``WRONG``; see `proofs_check.mutations`.
+        for the Shannon prover by id), ``FAMILIES`` (functions that return laws, by name), ``MUTANTS``,
+        ``NECESSARY`` or ``WRONG``; see `proofs_check.mutations`.
     """
     _BROUGHT[module.__name__] = module
 

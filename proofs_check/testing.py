@@ -41,10 +41,30 @@ from proofs_check.refute import Counterexample, candidates, first_broken, shrink
 from proofs_check.statements import Statement
 from proofs_check.strategies.laws import laws
 
-__all__ = ["attained", "coherent", "covers", "five_tests", "holds", "laws", "necessary"]
+__all__ = ["Refuted", "attained", "coherent", "covers", "five_tests", "holds", "laws", "necessary"]
 
 _NUDGE = Fraction(1, 50)  # a constant is seen if moving it by a fiftieth breaks the statement where it is attained
 _RARE = 1e-4  # probability with which a valid bound may fail `covers`
+
+
+class Refuted(AssertionError):
+    """A statement is false, and here is a law that shows it.
+
+    Parameters
+    ----------
+    counterexample : Counterexample
+        The statement, the law in ``counterexample.law``, and both sides on it.
+    """
+
+    def __init__(self, counterexample: Counterexample) -> None:
+        statement = counterexample.statement
+        super().__init__(f"{statement.name}: {statement.claim} is false, {counterexample}")
+        self.counterexample = counterexample
+
+    @property
+    def law(self) -> Law:
+        """The law that breaks it, exact."""
+        return self.counterexample.law
 
 
 def holds(statement: Statement, *, max_examples: int = 200, law: st.SearchStrategy[Law] | None = None) -> None:
@@ -59,12 +79,12 @@ def holds(statement: Statement, *, max_examples: int = 200, law: st.SearchStrate
 
     Raises
     ------
-    AssertionError
-        With the smallest law that breaks the statement.
+    Refuted
+        An AssertionError with the smallest law that breaks the statement.
     """
     hit = first_broken(statement, candidates(statement))
     if hit is not None:
-        raise AssertionError(_broken(statement, shrink(statement, hit[0])))
+        raise _refuted(statement, shrink(statement, hit[0]))
 
     @_quick(max_examples)
     @given(law=laws(*statement.needs) if law is None else law)
@@ -74,7 +94,7 @@ def holds(statement: Statement, *, max_examples: int = 200, law: st.SearchStrate
         if np.isfinite(verdict.ratio):
             target(verdict.ratio, label="left / right")
         if verdict.broken:
-            raise AssertionError(_broken(statement, law))
+            raise _refuted(statement, law)
 
     check()
 
@@ -97,10 +117,15 @@ def attained(statement: Statement, equality: Iterable[Law] = (), *, ratio: float
 
     Raises
     ------
+    Refuted
+        If a law of equality breaks the statement.
     AssertionError
         If no law comes near, or a constant can be moved by 2 % to claim more and nothing breaks.
     """
     known = [law for law in (*equality, *candidates(statement)) if statement.applies(law)]
+    hit = first_broken(statement, known)
+    if hit is not None:
+        raise _refuted(statement, shrink(statement, hit[0]))
     # Two zeros are equal, too, and say less.
     known.sort(key=lambda law: -min(statement.check(law).ratio, 1.0))
     reached = [law for law in known if _reaches(statement, law, ratio)]
@@ -260,6 +285,8 @@ def five_tests(
 
     Raises
     ------
+    Refuted
+        If a law breaks the statement, which is then false; the law is handed out.
     AssertionError
         From the first test that fails.
     """
@@ -291,9 +318,8 @@ def _reaches(statement: Statement, law: Law, ratio: float) -> bool:
     return verdict.ratio >= ratio if ratio < 1.0 else verdict.equal
 
 
-def _broken(statement: Statement, law: Law) -> str:
-    verdict = statement.check(law)
-    return f"{statement.name}: {statement.claim} is false, {Counterexample(statement, law, verdict, ('given',))}"
+def _refuted(statement: Statement, law: Law) -> Refuted:
+    return Refuted(Counterexample(statement, law, statement.check(law), ("given",)))
 
 
 def _reversed(law: Law) -> Law:

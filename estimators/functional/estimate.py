@@ -26,7 +26,7 @@ from estimators.functional.scores import (
 )
 from estimators.functional.task import Task, read_task
 from estimators.functional.theorems import estimated_constants, theorem_values
-from estimators.probes.lipschitz import spectral_norm
+from estimators.probes.lipschitz_constants import spectral_norm
 from redundancy.certificates.certificate import BoundCertificate
 from redundancy.checks import as_states, check_real
 from redundancy.concentration.sample import ESTIMANDS

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from scipy.linalg import eigh
 from scipy.spatial.distance import pdist
 
-from estimators.probes.lipschitz import spectral_norm
+from estimators.probes.lipschitz_constants import spectral_norm
 from estimators.probes.moments import Moments
 from redundancy.checks import check_count
 from redundancy.errors import InvalidInputError

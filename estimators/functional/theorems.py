@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from estimators.functional.linear import LinearEngine
-from estimators.probes.lipschitz import spectral_norm
+from estimators.probes.lipschitz_constants import spectral_norm
 from redundancy.bounds import lipschitz, plug_in
 from redundancy.bounds.implications import given
 from redundancy.certificates.certificate import BoundCertificate

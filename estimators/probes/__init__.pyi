@@ -1,6 +1,6 @@
 from .classify import CalibratedProbe
 from .kernel import KernelProbe
-from .lipschitz import gaussian_kernel_upper, product_upper, softmax_upper, spectral_norm
+from .lipschitz_constants import gaussian_kernel_upper, product_upper, softmax_upper, spectral_norm
 from .mlp import MLPProbe
 from .moments import Moments
 from .ridge import StreamingRidge

@@ -14,7 +14,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from estimators.folds import image_folds
-from estimators.probes.lipschitz import softmax_upper
+from estimators.probes.lipschitz_constants import softmax_upper
 from redundancy.checks import check_count
 from redundancy.errors import InvalidInputError
 

@@ -12,7 +12,7 @@ from scipy.spatial.distance import cdist, pdist
 from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from estimators.probes.lipschitz import gaussian_kernel_upper, random_features_upper
+from estimators.probes.lipschitz_constants import gaussian_kernel_upper, random_features_upper
 from estimators.probes.moments import Moments
 from estimators.probes.ridge import StreamingRidge
 from estimators.probes.ridge_path import degrees_of_freedom

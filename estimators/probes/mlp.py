@@ -11,7 +11,7 @@ import numpy.typing as npt
 from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from estimators.probes.lipschitz import product_upper
+from estimators.probes.lipschitz_constants import product_upper
 from redundancy.checks import check_count, check_real
 from redundancy.errors import InvalidInputError, MissingExtraError
 

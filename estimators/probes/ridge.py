@@ -10,7 +10,7 @@ from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from estimators.folds import image_folds, streamed_folds
-from estimators.probes.lipschitz import spectral_norm
+from estimators.probes.lipschitz_constants import spectral_norm
 from estimators.probes.moments import Array, Moments
 from estimators.probes.ridge_path import held_out_error, intercept_of, ridge_path
 from redundancy.checks import check_count

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
-import theorem_points_distance as distance
-import theorem_points_functional as functional
 import theorem_points_graph as graph
-import theorem_points_information as information
-import theorem_points_task as task
 import theorem_text as text
 from theorem_clouds import Panel
 from theorem_plots import digest, draw
@@ -21,19 +18,11 @@ from redundancy.bounds.ledger import theorems
 from redundancy.certificates.certificate import registered
 
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "theorems"
+# A page is the file of its theorem: `theorem_points_*.py` say in PAGES what is drawn on which.
 POINTS: dict[str, Callable[[], list[Panel]]] = {
-    "laws": distance.definitions,
-    "lemmas": distance.lemmas_page,
-    "tail": distance.proposition_1,
-    "lipschitz": functional.theorem_1,
-    "plug_in": functional.theorem_2,
-    "fano": information.theorem_3,
-    "braun_pokutta": information.theorem_4,
-    "pinsker": task.theorem_5,
-    "mismatch": task.code_mismatch,
-    "performance_gap": task.performance_gap,
-    "implications": graph.implications,
-    "concentration": graph.confidence,
+    page: make
+    for path in sorted(Path(__file__).parent.glob("theorem_points_*.py"))
+    for page, make in importlib.import_module(path.stem).PAGES.items()
 }
 MOST_BYTES = 120_000
 
@@ -63,7 +52,7 @@ def main() -> int:
         if not arguments.check:
             draw(shown, picture)
         problems += check_picture(picture, shown)
-    problems += update(arguments.docs / "index.md", {"index": text.index()}, check=arguments.check)
+    problems += update(arguments.docs / "index.md", {"index": text.index(arguments.docs)}, check=arguments.check)
     problems += check_anchors(arguments.docs)
     if len(panels) == len(POINTS):
         problems += check_coverage(panels)

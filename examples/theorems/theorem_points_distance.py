@@ -261,3 +261,6 @@ def proposition_1() -> list[Panel]:
         Panel("as printed", e_label, [printed, cosine_range, example]),
         Panel("from the mean to the tail", "tail probability", [markov, converse]),
     ]
+
+
+PAGES = {"laws": definitions, "lemmas": lemmas_page, "tail": proposition_1}

@@ -267,3 +267,6 @@ def family_of_theory(root: Fraction) -> tuple[Fraction, Fraction, Fraction]:
     fitted = [{k: (v[0] + (off if (k == 0) == (axis == 0) else -off),) for k, v in f[axis].items()} for axis in (0, 1)]
     g = sum((m * square(minus(fitted[0][p[0]], fitted[1][p[1]])) for p, m in law.items()), F(0))
     return off**2, functional_gap(law, values), g
+
+
+PAGES = {"lipschitz": theorem_1, "plug_in": theorem_2}

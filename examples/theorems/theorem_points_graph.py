@@ -203,3 +203,6 @@ def widths() -> Sequence[Cloud]:
             curve.points.append((n, median(method(values=s).interval.upper for s in samples)))
         curves[-1].points.append((n, distribution_free_floor(n_images=n)))
     return curves
+
+
+PAGES = {"implications": implications, "concentration": confidence}

@@ -201,3 +201,6 @@ def score_bound(law: Law, copies: Law, rho: Distances, rng: Random) -> BoundCert
     for p, m in copies.items():
         partition += decimal(m) * decimal(1 - slope * rho[p[0]][p[1]]).exp()
     return braun_pokutta.variational_lower(mean_score=down(score), mean_exp_score=up(partition), base=E)
+
+
+PAGES = {"fano": theorem_3, "braun_pokutta": theorem_4}

@@ -255,3 +255,6 @@ def performance_gap() -> list[Panel]:
         Panel("by I(Z; X | Y)", positive, [informed]),
         Panel("what it does not bound", "F, |mmse difference|", [on_gap, two_sided]),
     ]
+
+
+PAGES = {"pinsker": theorem_5, "mismatch": code_mismatch, "performance_gap": performance_gap}

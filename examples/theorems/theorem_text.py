@@ -5,28 +5,19 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 
 from theorem_clouds import Panel
 
 from redundancy.bounds.implications import ARROWS, QUANTITIES
 from redundancy.bounds.ledger import STATUSES, TheoremRecord, find, theorems
 
-__all__ = ["TITLES", "arrows", "index", "statements", "table", "winners"]
+__all__ = ["arrows", "index", "statements", "table", "winners"]
 
-TITLES = {
-    "laws": "Definitions 1 to 4",
-    "lemmas": "Lemmas 1 to 5",
-    "tail": "Proposition 1: tail and mean of the distance",
-    "lipschitz": "Theorem 1: close states, smooth task",
-    "plug_in": "Theorem 2: fitted predictors",
-    "fano": "Theorem 3: conditional entropy from closeness",
-    "braun_pokutta": "Theorem 4: mutual information from closeness",
-    "pinsker": "Theorem 5: functional gap from information",
-    "mismatch": "Code mismatch: functional gap from disagreement",
-    "performance_gap": "Performance gap and unique information",
-    "implications": "Figure 2, corrected",
-    "concentration": "Confidence from a sample",
-}
+ORDER = (
+    "laws", "lemmas", "tail", "lipschitz", "plug_in", "fano", "braun_pokutta", "pinsker", "mismatch", "performance_gap",
+    "implications", "concentration",
+)  # fmt: skip
 
 
 def table(panels: Sequence[Panel]) -> str:
@@ -85,10 +76,12 @@ def winners(counts: Counter[str]) -> str:
     return "\n".join(["| best bound on F by | laws |", "| --- | --- |", *rows])
 
 
-def index() -> str:
-    """All pages, with the number of statements of each status."""
+def index(docs: Path) -> str:
+    """All pages, with the number of statements of each status: those of the paper, then the others by name."""
     rows = ["| page | statements | " + " | ".join(STATUSES) + " |", "| --- " * (2 + len(STATUSES)) + "|"]
-    for page, title in TITLES.items():
+    pages = {record.page for record in theorems()}
+    for page in (*ORDER, *sorted(pages - set(ORDER))):
+        title = (docs / f"{page}.md").read_text(encoding="utf-8").partition("\n")[0].removeprefix("# ")
         here = Counter(record.status for record in theorems() if record.page == page)
         cells = " | ".join(str(here[s] or "") for s in STATUSES)
         rows.append(f"| [{title}]({page}.md) | {sum(here.values())} | {cells} |")

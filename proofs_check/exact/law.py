@@ -13,12 +13,14 @@ from functools import cached_property
 from itertools import combinations, product
 from typing import Any, TypeAlias
 
-from proofs_check.exact.enclosure import Real, greatest, log, sqrt, total
+from proofs_check.exact.enclosure import Enclosure, Real, decimal, exceeds, greatest, log, sqrt, total
 from proofs_check.exact.points import Point, inner, minus, smallest_ball, square
+from redundancy.errors import InvalidInputError
 
 __all__ = ["Law"]
 
 Atom: TypeAlias = tuple[int, int, int]
+_FLOAT_SUM = 1e-9  # float masses serve searches; their sum may miss 1 by rounding
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +48,18 @@ class Law:
     rho: tuple[tuple[Real, ...], ...] | None = None
     t: Real = Fraction(0)
     extra: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        sizes = len(self.x), len(self.y), len(self.z)
+        for atom, mass in self.masses.items():
+            if len(atom) != 3 or not all(0 <= k < size for k, size in zip(atom, sizes, strict=True)):
+                raise InvalidInputError(f"need atoms (x, y, z) below {sizes}, the numbers of points, got {atom}")
+            if not (exceeds(mass, 0) or isinstance(mass, Enclosure)):
+                raise InvalidInputError(f"need positive masses, got {mass} at {atom}; leave out atoms without mass")
+        whole = total(self.masses.values())
+        off = abs(whole - 1) > _FLOAT_SUM if self.is_float else exceeds(whole, 1) or exceeds(1, whole)
+        if off:
+            raise InvalidInputError(f"need masses that sum to 1, got {decimal(whole)}")
 
     @cached_property
     def is_float(self) -> bool:

@@ -83,16 +83,19 @@ class Inputs:
 
     def evidence(self, name: str, least: Real = 0, most: Real = math.inf) -> tuple[Real, Real]:
         """A number, an interval or a certificate as exact (lower, upper), inside [least, most]."""
-        match self.raw(name):
+        return self.among(name, self.raw(name), least, most)
+
+    @staticmethod
+    def among(name: str, value: Any, least: Real, most: Real) -> tuple[Real, Real]:
+        """The same of a value that stands in a tuple."""
+        match value:
             case {"interval": [lower, upper]} | {"certificate": {"interval": [lower, upper]}}:
                 ends = exact(lower, name), exact(upper, name)
             case {"float": text}:
                 ends = exact(text, name), exact(text, name)
             case bool() | None | str() | Mapping():
-                raise Refused(
-                    f"inputs.{name}", f"need a number, an interval or a certificate, got {self._tree[name]!r}"
-                )
-            case value:
+                raise Refused(f"inputs.{name}", f"need a number, an interval or a certificate, got {value!r}")
+            case _:
                 ends = exact(value, name), exact(value, name)
         if not least <= ends[0] <= ends[1] <= most:
             raise Refused(f"inputs.{name}", f"[{float(ends[0])}, {float(ends[1])}] is not inside [{least}, {most}]")

@@ -18,8 +18,10 @@ from proofs_check.shannon.language import (
     Premise,
     combine,
     complete_copies,
+    information,
     parse_claim,
     parse_premises,
+    plain_signs,
     variables_of,
 )
 from redundancy.errors import InvalidInputError, StoreError
@@ -86,7 +88,7 @@ class ShannonProof:
     def __str__(self) -> str:
         lines = [f"claim   {self.claim}", *(f"given   {g}" for g in self.given)]
         for certificate in self.certificates:
-            head = "right - left" if "<=" in self.claim else "left - right"
+            head = "right - left" if "<=" in plain_signs(self.claim) else "left - right"
             lines.append(f"{head if certificate.sign > 0 else f'-({head})'} =")
             lines += [f"    {_weight(w)} {text}    [>= 0]" for w, text in certificate.basic]
             lines += [f"    {_weight(w)} ({text})    [given]" for w, text in certificate.premises]
@@ -175,7 +177,16 @@ def verify(proof: ShannonProof) -> tuple[str, ...]:
 def premises_of(claim: str, given: Sequence[str], atoms: Sequence[str]) -> tuple[Premise, ...]:
     """The premises, copies completed over all variables that occur."""
     premises = parse_premises(list(given), atoms)
-    target = parse_claim(claim, atoms).expression
+    parsed = parse_claim(claim, atoms)
+    target = parsed.expression
+    known = [p.expression for p in premises if p.equality]
+    for first, second, third in parsed.needs:
+        if information(first, second, third) not in known:
+            a, b, c = (",".join(sorted(names)) for names in (first, second, third))
+            raise InvalidInputError(
+                f"need {a} independent of {b} given {c} for the divergence in {claim!r}; "
+                f"give the chain {b} -> {c} -> {a}"
+            )
     for p in premises:
         if p.kind == "copy" and p.sets[0] & set(variables_of([target])):
             raise InvalidInputError(f"need a claim without the auxiliary variable, {claim!r} mentions {set(p.sets[0])}")

@@ -14,24 +14,47 @@ from typing import TypeAlias
 
 from redundancy.errors import InvalidInputError
 
-__all__ = ["Claim", "Coordinate", "Expression", "Premise", "entropy", "information", "parse_claim", "parse_premises"]
+__all__ = [
+    "Claim",
+    "Coordinate",
+    "Expression",
+    "Premise",
+    "entropy",
+    "information",
+    "parse_claim",
+    "parse_premises",
+    "plain_signs",
+]
 
 Coordinate: TypeAlias = frozenset[str] | str  # a set of variables, or the name of an atom
 Expression: TypeAlias = Mapping[Coordinate, Fraction]
 
 _NAME = r"[A-Za-z][A-Za-z0-9_']*"
-_TOKEN = re.compile(rf"\s*(?:(\d+(?:\.\d+)?(?:/\d+)?)|({_NAME})|(<=|>=|=|[-+*();,|]))")
+_TOKEN = re.compile(rf"\s*(?:(\d+(?:\.\d+)?(?:/\d+)?)|({_NAME})|(<=|>=|=|\|\||[-+*();,|<>]))")
 _FUNCTION = re.compile(rf"^\s*([^=<>]+?)\s*=\s*({_NAME})\s*\(([^()]*)\)\s*$")
+_HYPHENS = re.compile(rf"^\s*{_NAME}(?:\s*,\s*{_NAME})*(?:\s+-{{1,2}}\s+{_NAME}(?:\s*,\s*{_NAME})*){{2,}}\s*$")
+_SIGNS = {
+    "\u2264": "<=", "\u2a7d": "<=", "\u2265": ">=", "\u2a7e": ">=", "==": "=", "\u2192": "->", "\u27f6": "->",
+    "\u2212": "-", "\u2013": "-", "\u2014": "-", "\u00b7": "*", "\u00d7": "*", "\u2225": "||", "\u2016": "||",
+    "\u2aeb": "_||_", "\u22a5\u22a5": "_||_", "\u22a5": "_||_", "\u2223": "|", "\u2032": "'",
+}  # fmt: skip
+_ALLOWED = (
+    "allowed are H(X|Y), I(X;Z|Y), D(P(Z|X,Y) || P(Z|Y)), numbers, + - * ( ), and one of <= >= = (or \u2264 \u2265)"
+)
 _SEPARATED = re.compile(r"\s+and\s+|\n")
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """``expression >= 0``, or ``= 0`` if `equality`; `text` is how it was written."""
+    """``expression >= 0``, or ``= 0`` if `equality`; `text` is how it was written.
+
+    `needs` are independences A, B given C without which a divergence in it is no combination of entropies.
+    """
 
     text: str
     expression: Expression
     equality: bool
+    needs: tuple[tuple[frozenset[str], frozenset[str], frozenset[str]], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +83,13 @@ class Premise:
     kind: str
     sets: tuple[frozenset[str], ...] = ()
     equality: bool = True
+
+
+def plain_signs(text: str) -> str:
+    """A claim or premise with its signs in ASCII."""
+    for sign, plain in _SIGNS.items():
+        text = text.replace(sign, plain)
+    return text
 
 
 def entropy(variables: Iterable[str], given: Iterable[str] = ()) -> Expression:
@@ -108,7 +138,7 @@ def parse_claim(text: str, atoms: Sequence[str] = ()) -> Claim:
     >>> parse_claim("H(X|Y) >= 1/2 I(X;Z|Y)").equality
     False
     """
-    return _Parser(text, atoms).claim()
+    return _Parser(plain_signs(text), atoms).claim()
 
 
 def parse_premises(given: str | Sequence[str], atoms: Sequence[str] = ()) -> tuple[Premise, ...]:
@@ -132,12 +162,15 @@ def parse_premises(given: str | Sequence[str], atoms: Sequence[str] = ()) -> tup
     ['I(X;Z|Y) = 0', 'H(W|X) = 0']
     """
     parts = _SEPARATED.split(given) if isinstance(given, str) else list(given)
+    parts = [plain_signs(part) for part in parts]
     return tuple(p for part in parts if part.strip() for p in _premises(part, atoms))
 
 
 def _premises(text: str, atoms: Sequence[str]) -> list[Premise]:
     if "->" in text:
-        return _chain(text)
+        return _chain(text.split("->"), text)
+    if _HYPHENS.match(text):
+        return _chain(re.split(r"\s-{1,2}\s", text), text)
     if "_||_" in text:
         return [_independence(text)]
     found = _FUNCTION.match(text)
@@ -149,8 +182,8 @@ def _premises(text: str, atoms: Sequence[str]) -> list[Premise]:
     return [Premise(claim.text, claim.expression, "relation", equality=claim.equality)]
 
 
-def _chain(text: str) -> list[Premise]:
-    links = [_names(part, text) for part in text.split("->")]
+def _chain(parts: Sequence[str], text: str) -> list[Premise]:
+    links = [_names(part, text) for part in parts]
     if len(links) < 3:
         raise InvalidInputError(f"need at least three links in a Markov chain, got {text!r}")
     found = []
@@ -230,21 +263,30 @@ class _Parser:
         while place < len(text.rstrip()):
             found = _TOKEN.match(text, place)
             if found is None:
-                raise InvalidInputError(f"need a claim like 'I(Z;X|Y) <= H(X|Y)', got {text!r}, unclear from {place}")
+                raise InvalidInputError(
+                    f"need a claim like 'I(Z;X|Y) <= H(X|Y)', got {text!r}, unclear from "
+                    f"{text[place:].strip()[:12]!r}; " + _ALLOWED
+                )
             self._tokens.append(found[0].strip())
             place = found.end()
         self._next = 0
+        self._needs: list[tuple[frozenset[str], frozenset[str], frozenset[str]]] = []
 
     def claim(self) -> Claim:
         left = self._sum()
         relation = self._take()
+        if relation in ("<", ">"):
+            raise InvalidInputError(
+                f"need <= or >= for {relation} in {self._text!r}: a strict inequality of entropies fails for "
+                "constants, where both sides are 0"
+            )
         if relation not in ("<=", ">=", "="):
             raise InvalidInputError(f"need <=, >= or = in {self._text!r}, got {relation or 'the end'!r}")
         right = self._sum()
         if self._peek():
             raise InvalidInputError(f"need the end of {self._text!r}, got {self._peek()!r}")
         sign = -1 if relation == "<=" else 1
-        return Claim(self._text.strip(), combine((sign, left), (-sign, right)), relation == "=")
+        return Claim(self._text.strip(), combine((sign, left), (-sign, right)), relation == "=", tuple(self._needs))
 
     def _sum(self) -> Expression:
         terms: list[tuple[Fraction | int, Expression]] = []
@@ -274,8 +316,15 @@ class _Parser:
             return inner
         if token in self._atoms:
             return {token: Fraction(1)}
+        if token == "E" and self._peek() == "D":  # a mean divergence: divergences of conditional laws are means
+            token = self._take()
+        if token == "D":
+            return self._divergence()
         if token not in ("H", "I"):
-            raise InvalidInputError(f"need H(...), I(...;...) or an atom in {self._text!r}, got {token or 'the end'!r}")
+            raise InvalidInputError(
+                f"need H(...), I(...;...), D(P(...) || P(...)) or an atom in {self._text!r}, got "
+                f"{token or 'the end'!r}; {_ALLOWED}"
+            )
         self._expect("(")
         groups = [self._group()]
         while self._skip(";"):
@@ -287,6 +336,37 @@ class _Parser:
                 f"need H(A|C) or I(A;B|C) in {self._text!r}, got {len(groups)} arguments of {token}"
             )
         return entropy(groups[0], given) if token == "H" else information(groups[0], groups[1], given)
+
+    def _divergence(self) -> Expression:
+        """D(P(A|B) || P(A|C)) and D(P(A,B|C) || P(A|C) P(B|C)), means over what is conditioned on."""
+        self._expect("(")
+        value, given = self._law()
+        self._expect("||")
+        factors = [self._law()]
+        while self._peek() in ("P", "p", "*"):
+            self._skip("*")
+            factors.append(self._law())
+        self._expect(")")
+        parts = [a for a, _ in factors]
+        if frozenset().union(*parts) != value or sum(map(len, parts)) != len(value):
+            raise InvalidInputError(
+                f"need two laws of the same variables in a divergence in {self._text!r}, got {_list(value)} and "
+                f"{' and '.join(map(_list, parts))}"
+            )
+        for part, other in factors:
+            if not other <= given:
+                # E log P(A|C) is taken under P(A|B): only given B does it not matter what else is known.
+                self._needs.append((part, other - given, given))
+        return combine(*((1, entropy(a, c)) for a, c in factors), (-1, entropy(value, given)))
+
+    def _law(self) -> tuple[frozenset[str], frozenset[str]]:
+        if self._take() not in ("P", "p"):
+            raise InvalidInputError(f"need laws as P(Z|X) inside D(... || ...) in {self._text!r}; {_ALLOWED}")
+        self._expect("(")
+        value = self._group()
+        given = self._group() if self._skip("|") else frozenset()
+        self._expect(")")
+        return value, given
 
     def _group(self) -> frozenset[str]:
         names = [self._name()]

@@ -6,6 +6,7 @@ arrow is a theorem with named inputs and constants, and it fires only if all of 
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ from typing import Any
 
 from redundancy.bounds import braun_pokutta, fano, lemmas, lipschitz, mismatch, performance_gap, pinsker, plug_in, tail
 from redundancy.certificates.certificate import Assumption, Bound, BoundCertificate, Evidence, bound
+from redundancy.certificates.registry import theorem_id
 from redundancy.errors import InvalidInputError
 from redundancy.files.tabular import Tabular
 from redundancy.interval import Interval
@@ -176,7 +178,6 @@ class Arrow:
 
 
 def _arrow(
-    theorem: str,
     function: Callable[..., BoundCertificate],
     sources: str | Mapping[str, str],
     target: str,
@@ -186,7 +187,7 @@ def _arrow(
 ) -> Arrow:
     named = {s: s for s in sources.split()} if isinstance(sources, str) else dict(sources)
     return Arrow(
-        theorem=theorem,
+        theorem=theorem_id(inspect.unwrap(function)),
         function=function,
         target=target,
         sources=named,
@@ -199,30 +200,27 @@ def _arrow(
 _O, _N = "prev-next-task", "next-prev-task"
 _GAP = "functional_gap"
 ARROWS: tuple[Arrow, ...] = (
-    _arrow("tail.sandwich_upper", tail.sandwich_upper, "tail_prob", "mean_distance", "t", "rho_max"),
-    _arrow("tail.sandwich_lower", tail.sandwich_lower, "tail_prob_closed", "mean_distance", "t", "rho_max"),
-    _arrow("tail.tail_closed_upper", tail.tail_closed_upper, "mean_distance", "tail_prob_closed", "t"),
-    _arrow("tail.tail_lower", tail.tail_lower, "mean_distance", "tail_prob", "t", "rho_max"),
-    _arrow("tail.strict_tail_upper", tail.strict_tail_upper, "tail_prob_closed", "tail_prob"),
-    _arrow("tail.closed_tail_lower", tail.closed_tail_lower, "tail_prob", "tail_prob_closed"),
+    _arrow(tail.sandwich_upper, "tail_prob", "mean_distance", "t", "rho_max"),
+    _arrow(tail.sandwich_lower, "tail_prob_closed", "mean_distance", "t", "rho_max"),
+    _arrow(tail.tail_closed_upper, "mean_distance", "tail_prob_closed", "t"),
+    _arrow(tail.tail_lower, "mean_distance", "tail_prob", "t", "rho_max"),
+    _arrow(tail.strict_tail_upper, "tail_prob_closed", "tail_prob"),
+    _arrow(tail.closed_tail_lower, "tail_prob", "tail_prob_closed"),
     _arrow(
-        "lemmas.squared_distance_of_cosine",
         lemmas.squared_distance_of_cosine,
         "mean_distance",
         "mean_squared_distance",
         "unit_norm",
     ),
-    _arrow("lipschitz.unit_norm_upper", lipschitz.unit_norm_upper, "mean_distance", _GAP, "alpha beta unit_norm"),
+    _arrow(lipschitz.unit_norm_upper, "mean_distance", _GAP, "alpha beta unit_norm"),
     _arrow(
-        "lipschitz.minkowski_upper",
         lipschitz.minkowski_upper,
         {"mean_squared_distance": "squared_distance"},
         _GAP,
         "alpha beta",
     ),
-    _arrow("lipschitz.proximal_upper", lipschitz.proximal_upper, "tail_prob", _GAP, "t alpha beta diameter unit_norm"),
+    _arrow(lipschitz.proximal_upper, "tail_prob", _GAP, "t alpha beta diameter unit_norm"),
     _arrow(
-        "fano.printed_upper",
         fano.printed_upper,
         "tail_prob",
         "conditional_entropy",
@@ -230,7 +228,6 @@ ARROWS: tuple[Arrow, ...] = (
         "base",
     ),
     _arrow(
-        "fano.list_upper",
         fano.list_upper,
         {"mismatch_prob": "miss_prob"},
         "conditional_entropy",
@@ -238,9 +235,8 @@ ARROWS: tuple[Arrow, ...] = (
         "base",
         list_size=1,
     ),
-    _arrow("fano.predictor_upper", fano.predictor_upper, "log_loss", "conditional_entropy", "", "support_size base"),
+    _arrow(fano.predictor_upper, "log_loss", "conditional_entropy", "", "support_size base"),
     _arrow(
-        "braun_pokutta.binary_lower",
         braun_pokutta.binary_lower,
         "tail_prob ball_prob",
         "mutual_information",
@@ -248,7 +244,6 @@ ARROWS: tuple[Arrow, ...] = (
         "support_size base",
     ),
     _arrow(
-        "pinsker.chain_entropy_upper",
         pinsker.chain_entropy_upper,
         {"conditional_entropy": "entropy"},
         _GAP,
@@ -257,7 +252,6 @@ ARROWS: tuple[Arrow, ...] = (
         chain=_O,
     ),
     _arrow(
-        "pinsker.chain_entropy_upper",
         pinsker.chain_entropy_upper,
         {"backward_entropy": "entropy"},
         _GAP,
@@ -266,7 +260,6 @@ ARROWS: tuple[Arrow, ...] = (
         chain=_N,
     ),
     _arrow(
-        "pinsker.chain_information_upper",
         pinsker.chain_information_upper,
         {"information_next": "information"},
         _GAP,
@@ -275,7 +268,6 @@ ARROWS: tuple[Arrow, ...] = (
         chain=_O,
     ),
     _arrow(
-        "pinsker.chain_information_upper",
         pinsker.chain_information_upper,
         {"information_prev": "information"},
         _GAP,
@@ -284,7 +276,6 @@ ARROWS: tuple[Arrow, ...] = (
         chain=_N,
     ),
     _arrow(
-        "pinsker.free_information_upper",
         pinsker.free_information_upper,
         "information_next information_prev",
         _GAP,
@@ -292,23 +283,20 @@ ARROWS: tuple[Arrow, ...] = (
         "base",
     ),
     _arrow(
-        "pinsker.free_entropy_upper",
         pinsker.free_entropy_upper,
         {"conditional_entropy": "forward_entropy", "backward_entropy": "backward_entropy"},
         _GAP,
         "radius",
         "diameter base",
     ),
-    _arrow("mismatch.mismatch_upper", mismatch.mismatch_upper, "mismatch_prob", _GAP, "task_values"),
+    _arrow(mismatch.mismatch_upper, "mismatch_prob", _GAP, "task_values"),
     _arrow(
-        "mismatch.mismatch_upper_of_diameter",
         mismatch.mismatch_upper_of_diameter,
         "mismatch_prob",
         _GAP,
         "diameter kind",
     ),
     _arrow(
-        "performance_gap.performance_gap_upper",
         performance_gap.performance_gap_upper,
         "unique_information",
         "mmse_increase",
@@ -316,17 +304,16 @@ ARROWS: tuple[Arrow, ...] = (
         "base",
     ),
     _arrow(
-        "performance_gap.performance_gap_upper",
         performance_gap.performance_gap_upper,
         {"information_next": "unique_information"},
         "mmse_increase",
         "diameter",
         "base",
     ),
-    _arrow("plug_in.inverse_bounds", plug_in.inverse_bounds, "probe_gap error_next error_prev", _GAP),
-    _arrow("plug_in.minkowski_bounds", plug_in.minkowski_bounds, "functional_gap error_next error_prev", "probe_gap"),
-    _arrow("lipschitz.probe_errors_cap", lipschitz.probe_errors_cap, "error_next error_prev", _GAP),
-    _arrow("lipschitz.variance_cap", lipschitz.variance_cap, "task_variance", _GAP, "", "radius"),
+    _arrow(plug_in.inverse_bounds, "probe_gap error_next error_prev", _GAP),
+    _arrow(plug_in.minkowski_bounds, "functional_gap error_next error_prev", "probe_gap"),
+    _arrow(lipschitz.probe_errors_cap, "error_next error_prev", _GAP),
+    _arrow(lipschitz.variance_cap, "task_variance", _GAP, "", "radius"),
 )
 _GATES = {"unit_norm"}  # switches: needed, but not arguments of the function
 

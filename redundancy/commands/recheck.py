@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from redundancy.certificates.registry import load_source
 from redundancy.commands.printing import echo
 from redundancy.errors import InvalidInputError, SkipItError, StoreError
 from redundancy.files.digested import READERS, reading
@@ -22,12 +23,17 @@ def recheck(
     statistics: Annotated[
         Path | None, typer.Option(help="The harvest that a profile certificate was made from: compare with it, too.")
     ] = None,
+    sources: Annotated[
+        list[str] | None, typer.Option("--with", help="Module or .py file that registers bounds of your own.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print {ok, problems} as JSON.")] = False,
 ) -> None:
     """Recompute a certificate from its stored inputs; exit 1 if anything differs.
 
     Example: skip-it recheck report/certificates.json --statistics report/statistics.safetensors
     """
+    for source in sources or ():
+        load_source(source)
     text, kind = _read(certificate)
     harvest = None if statistics is None else _harvest(statistics, certificate, kind)
     try:

@@ -9,6 +9,7 @@ import typer
 
 from redundancy.bounds.ledger import STATUSES, TheoremRecord, find
 from redundancy.bounds.ledger import theorems as records
+from redundancy.certificates.registry import load_source
 from redundancy.commands.printing import echo
 from redundancy.errors import InvalidInputError
 
@@ -22,12 +23,17 @@ def theorems(
     status: Annotated[
         str | None, typer.Option("--status", help=f"Only statements that are one of: {', '.join(STATUSES)}.")
     ] = None,
+    sources: Annotated[
+        list[str] | None, typer.Option("--with", help="Module or .py file that registers bounds of your own.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print a list of records as JSON.")] = False,
 ) -> None:
     """Print every statement: as printed in the paper, as used, why they differ, where it is computed.
 
     Example: skip-it theorems --status refuted
     """
+    for source in sources or ():
+        load_source(source)
     if status is not None and status not in STATUSES:
         raise typer.BadParameter(f"need one of {', '.join(STATUSES)}, got {status!r}", param_hint="--status")
     chosen = [find(theorem)] if theorem is not None else list(records())

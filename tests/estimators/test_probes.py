@@ -11,7 +11,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from estimators.probes.classify import CalibratedProbe
 from estimators.probes.kernel import KernelProbe
-from estimators.probes.lipschitz import (
+from estimators.probes.lipschitz_constants import (
     gaussian_kernel_upper,
     product_upper,
     random_features_upper,

@@ -17,6 +17,7 @@ from proofs_check.extremal import FAMILIES, family, make, signs
 from proofs_check.pool import random_laws
 from proofs_check.printing import describe
 from proofs_check.testing import laws
+from redundancy.errors import InvalidInputError
 
 QUICK = settings(deadline=None, max_examples=60, derandomize=True, database=None)
 F = Fraction
@@ -150,3 +151,19 @@ def test_extras_of_a_law_are_its_own():
     assert law.extra["guess_next"] == (1,)
     assert law.extra["probe_prev"] == ((F(3, 2),),)
     assert law.extra["predictor"] == ({0: F(1, 4), 1: F(3, 4)},)
+
+
+@pytest.mark.parametrize(
+    ("masses", "message"),
+    [
+        ({(0, 0, 0): F(1, 2)}, "sum to 1, got 1/2"),
+        ({(0, 0, 0): F(1), (1, 0, 0): F(0)}, "need positive masses, got 0"),
+        ({(0, 0, 0): F(3, 2), (1, 0, 0): F(-1, 2)}, "need positive masses, got -1/2"),
+        ({(0, 0, 0): 0.7, (1, 0, 0): 0.2}, "sum to 1"),
+        ({(2, 0, 0): F(1)}, "need atoms"),
+        ({}, "sum to 1, got 0"),
+    ],
+)
+def test_a_law_refuses_masses_that_are_none(masses, message):
+    with pytest.raises(InvalidInputError, match=message):
+        Law(masses, ((F(0),), (F(1),)), ((F(0),),), ((F(0),),))

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from fractions import Fraction
 
 import pytest
 from typer.testing import CliRunner
@@ -14,7 +15,7 @@ from proofs_check.statements import statements_of
 from proofs_check.table import METHODS, RESULTS, Settings, examine
 from redundancy.bounds.ledger import find, theorems
 from redundancy.commands.cli import build_app
-from redundancy.errors import SkipItError
+from redundancy.errors import InvalidInputError, SkipItError
 
 run = CliRunner()
 QUICK = Settings(n_laws=20, evaluations=20)
@@ -173,3 +174,49 @@ def test_the_default_run_is_the_short_one_and_finds_no_fault():
     document = json.loads(done.stdout)
     assert document["ok"]
     assert document["n_laws"] == Settings().n_laws < Settings.deep().n_laws / 50
+
+
+@pytest.mark.parametrize(
+    ("claim", "given", "code", "shown"),
+    [
+        ("I(Z;X|Y) \u2264 H(X|Y)", (), 0, "right - left"),
+        ("I(Z;X) <= I(Z;Y)", ("X - Y - Z",), 0, "[given]"),
+        ("I(Z;X) \u2264 I(Z;Y)", ("X\u2192Y\u2192Z",), 0, "[given]"),
+        ("I(Z;X) <= I(Z;Y)", (), 1, "false: (X, Y, Z) with P("),
+        ("E D(P(Z|X) \u2225 P(Z|Y)) = I(Z;X|Y)", ("Y -> X -> Z",), 0, "checked"),
+        ("D(P(X,Y) || P(X) P(Y)) = I(X;Y)", (), 0, "identically"),
+        ("D(P(Z|X,Y) || P(Z|Y)) <= H(X)", (), 0, "checked"),
+        ("H(X) >= H(X|Y) + 2 I(X;Y)", (), 1, "breaks"),
+    ],
+)
+def test_a_claim_of_ones_own(claim, given, code, shown):
+    result = run.invoke(build_app(), ["prove", claim, *(part for g in given for part in ("--given", g))])
+    assert result.exit_code == code, result.output
+    assert shown in result.output
+
+
+def test_a_claim_as_json_hands_out_the_law():
+    body = json.loads(run.invoke(build_app(), ["prove", "H(X) <= H(X|Y)", "--json"]).output)
+    assert body["result"] == "false"
+    assert sum(Fraction(mass) for _, mass in body["law"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("claim", "message"),
+    [
+        ("H(X) < H(Y)", "need <= or >= for <"),
+        ("H(X) ~ H(Y)", "unclear from '~ H(Y)'; allowed are H(X|Y)"),
+        ("F <= I(X;Y)", "D(P(...) || P(...)) or an atom"),
+        ("D(P(Z|X) || P(Z|Y)) = I(Z;X|Y)", "need Z independent of Y given X"),
+        ("D(P(Z|X) || P(Y)) <= H(X)", "need two laws of the same variables"),
+    ],
+)
+def test_an_unclear_claim_is_one_sentence(claim, message):
+    result = run.invoke(build_app(), ["prove", claim])
+    assert isinstance(result.exception, InvalidInputError)
+    assert message in str(result.exception)
+
+
+def test_a_claim_and_an_id_are_not_both_taken():
+    assert "got both" in str(run.invoke(build_app(), ["prove", "H(X) >= 0", "--theorem", "def1"]).exception)
+    assert "got none" in str(run.invoke(build_app(), ["prove", "--given", "X -> Y -> Z"]).exception)

@@ -7,7 +7,7 @@ import pytest
 
 from proofs_check.extremal import family
 from proofs_check.statements import Statement, add_assumption, statements_of
-from proofs_check.testing import attained, coherent, covers, five_tests, holds, necessary
+from proofs_check.testing import Refuted, attained, coherent, covers, five_tests, holds, necessary
 
 F = Fraction
 MINE = Statement(
@@ -103,3 +103,15 @@ def test_importing_needs_no_pytest():
 
     code = "import sys, proofs_check.testing; sys.exit('pytest' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_false_claim_is_called_false_and_its_law_handed_out():
+    """Also where only the law that was to show equality breaks it."""
+    (statement,) = (s for s in statements_of("lemmas.squared_sum_upper") if s.true)
+    wrong = statement.with_constants(a=F(2))
+    with pytest.raises(Refuted, match="is false") as found:
+        five_tests(wrong)
+    assert wrong.check(found.value.law).broken
+    (printed,) = (s for s in statements_of("pinsker.printed_upper") if not s.true)
+    with pytest.raises(Refuted, match="is false"):
+        attained(printed.but(families=()), family("lost bit"))

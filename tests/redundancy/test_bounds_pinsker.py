@@ -1,10 +1,9 @@
-"""Theorem 5 under both chains and none, code mismatch with kappa, and the performance gap."""
+"""Theorem 5 under both chains and none, and the constants of a task."""
 
 from __future__ import annotations
 
 import math
 from fractions import Fraction
-from itertools import product
 
 import numpy as np
 import pytest
@@ -86,30 +85,6 @@ def test_forms_without_a_chain_hold(data, law):
     assert L.at_most(loss.interval.lower, increase)
 
 
-@given(data=st.data())
-@L.QUICK
-def test_code_mismatch_holds_with_no_assumption(data):
-    n = data.draw(st.integers(1, 3))
-    k = data.draw(st.integers(1, 4))
-    weights = data.draw(st.lists(st.integers(0, 9), min_size=n * n * k, max_size=n * n * k).filter(any))
-    law = L.rational_table(weights, (n, n, k))
-    values = data.draw(L.task_values(k, 3))
-    p = sum((law[x, y].sum() for x in range(n) for y in range(n) if x != y), Fraction(0))
-    gap = L.functional_gap(law, values)
-    task = L.floats(values)
-    found = mismatch.mismatch_upper(mismatch_prob=float(p), task_values=task)
-    assert L.at_least(found.interval.upper, gap)
-    diameter = task_range(task).diameter
-    vector = mismatch.mismatch_upper_of_diameter(mismatch_prob=float(p), diameter=diameter, kind="vector")
-    assert L.at_least(vector.interval.upper, gap)
-    if values.shape[1] == 1:
-        scalar = mismatch.mismatch_upper_of_diameter(mismatch_prob=float(p), diameter=diameter, kind="scalar")
-        assert L.at_least(scalar.interval.upper, gap)
-    labels = np.eye(k, dtype=int).astype(object)
-    one_hot = mismatch.mismatch_upper_of_diameter(mismatch_prob=float(p), diameter=math.sqrt(2), kind="one_hot")
-    assert L.at_least(one_hot.interval.upper, L.functional_gap(law, labels))
-
-
 def test_entropy_form_is_attained_at_one_bit():
     """X a fair bit given Y, Z = +-R by X: F = R^2 H in bits. M21: B^2 H and 1.44 B^2 H in nats are below 1."""
     law, values = L.made_sign()
@@ -187,32 +162,6 @@ def test_printed_form_fails_under_the_natural_chain():
     assert "chain_next_prev_task" in {a.name for a in natural.assumptions}
 
 
-def test_unique_information_does_not_bound_the_gap():
-    """M24: two BSC(1/4) copies of a fair sign: Uni = 0, F = 3/8; M28: the gain by skipping is not bounded either."""
-    law, values = L.two_noisy_copies()
-    assert L.functional_gap(law, values) == Fraction(3, 8) * 1
-    certificate = performance_gap.performance_gap_upper(unique_information=0.0, diameter=2.0)
-    assert certificate.quantity == "mmse_increase"
-    assert certificate.interval.upper == 0.0
-    lost, signs = L.lost_sign()
-    assert L.mmse(lost, signs, 1) - L.mmse(lost, signs, 0) == -1
-    assert L.information_given(lost, 2, 0, 1) == 0
-    found = performance_gap.performance_gap_upper(unique_information=0.0, diameter=2.0).interval
-    assert L.at_most(found.lower, Fraction(-1))
-
-
-def test_information_of_the_task_may_exceed_the_marginal_one():
-    """M30: Z = X xor Y: I(Z; X | Y) = ln 2 > I(Z; X) = 0, and codes may lose: H(X|Y) = ln 2 > H(codes) = 0."""
-    law = np.full((2, 2, 2), Fraction(0), dtype=object)
-    for x, y in product((0, 1), repeat=2):
-        law[x, y, x ^ y] = Fraction(1, 4)
-    assert float(L.information_given(law, 2, 0, 1)) == pytest.approx(math.log(2))
-    assert float(L.mutual_information(law.sum(axis=1))) == pytest.approx(0.0, abs=1e-30)
-    bit = L.table([["1/2"], ["1/2"]])
-    assert float(L.conditional_entropy(bit)) == pytest.approx(math.log(2))
-    assert L.conditional_entropy(bit.sum(axis=0, keepdims=True)) == 0
-
-
 def test_bits_are_not_nats():
     """M21: 1 bit = ln 2 nats; base 10 units likewise; a certificate brings its own base."""
     in_nats = pinsker.printed_upper(conditional_entropy=0.1 * math.log(2), norm_bound=1.0, base=math.e)
@@ -225,58 +174,6 @@ def test_bits_are_not_nats():
     inherited = pinsker.chain_entropy_upper(chain=CHAIN["O"], entropy=entropy, radius=1.0, base=math.e)
     direct = fano.list_upper(miss_prob=0.01, list_size=1, support_size=4, base=2.0)
     assert inherited.interval.upper == pytest.approx(direct.interval.upper)
-
-
-def test_kappa_against_brute_force_and_known_values():
-    rng = np.random.default_rng(3)
-    for _ in range(10):
-        values = rng.integers(-3, 4, (4, 2)).astype(float)
-        brute = max(float((a - b) @ (h - d) + (c - d) @ (a - h)) for a, b, c, d, h in product(values, repeat=5))
-        found = kappa(values)
-        assert brute <= found <= brute + 1e-9
-        diameter2 = max(float((a - b) @ (a - b)) for a in values for b in values)
-        assert found <= 1.75 * diameter2 + 1e-9
-    for k in (2, 3, 5, 7):
-        assert kappa(np.eye(k)) == pytest.approx(2.0, abs=1e-9)
-    assert kappa([0.0, 1.0, 5.0]) == pytest.approx(25.0, abs=1e-9)
-    assert kappa([[1.0, 2.0]]) == 0.0
-
-
-def test_kappa_exceeds_the_squared_diameter_for_vectors():
-    """M29: (0,0), two unit vectors to either side of (1,0), and (1,0): the constant Delta^2 = 1 is too small.
-
-    The layers disagree on two rare cells; the third rare cell pulls both conditional means outward.
-    """
-    values = np.array([[0, 0], ["12/13", "5/13"], ["12/13", "-5/13"], [1, 0]], dtype=object)
-    values = np.array([[Fraction(v) for v in row] for row in values], dtype=object)
-    assert max(L.square(L.minus(u, v)) for u in values for v in values) == 1
-    rare = Fraction(1, 10**5)
-    law = np.full((2, 2, 4), Fraction(0), dtype=object)
-    law[1, 1, 0] = 1 - 3 * rare
-    law[0, 1, 1] = law[1, 0, 2] = law[0, 0, 3] = rare
-    gap = L.functional_gap(law, values)
-    mismatch_prob = 2 * rare
-    assert gap > Fraction(103, 100) * mismatch_prob
-    found = mismatch.mismatch_upper(mismatch_prob=float(mismatch_prob), task_values=L.floats(values))
-    assert L.at_least(found.interval.upper, gap)
-    scalar_rule = mismatch.mismatch_upper_of_diameter(mismatch_prob=float(mismatch_prob), diameter=1.0, kind="scalar")
-    assert scalar_rule.interval.upper < gap
-    vector_rule = mismatch.mismatch_upper_of_diameter(mismatch_prob=float(mismatch_prob), diameter=1.0, kind="vector")
-    assert L.at_least(vector_rule.interval.upper, gap)
-
-
-def test_mismatch_is_attained_by_one_hot_labels():
-    """The constant 2 is approached: F = kappa P up to second order for a rare disagreement that flips the label."""
-    delta = Fraction(1, 1000)
-    law = np.full((2, 2, 2), Fraction(0), dtype=object)
-    # Given X = Y the label follows; of the rare disagreements it follows neither alone.
-    law[0, 0, 0] = law[1, 1, 1] = (1 - delta) / 2
-    law[0, 1, 0] = law[1, 0, 1] = delta / 2
-    gap = L.functional_gap(law, np.eye(2, dtype=int).astype(object))
-    upper = mismatch.mismatch_upper(mismatch_prob=float(delta), task_values=np.eye(2)).interval.upper
-    assert L.at_least(upper, gap)
-    assert float(gap) > 0.99 * upper
-    assert upper == pytest.approx(0.002, abs=1e-12)
 
 
 def test_numbers_of_the_audit():

@@ -1,0 +1,1 @@
+"""The margin theorem: statements, proofs, rules of the re-check and mutants."""
