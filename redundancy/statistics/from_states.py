@@ -9,38 +9,11 @@ import numpy as np
 import numpy.typing as npt
 
 from redundancy.checks import as_floats
+from redundancy.distances import cosine_distances
 from redundancy.errors import InvalidInputError
 from redundancy.statistics.harvest_statistics import RATIO_EDGES, HarvestStatistics, StatisticsSpec, default_edges
 
 __all__ = ["cosine_distances", "statistics_from_states"]
-
-
-def cosine_distances(x: npt.ArrayLike, y: npt.ArrayLike) -> npt.NDArray[np.float64]:
-    r"""Cosine distances along the last axis, in [0, 2], of arrays that broadcast.
-
-    .. math:: \rho = \tfrac12 \Bigl| \frac{x}{|x|} - \frac{y}{|y|} \Bigr|^2 = 1 - \cos(x, y)
-
-    without the cancellation of 1 - cos. Two zero vectors are at 0, a zero and a non-zero vector at 1, a vector
-    that is not finite gives NaN, as in `HarvestStatistics`.
-
-    Parameters
-    ----------
-    x, y : array_like of shape (..., n_features)
-        Any real vectors.
-
-    Returns
-    -------
-    ndarray of shape (...)
-        In [0, 2], or NaN.
-    """
-    x, y = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
-    a, b = np.linalg.norm(x, axis=-1), np.linalg.norm(y, axis=-1)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        gap = x / np.where(a == 0, 1, a)[..., None] - y / np.where(b == 0, 1, b)[..., None]
-        rho = np.minimum(0.5 * (gap**2).sum(axis=-1), 2.0)
-    rho = np.where((a == 0) != (b == 0), 1.0, rho)
-    result: npt.NDArray[np.float64] = np.where(np.isfinite(a) & np.isfinite(b), rho, np.nan)
-    return result
 
 
 def statistics_from_states(

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from collections import deque
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from redundancy.checks import as_labels, as_states, check_real
-from redundancy.distances import COSINE_RANGE, cosine_distance
+from redundancy.distances import COSINE_RANGE, cosine_distance_blocks
 from redundancy.errors import InvalidInputError
 from redundancy.files.mapped import Pages
 from redundancy.statistics.schema import default_edges
@@ -21,15 +18,6 @@ from redundancy.statistics.schema import default_edges
 __all__ = ["ImageIndex", "PairSums", "index_images", "pair_sums"]
 
 Array = npt.NDArray[np.float64]
-
-_BUFFER = 1 << 21  # bytes of one float64 buffer: near enough to the core, and few enough calls
-_TASK = (
-    1 << 22
-)  # numbers of one array per task; sums are added in the order of tasks, so the result does not depend on threads
-_MOST_ROWS = 1 << 14  # rows per task, for narrow states
-_MOST_THREADS = 4
-_SAFE, _UNSAFE = 1e-150, 1e150  # rows with squared norms outside are computed again, scaled
-_NAMED = 5  # rows named in an error
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -151,7 +139,7 @@ def pair_sums(
     (('a', 'b'), [1.0, 0.0], [1, 0])
     """
     x_prev, x_next = as_states(x_prev, "x_prev"), as_states(x_next, "x_next")
-    n_rows, n_features = _check_pair(x_prev, x_next)
+    n_rows = _check_pair(x_prev, x_next)
     pages = [Pages(x) for x in (x_prev, x_next)]
     # Slices of numpy.memmap cost microseconds each; a plain view of the same memory does not.
     x_prev, x_next = (np.asarray(x) if isinstance(x, np.ndarray) else x for x in (x_prev, x_next))
@@ -162,7 +150,7 @@ def pair_sums(
     sums = np.zeros(n_images)
     strict, closed = (np.zeros((n_images, len(levels)), dtype=np.int64) for _ in range(2))
     histogram = np.zeros(len(edges) + 1, dtype=np.int64)
-    for start, rho in _distances(x_prev, x_next, n_rows, n_features):
+    for start, rho in cosine_distance_blocks(x_prev, x_next):
         rows = index.rows[start : start + len(rho)]
         sums += np.bincount(rows, weights=rho, minlength=n_images)
         for k, t in enumerate(levels):
@@ -177,84 +165,7 @@ def pair_sums(
     return PairSums(index, sums, strict, closed, levels, histogram, edges)
 
 
-def _check_pair(x_prev: Any, x_next: Any) -> tuple[int, int]:
+def _check_pair(x_prev: Any, x_next: Any) -> int:
     if x_prev.shape != x_next.shape:
         raise InvalidInputError(f"need x_prev and x_next of one shape, got {x_prev.shape} and {x_next.shape}")
-    return int(x_prev.shape[0]), int(x_prev.shape[1])
-
-
-def _distances(x_prev: Any, x_next: Any, n_rows: int, n_features: int) -> Iterator[tuple[int, Array]]:
-    """Distances of all rows, a block at a time in order; blocks are computed ahead by a few threads."""
-    size = max(1, min(_MOST_ROWS, _TASK // n_features))
-    starts = range(0, n_rows, size)
-    threads = max(1, min(_MOST_THREADS, os.cpu_count() or 1, len(starts)))
-
-    def task(start: int) -> Array:
-        return _block(x_prev, x_next, start, min(start + size, n_rows), n_features)
-
-    with ThreadPoolExecutor(threads) as pool:
-        ahead: deque[tuple[int, Future[Array]]] = deque()
-        try:
-            for start in starts:
-                ahead.append((start, pool.submit(task, start)))
-                if len(ahead) > threads:
-                    first, future = ahead.popleft()
-                    yield first, future.result()
-            while ahead:
-                first, future = ahead.popleft()
-                yield first, future.result()
-        finally:
-            for _, future in ahead:
-                future.cancel()
-
-
-def _block(x_prev: Any, x_next: Any, start: int, stop: int, n_features: int) -> Array:
-    step = max(1, min(stop - start, _BUFFER // (8 * n_features)))
-    x_buffer, y_buffer = np.empty((2, step, n_features))
-    xx, yy, xy = np.empty((3, stop - start))
-    for low in range(start, stop, step):
-        high = min(low + step, stop)
-        x, y, out = x_buffer[: high - low], y_buffer[: high - low], slice(low - start, high - start)
-        x[...] = x_prev[low:high]
-        y[...] = x_next[low:high]
-        with np.errstate(invalid="ignore", over="ignore", under="ignore"):  # such rows are looked at below
-            _dots(x, x, xx[out])
-            _dots(y, y, yy[out])
-            _dots(x, y, xy[out])
-    with np.errstate(invalid="ignore", divide="ignore", over="ignore", under="ignore"):
-        # Equal rows give a quotient of exactly 1; rounding elsewhere may leave [0, 2] by an ulp or two.
-        rho = np.clip(1.0 - xy / np.sqrt(xx * yy), 0.0, COSINE_RANGE)
-        fine = (np.minimum(xx, yy) > _SAFE) & (np.maximum(xx, yy) < _UNSAFE)
-    odd = np.flatnonzero(~fine)
-    for low in range(0, odd.size, step):
-        rows = odd[low : low + step] + start
-        rho[rows - start] = _careful(x_prev, x_next, rows)
-    return np.asarray(rho)
-
-
-def _dots(x: Array, y: Array, out: Array) -> None:
-    if hasattr(np, "vecdot"):  # numpy 2; twice as fast
-        np.vecdot(x, y, out=out)
-    else:
-        np.einsum("ij,ij->i", x, y, out=out)
-
-
-def _careful(x_prev: Any, x_next: Any, rows: npt.NDArray[np.intp]) -> Array:
-    """Distances of rows whose squares leave the range of floats; rows without a distance are errors."""
-    pair = [np.asarray(array[rows], dtype=np.float64) for array in (x_prev, x_next)]
-    for name, states in zip(("x_prev", "x_next"), pair, strict=True):
-        broken = rows[~np.isfinite(states).all(axis=1)]
-        if broken.size:
-            raise InvalidInputError(f"need finite values in {name}, got NaN or infinity in {_names(broken)}")
-        zero = rows[~states.any(axis=1)]
-        if zero.size:
-            raise InvalidInputError(
-                f"need non-zero rows in {name}, got zero vectors in {_names(zero)}; the cosine distance of a zero "
-                "vector is undefined, drop these rows and say so"
-            )
-    return cosine_distance(pair[1], pair[0])
-
-
-def _names(rows: npt.NDArray[np.intp]) -> str:
-    names = ", ".join(str(int(r)) for r in rows[:_NAMED])
-    return f"row{'s' if rows.size > 1 else ''} {names}" + (", ..." if rows.size > _NAMED else "")
+    return int(x_prev.shape[0])

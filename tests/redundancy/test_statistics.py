@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from redundancy.distances import cosine_distances
 from redundancy.errors import InvalidInputError, StoreError
 from redundancy.files.tensors import load_tensors, save_tensors
-from redundancy.statistics.from_states import cosine_distances, statistics_from_states
+from redundancy.statistics.from_states import statistics_from_states
 from redundancy.statistics.harvest_statistics import (
     BASE_GROUPS,
     RATIO_EDGES,

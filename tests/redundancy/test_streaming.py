@@ -13,12 +13,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from redundancy import distances
+from redundancy.distances import cosine_distances
 from redundancy.errors import InvalidInputError, StoreError
 from redundancy.files.arrays import open_array
 from redundancy.files.mapped import Pages
 from redundancy.files.tensors import BFloat16Array, save_tensors
-from redundancy.statistics import streaming
-from redundancy.statistics.from_states import cosine_distances
 from redundancy.statistics.streaming import index_images, pair_sums
 
 THRESHOLDS = (0.0, 0.05, 0.5, 1.0)
@@ -105,8 +105,8 @@ def test_order_and_blocks_do_not_matter(monkeypatch):
     mixed = pair_sums(x[order], y[order], ids[order], thresholds=THRESHOLDS)
     place = [mixed.index.names.index(name) for name in whole.index.names]
     parts = [pair_sums(x[s], y[s], ids[s], thresholds=THRESHOLDS) for s in (slice(1700, 3000), slice(0, 1700))]
-    monkeypatch.setattr(streaming, "_TASK", 24 * 100)
-    monkeypatch.setattr(streaming, "_BUFFER", 24 * 8 * 7)
+    monkeypatch.setattr(distances, "_TASK", 24 * 100)
+    monkeypatch.setattr(distances, "_BUFFER", 24 * 8 * 7)
     fine = pair_sums(x, y, ids, thresholds=THRESHOLDS)
     merged = {n: sum(p.distance_sums[p.index.names.index(n)] for p in parts) for n in whole.index.names}
     for other in (mixed.distance_sums[place], fine.distance_sums, [merged[n] for n in whole.index.names]):
@@ -118,9 +118,9 @@ def test_order_and_blocks_do_not_matter(monkeypatch):
 
 def test_number_of_threads_does_not_change_a_bit(monkeypatch):
     x, y = states(2000, 64, np.float32)
-    monkeypatch.setattr(streaming, "_TASK", 64 * 128)
+    monkeypatch.setattr(distances, "_TASK", 64 * 128)
     many = pair_sums(x, y, np.arange(2000) % 5)
-    monkeypatch.setattr(streaming, "_MOST_THREADS", 1)
+    monkeypatch.setattr(distances, "_MOST_THREADS", 1)
     assert np.array_equal(pair_sums(x, y, np.arange(2000) % 5).distance_sums, many.distance_sums)
 
 
@@ -223,7 +223,7 @@ def test_extra_memory_is_small():
     ],
 )
 def test_broken_rows_are_named(row, value, message, monkeypatch):
-    monkeypatch.setattr(streaming, "_TASK", 4 * 1000)
+    monkeypatch.setattr(distances, "_TASK", 4 * 1000)
     x, y = states(5000, 4, np.float32)
     y[row] = value
     with pytest.raises(InvalidInputError, match=f"{message} {row};?"):
@@ -303,3 +303,25 @@ def test_one_of_several_arrays_must_be_named(tmp_path):
         open_array(tmp_path / "a.npz")
     with pytest.raises(InvalidInputError, match="'three' was asked for"):
         open_array(f"{tmp_path}/a.npz:three")
+
+
+def test_every_form_of_the_cosine_distance_is_one_distance():
+    """Rows, blocks, rows with a policy for zeros, all pairs, and the torch kernel, on scales from 1e-200 to 1e200."""
+    import torch
+
+    from extraction.harvesting.kernels.plain import pair_distances
+
+    rng = np.random.default_rng(3)
+    x = rng.normal(size=(300, 17)) * 10.0 ** rng.integers(-200, 200, size=(300, 1))
+    y = x * rng.uniform(0.5, 2.0, size=(300, 1)) + np.abs(x).max(axis=1, keepdims=True) * rng.normal(size=(300, 17))
+    rows = distances.cosine_distance(y, x)
+    blocks = np.concatenate([rho for _, rho in distances.cosine_distance_blocks(x, y)])
+    pairs = np.array([distances.pairwise_cosine_distance(np.stack([a, b]))[0, 1] for a, b in zip(x, y, strict=True)])
+    scaled = [torch.tensor(z / np.abs(z).max(axis=1, keepdims=True)) for z in (x, y)]
+    by_torch = pair_distances(*scaled)[0].numpy()
+    middle = (np.abs(x).max(axis=1) > 1e-100) & (np.abs(x).max(axis=1) < 1e100)
+    np.testing.assert_allclose(by_torch, rows, rtol=3e-6, atol=3e-7)  # in float32
+    for other in (blocks, pairs):
+        np.testing.assert_allclose(other, rows, rtol=0, atol=1e-14)
+    x, y = x[middle], y[middle]
+    np.testing.assert_allclose(cosine_distances(x, y), rows[middle], rtol=0, atol=1e-14)
