@@ -34,6 +34,7 @@ from extraction.study.validating import candidates, decide, families, memory_of_
 from redundancy import __version__
 from redundancy.certificates.profile import ProfileCertificate
 from redundancy.checks import check_real
+from redundancy.errors import InvalidInputError
 from redundancy.files.tabular import csv_text
 from redundancy.files.writing import write_text
 from redundancy.statistics.harvest_statistics import HarvestStatistics
@@ -121,6 +122,11 @@ def skip_step(
         If no sample has an answer.
     """
     n_layers, samples = adapt(model).n_layers, settled(samples)
+    if not any(s.answers for s in samples):
+        raise InvalidInputError(
+            f"need an answer for every sample to choose a plan by accuracy, {samples[0].sample_id!r} has none; leave "
+            "--validate out, or use skip-it select --loss answer"
+        )
     # The choice does not test the last three: pruning by attention, and two baselines at a quarter of the tokens.
     others = [fastv(max(1, n_layers // 4), 0.5), random_keep(0.25), downsample_image(0.25)]
     plans = [Plan(), *families(model), *others]
