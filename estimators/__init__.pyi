@@ -10,7 +10,6 @@ from .entropy import (
 from .folds import image_folds
 from .four_notions import FourRedundancies, redundancies
 from .functional import FunctionalRedundancy, functional_redundancy
-from .product_quantization import fit_product_quantizer
 from .risk import AnytimeControl, ErrorGraph, RiskControl, control_risk
 from .scan.layers import scan_layers
 from .scan.result import LayerScan, plot_scan
@@ -35,7 +34,6 @@ __all__ = [
     "conditional_entropy_upper",
     "control_risk",
     "fit_codebook",
-    "fit_product_quantizer",
     "functional_redundancy",
     "image_folds",
     "mutual_information_estimate",

@@ -26,7 +26,7 @@ _TOLERANCE = 1e-6  # of the value, in units of information
 _ROUGH = 1e-4  # of a resample: far below its spread, and the interval is widened by it
 _PATIENCE = 10.0  # seconds for one table; a solve that stops early has a wider gap, which the intervals carry
 _MOST_CELLS = 4_000_000  # of the three-way table
-_DENSE = 20.0  # tokens per cell from which the bias was small beside the interval in simulation
+_DENSE = 20.0  # images per cell from which the bias was small beside the interval in simulation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,23 +72,24 @@ class UniqueInformationEstimate(Tabular):
 
     @property
     def flagged(self) -> tuple[str, ...]:
-        """Atoms to which sampling noise adds much: with fewer than 20 tokens per cell of the tables they rest on.
+        """Atoms to which sampling noise adds much: with fewer than 20 images per cell of the tables they rest on.
 
         Unique and redundant information rest on two tables of K x T cells, synergy on all K x K x T.
         """
-        pairs = self.n_tokens < _DENSE * self.n_codes * self.n_task_values
-        triples = self.n_tokens < _DENSE * self.n_codes**2 * self.n_task_values
+        pairs = self.n_images < _DENSE * self.n_codes * self.n_task_values
+        triples = self.n_images < _DENSE * self.n_codes**2 * self.n_task_values
         return tuple(name for name in ATOMS if (triples if name == "synergistic" else pairs))
 
     @property
     def bias_note(self) -> str:
         """What is to be expected of the bias, in words."""
         cells = self.n_codes * self.n_task_values
-        text = f"{self.n_tokens / cells:.3g} tokens per cell of a layer and the task, "
-        text += f"{self.n_tokens / cells / self.n_codes:.3g} per cell of both layers and the task"
+        text = f"{self.n_images / cells:.3g} images per cell of a layer and the task, "
+        text += f"{self.n_images / cells / self.n_codes:.3g} per cell of both layers and the task"
         if self.flagged:
             names = ", ".join(self.flagged)
-            text += f": {names} biased by sampling noise, their sum upward; use fewer codes or more images"
+            text += f": {names} biased by sampling noise, their sum upward, and their intervals may miss "
+            text += "the truth; use fewer codes or more images"
         return text + ". An estimate, no bound."
 
     def to_record(self) -> dict[str, Any]:

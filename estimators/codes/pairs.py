@@ -118,6 +118,11 @@ class CodedPair:
         cell, counts = np.unique(self.next * self.n_codes + self.prev, return_counts=True)
         return cell // self.n_codes, cell % self.n_codes, counts.astype(np.int64)
 
+    def images_per_cell(self) -> Whole:
+        """In how many images each occupied cell of the joint table occurs."""
+        cell = (self.next * self.n_codes + self.prev) * self.n_images + self.index.rows
+        return np.unique(np.unique(cell) // self.n_images, return_counts=True)[1].astype(np.int64)
+
     def table(self) -> Whole:
         """Joint counts with axes (next, prev), shape (K, K)."""
         flat = np.bincount(self.next * self.n_codes + self.prev, minlength=self.n_codes**2)

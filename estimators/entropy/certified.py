@@ -18,6 +18,8 @@ from redundancy.certificates.certifying import Leaf
 from redundancy.checks import check_count, check_real
 from redundancy.concentration.betting import betting_upper, together
 from redundancy.errors import InvalidInputError
+from redundancy.sampling import DEFAULT_SALT, HASHED_ROWS, hash_order, order_text
+from redundancy.statistics.streaming import ImageIndex
 from redundancy.units import check_base, from_nats
 
 __all__ = ["conditional_entropy_upper", "mutual_information_lower"]
@@ -84,15 +86,12 @@ def conditional_entropy_upper(
     train, tune, judge = pair.split((3, 1, 4), random_state=random_state)
     predictor = fit_predictor(train, tune, floor=floor)
     half = 1.0 - 0.5 * (1.0 - level)
-    order = f"first appearance among the judging half of split {random_state}"
     scale = from_nats(predictor.loss_max, base)
     losses = judge.image_sums(predictor.losses(judge)) / (1.0 if base == math.e else math.log(base))
     log_loss, changes = together(
         [
-            _mean(losses, judge.index.counts, "log_loss", half, order, scale=scale),
-            _mean(
-                pair.image_sums(pair.next != pair.prev), pair.index.counts, "mismatch_prob", half, "first appearance"
-            ),
+            _mean(losses, judge.index, "log_loss", half, scale=scale),
+            _mean(pair.image_sums(pair.next != pair.prev), pair.index, "mismatch_prob", half),
         ]
     )
     bound = intersection(
@@ -116,7 +115,7 @@ def mutual_information_lower(
     base: float = 2.0,
     random_state: int = 0,
 ) -> BoundCertificate:
-    """Certified lower bound on I(next code; previous code): tokens are closer to themselves than to strangers.
+    """Certified lower bound on I(next code; previous code): tokens are closer to themselves than to those of others.
 
     By data processing ``I >= d(1 - P_t || q_t)``, with ``P_t`` how often a token moves by more than t, and ``q_t``
     how often the codes of *different* images are within t. The radius is chosen on a quarter of the images; on
@@ -155,26 +154,29 @@ def mutual_information_lower(
     check_count(pair.n_images, "number of images", lower=8)
     tune, judge = pair.split((1, 3), random_state=random_state)
     rng = np.random.default_rng(random_state)
-    t = _best_radius(_moves(tune), _strangers(tune, rng))
+    t = _best_radius(_moves(tune), _independent(tune, rng))
     half = 1.0 - 0.5 * (1.0 - level)
     far = judge.image_sums(_moves(judge) > t)
-    near = (_strangers(judge, rng) <= t).mean(axis=1)
+    near = (_independent(judge, rng) <= t).mean(axis=1)
     tail, ball = together(
         [
-            _mean(far, judge.index.counts, "tail_prob", half, f"first appearance in the judging part, {random_state}"),
-            _mean(near, None, "ball_prob", half, f"random disjoint pairs of images, seed {random_state}"),
+            _mean(far, judge.index, "tail_prob", half),
+            _mean(near, None, "ball_prob", half),
         ]
     )
     bound = binary_lower(tail_prob=tail, ball_prob=ball, support_size=pair.n_codes, base=base)
     return bound.with_provenance(source=pair.source, n_images=pair.n_images, n_tokens=pair.n_tokens, radius=t)
 
 
-def _mean(
-    sums: Array, counts: npt.NDArray[np.int64] | None, quantity: str, level: float, order: str, *, scale: float = 1.0
-) -> Leaf:
+def _mean(sums: Array, index: ImageIndex | None, quantity: str, level: float, *, scale: float = 1.0) -> Leaf:
+    """The bound to be computed: images in the order of the bets, pairs of images in that of their numbers."""
+    counts, order = None, HASHED_ROWS
+    if index is not None:
+        rows, order = hash_order(index.names, DEFAULT_SALT), order_text(DEFAULT_SALT)
+        sums, counts = sums[rows], index.counts[rows].astype(np.float64)
     inputs: dict[str, Any] = {
         "values": sums,
-        "counts": None if counts is None else counts.astype(np.float64),
+        "counts": counts,
         "quantity": quantity,
         "scale": scale,
         "confidence_level": level,
@@ -190,7 +192,7 @@ def _moves(pair: CodedPair) -> Array:
     return np.asarray(pair.distances[pair.next, pair.prev])
 
 
-def _strangers(pair: CodedPair, rng: np.random.Generator) -> Array:
+def _independent(pair: CodedPair, rng: np.random.Generator) -> Array:
     """Distances of next codes of one image to previous codes of another, shape (n_images // 2, draws)."""
     counts = pair.index.counts
     starts = np.concatenate([[0], np.cumsum(counts)[:-1]])
@@ -205,11 +207,11 @@ def _strangers(pair: CodedPair, rng: np.random.Generator) -> Array:
     return np.asarray(after != before, dtype=np.float64) if pair.distances is None else pair.distances[after, before]
 
 
-def _best_radius(moves: Array, strangers: Array) -> float:
+def _best_radius(moves: Array, independent: Array) -> float:
     """The t with the largest divergence on the tuning part; one draw is added to each count, against 0 and 1."""
     radii = np.unique(np.quantile(moves, np.linspace(0.0, 1.0, _MOST_RADII), method="higher"))
     close = (1.0 + np.array([(moves <= t).sum() for t in radii])) / (2.0 + moves.size)
-    near = (1.0 + np.array([(strangers <= t).sum() for t in radii])) / (2.0 + strangers.size)
+    near = (1.0 + np.array([(independent <= t).sum() for t in radii])) / (2.0 + independent.size)
     gain = close * np.log(close / near) + (1.0 - close) * np.log((1.0 - close) / (1.0 - near))
     gain[close <= near] = 0.0
     if radii.size == 0:

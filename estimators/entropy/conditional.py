@@ -33,7 +33,7 @@ class EntropyEstimate(Tabular):
     ----------
     quantity : {"conditional_entropy", "mutual_information"}
     value : float
-        In units of `base`; not clipped, it may be negative.
+        In units of `base`; never above log K, and of NSB, whose two terms have different priors, never below 0.
     interval : Interval
         From a jackknife over groups of images: covers the sampling error, *not* the bias.
     method : str
@@ -42,9 +42,9 @@ class EntropyEstimate(Tabular):
     occupied_cells : int
         Cells of the K x K table with a count.
     single_share : float
-        Share of them seen once.
+        Share of them seen in one image only.
     regime : {"dense", "sparse", "starved"}
-        N >= K^2, N >= 0.05 K^2, or less.
+        n >= K^2, n >= 0.05 K^2, or less, for n images: tokens of an image may all be alike.
     confidence_level : float
         Of the interval.
     base : float
@@ -66,23 +66,26 @@ class EntropyEstimate(Tabular):
 
     @property
     def is_flagged(self) -> bool:
-        """Whether more than a tenth of the occupied cells were seen once, so that the value is an extrapolation."""
+        """Whether over a tenth of the occupied cells occur in one image only: an extrapolation, and so its interval."""
         return self.single_share > _SINGLES
 
     @property
     def bias_note(self) -> str:
         """What is to be expected of the bias, in words."""
-        ratio = self.n_tokens / self.n_codes**2
+        ratio = self.n_images / self.n_codes**2
         sign = "up" if self.quantity == "mutual_information" else "down"
         known = {
-            "dense": "more draws than cells: the bias is small beside the interval for all methods but the plug-in",
-            "sparse": f"fewer draws than cells: plug-in, Miller-Madow and jackknife are biased {sign}, James-Stein may "
+            "dense": "more images than cells: the bias is small beside the interval for all but the plug-in",
+            "sparse": f"fewer images than cells: plug-in, Miller-Madow, jackknife are biased {sign}, James-Stein may "
             "be far off; prefer Grassberger",
-            "starved": f"far fewer draws than cells: Grassberger is biased {sign}, by tenths of a nat where the law is "
-            "uneven, NSB either way, the others by more; use fewer codes",
+            "starved": f"far fewer images than cells: Grassberger is biased {sign}, by tenths of a nat where the law "
+            "is uneven, NSB either way, the others by more; use fewer codes",
         }[self.regime]
-        singles = f"; {self.single_share:.0%} of the occupied cells were seen once" if self.is_flagged else ""
-        return f"N / K^2 = {ratio:.3g}: {known}{singles}. No point estimate is a bound."
+        singles = ""
+        if self.is_flagged:
+            singles = f"; {self.single_share:.0%} of the occupied cells occur in one image only: "
+            singles += "the interval may miss the truth"
+        return f"images / K^2 = {ratio:.3g}: {known}{singles}. No point estimate is a bound."
 
     def to_record(self) -> dict[str, Any]:
         """One flat row for a table."""
@@ -105,7 +108,7 @@ def conditional_entropy_estimate(
     ----------
     pair : CodedPair
     method : str
-        One of `estimators.entropy.METHODS`, or "auto": Grassberger for N >= 0.05 K^2, else NSB.
+        One of `estimators.entropy.METHODS`, or "auto": Grassberger for N >= 0.05 K^2 tokens, else NSB.
     confidence_level : float, default=0.95
     base : float, default=2
 
@@ -172,29 +175,30 @@ def _estimate(
     base = check_base(base)
     level = check_real(confidence_level, "confidence_level", lower=0.0, upper=1.0, open_ends=True)
     check_count(pair.n_images, "number of images", lower=3)
-    ratio = pair.n_tokens / pair.n_codes**2
+    ratio = pair.n_images / pair.n_codes**2
     if method == "auto":
-        method = "grassberger" if ratio >= _SPARSE else "nsb"
+        method = "grassberger" if pair.n_tokens >= _SPARSE * pair.n_codes**2 else "nsb"
     if method not in METHODS:
         raise InvalidInputError(f"need a method among {('auto', *METHODS)}, got {method!r}")
-    counts = pair.cells()[2]
+    images = pair.images_per_cell()
     value = function(pair, method)
     groups = min(_GROUPS, pair.n_images)
     without = np.array([function(part, method) for _, part in pair.groups(groups)])
     error = math.sqrt((groups - 1) / groups * float(((without - without.mean()) ** 2).sum()))
     width = float(student.ppf(0.5 * (1.0 + level), groups - 1)) * error
+    most, least = math.log(pair.n_codes), 0.0 if method == "nsb" else -math.inf
     return EntropyEstimate(
         quantity=quantity,
-        value=from_nats(value, base),
-        interval=Interval(from_nats(value - width, base), from_nats(value + width, base)),
+        value=from_nats(min(max(value, least), most), base),
+        interval=Interval(*(from_nats(min(max(value + w, least), most), base) for w in (-width, width))),
         confidence_level=level,
         base=base,
         method=method,
         n_tokens=pair.n_tokens,
         n_images=pair.n_images,
         n_codes=pair.n_codes,
-        occupied_cells=len(counts),
-        single_share=float((counts == 1).mean()),
+        occupied_cells=len(images),
+        single_share=float((images == 1).mean()),
         regime="dense" if ratio >= 1.0 else ("sparse" if ratio >= _SPARSE else "starved"),
     )
 

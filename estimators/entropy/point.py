@@ -21,6 +21,8 @@ __all__ = ["METHODS", "chao_shen", "grassberger", "jackknife", "james_stein", "m
 Whole = npt.NDArray[np.int64]
 Array = npt.NDArray[np.float64]
 
+_NSB_FAR = 1e4
+_STIRLING = 1e3
 _NSB_POINTS = 400  # nodes of the quadrature over log beta
 _NSB_ZOOMS = 4  # each time the grid shrinks to where the posterior is not nil: its peak may be very narrow
 _NSB_DEPTH = 40.0  # nil: below e^-40 of the peak
@@ -142,17 +144,33 @@ def nsb(counts: npt.ArrayLike, n_symbols: int | None = None) -> float:
     seen = (times * masses * psi(masses + 1.0)).sum(axis=1)
     unseen = (size - len(n)) * beta * psi(beta + 1.0)
     mean = psi(total + size * beta + 1.0) - (seen + unseen) / (total + size * beta)
-    return float((weight * mean).sum() / weight.sum())
+    return min(float((weight * mean).sum() / weight.sum()), math.log(size))
 
 
 def _nsb_log_weight(logs: Array, values: Whole, times: Whole, total: float, size: int) -> Array:
     """Log of the posterior density of log beta, up to a constant."""
     beta = np.exp(logs)
-    kappa = size * beta
-    prior = size * polygamma(1, kappa + 1.0) - polygamma(1, beta + 1.0)
-    cells = (times * (gammaln(values + beta[:, None]) - gammaln(beta)[:, None])).sum(axis=1)
+    far = beta > _NSB_FAR  # both terms near 1/beta there; their difference by its own series
+    near = np.minimum(beta, _NSB_FAR)
+    prior = np.where(
+        far,
+        (1.0 - 1.0 / size) / (2.0 * beta**2) - (1.0 - 1.0 / size**2) / (6.0 * beta**3),
+        size * polygamma(1, size * near + 1.0) - polygamma(1, near + 1.0),
+    )
+    cells = (times * _log_rising(beta[:, None], values.astype(np.float64))).sum(axis=1)
     log_prior = np.log(np.maximum(prior, 1e-300))
-    return np.asarray(gammaln(kappa) - gammaln(total + kappa) + cells + log_prior + logs)
+    return np.asarray(cells - _log_rising(size * beta, np.array(total)) + log_prior + logs)
+
+
+def _log_rising(x: Array, n: Array) -> Array:
+    """``ln Gamma(x + n) - ln Gamma(x)`` without the cancellation that large x brings: Stirling's series there."""
+    x, n = np.broadcast_arrays(x, n)
+    large = x > _STIRLING
+    wide = np.where(large, x, _STIRLING)
+    end = wide + n
+    tail = (1.0 / end - 1.0 / wide) / 12.0 - (1.0 / end**3 - 1.0 / wide**3) / 360.0
+    series = n * np.log(wide) + (end - 0.5) * np.log1p(n / wide) - n + tail
+    return np.where(large, series, gammaln(x + n) - gammaln(x))
 
 
 METHODS: dict[str, Callable[[npt.ArrayLike, int | None], float]] = {

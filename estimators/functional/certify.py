@@ -10,7 +10,6 @@ import numpy as np
 import numpy.typing as npt
 
 from estimators.folds import ImageFolds
-from estimators.functional.task import Task
 from redundancy.bounds.implications import intersection
 from redundancy.bounds.lipschitz import probe_errors_cap
 from redundancy.bounds.mismatch import mismatch_upper_of_diameter
@@ -20,6 +19,8 @@ from redundancy.certificates.certifying import Leaf
 from redundancy.concentration.betting import betting_lower, betting_upper, together
 from redundancy.distances import cosine_distance
 from redundancy.errors import InvalidInputError
+from redundancy.sampling import DEFAULT_SALT, hash_order, order_text
+from redundancy.task import Task
 
 __all__ = ["Certified", "certify"]
 
@@ -74,7 +75,7 @@ def certify(
     diameter = task.squared_diameter
     counts = split.index.counts
     # The betting bound reads images in an order that must not depend on their values, nor on that of the rows.
-    order = np.argsort(split.rank)
+    order = hash_order(split.index.names, DEFAULT_SALT)
     held_out = order[split.half[order] == 1]
     sums = _loss_sums(x_prev, x_next, task, split, predict_prev, predict_next)
     means = _means(sums[:, held_out], counts[held_out], estimand)
@@ -85,13 +86,13 @@ def certify(
             **shared,
             "counts": counts[held_out],
             "scale": diameter,
-            "order": "keyed hash of the image names, the half that the probes did not see",
+            "order": f"{order_text(DEFAULT_SALT)}, the half that the probes did not see",
         }
         for name, values in zip(("error_prev", "error_next", "probe_gap"), sums[:, held_out], strict=True):
             inputs = {**common, "values": np.minimum(values, diameter * counts[held_out]), "quantity": name}
             calls.append((betting_upper, "concentration.betting_upper", inputs))
         calls.append((betting_lower, "concentration.betting_lower", inputs))
-    everywhere = {**shared, "counts": counts[order], "order": "keyed hash of the image names"}
+    everywhere = {**shared, "counts": counts[order], "order": order_text(DEFAULT_SALT)}
     if distances_of is not None:
         values = _distance_sums(*distances_of, split)[order]
         inputs = {**everywhere, "values": values, "scale": 2.0, "quantity": "mean_distance"}

@@ -24,7 +24,6 @@ from estimators.functional.scores import (
     score_images,
     t_quantile,
 )
-from estimators.functional.task import Task, read_task
 from estimators.functional.theorems import estimated_constants, theorem_values
 from estimators.probes.lipschitz_constants import spectral_norm
 from redundancy.certificates.certificate import BoundCertificate
@@ -32,12 +31,14 @@ from redundancy.checks import as_states, check_real
 from redundancy.concentration.sample import ESTIMANDS
 from redundancy.errors import InvalidInputError
 from redundancy.interval import Interval
+from redundancy.task import Task, read_task
 
 __all__ = ["functional_redundancy"]
 
 Array = npt.NDArray[np.float64]
 
 FEW_IMAGES = 200  # below, the jackknife covers better than the sum of squared scores
+FEW_OF_A_CLASS = 5  # images of a class below which the interval was measured to fall short
 MOST_FEATURES = 1 / 3  # effective features per image of a half beyond which coverage falls short
 MOST_COMPONENTS = 200  # random features of the kernel class; fewer on few images, see the warning on dimension
 INFLATION = 3.0  # of the variance, per effective feature and independent row of a half; measured 2 to 5
@@ -168,7 +169,7 @@ def functional_redundancy(
     mean = dict(zip(NAMES, scores.mean().tolist(), strict=True))
     dof = engine.effective_dof()
     error, method = _standard_error(scores, engine, dof, split)
-    doubts = _doubts(dof, split, engine)
+    doubts = [*_doubts(dof, split, engine), *_rare_classes(task, split)]
     remarks = _remarks(mean["gap"], error, split, level, task)
     two_sided = t_quantile(0.5 + level / 2.0, split.n_images) * error
     bracket, widened = _bracket(scores, level)
@@ -327,6 +328,22 @@ def _doubts(dof: float | None, split: ImageFolds, engine: LinearEngine | RowEngi
             f"interval may fall short; pass n_components={max(split.n_images // 20, 1)} or so, or take more images"
         ]
     return []
+
+
+def _rare_classes(task: Task, split: ImageFolds) -> list[str]:
+    """Classes that too few images have: folds without one leave errors that no resampling of images shows."""
+    if task.kind not in ("labels", "one_hot"):
+        return []
+    numbers = task.values if task.kind == "labels" else task.values.argmax(axis=1)
+    seen = np.unique(numbers.astype(np.int64) * split.n_images + split.index.rows) // split.n_images
+    rare = np.flatnonzero(np.bincount(seen, minlength=task.n_outputs) < FEW_OF_A_CLASS)
+    if not rare.size:
+        return []
+    fewest = int(np.bincount(seen, minlength=task.n_outputs).min())
+    return [
+        f"{rare.size} of {task.n_outputs} classes occur in fewer than {FEW_OF_A_CLASS} images (one in {fewest}), so "
+        "neither the interval nor upper_limit can be trusted to cover; take more images of them, or merge classes"
+    ]
 
 
 def _remarks(estimate: float, error: float, split: ImageFolds, level: float, task: Task) -> list[str]:

@@ -11,9 +11,9 @@ import numpy.typing as npt
 from scipy.linalg import LinAlgError, cho_factor, cho_solve, eigh
 
 from estimators.folds import ImageFolds
-from estimators.functional.task import Task
 from estimators.probes.moments import Centred, Moments
 from estimators.probes.ridge_path import degrees_of_freedom, held_out_error, ridge_path
+from redundancy.task import Task
 
 __all__ = ["PENALTIES", "UNDERSMOOTHING", "Affine", "LinearEngine", "LinearProbes"]
 

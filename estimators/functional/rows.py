@@ -10,8 +10,8 @@ import numpy.typing as npt
 
 from estimators.folds import ImageFolds
 from estimators.functional.linear import PENALTIES
-from estimators.functional.task import Task
 from redundancy.errors import InvalidInputError
+from redundancy.task import Task
 
 __all__ = ["RowEngine", "RowProbes", "regressor"]
 

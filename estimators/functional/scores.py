@@ -12,7 +12,7 @@ from scipy import stats
 
 from estimators.folds import ImageFolds
 from estimators.functional.linear import LinearEngine
-from estimators.functional.task import Task
+from redundancy.task import Task
 
 __all__ = [
     "NAMES",

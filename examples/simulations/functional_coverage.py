@@ -28,7 +28,7 @@ from estimators.folds import image_folds
 from estimators.functional import EstimateWarning, functional_redundancy
 from estimators.functional.certify import certify
 from estimators.functional.linear import LinearEngine
-from estimators.functional.task import read_task
+from redundancy.task import read_task
 
 LEVEL = 0.95
 TOLERANCE = 0.03  # of a usable interval, below or above its level, beyond what the repeats can tell

@@ -114,6 +114,7 @@ class LayerPairCertificate(Tabular):
         *,
         target: npt.ArrayLike | None = None,
         target_range: tuple[float, float] | None = None,
+        n_classes: int | None = None,
         layer: int = 0,
         group: str = "all",
         seed: int = 0,
@@ -133,6 +134,8 @@ class LayerPairCertificate(Tabular):
             on the functional gap by linear probes that are fitted on half of the images.
         target_range : (float, float), optional
             Declared range of every coordinate of a real-valued target.
+        n_classes : int, optional
+            Declared number of classes, of which the sample may lack some.
         layer, group : int, str
             For the record.
         seed : int
@@ -155,6 +158,7 @@ class LayerPairCertificate(Tabular):
             ids,
             target=target,
             target_range=target_range,
+            n_classes=n_classes,
             layer=layer,
             group=group,
             seed=seed,

@@ -235,6 +235,7 @@ def pair_of_arrays(
     *,
     target: npt.ArrayLike | None = None,
     target_range: tuple[float, float] | None = None,
+    n_classes: int | None = None,
     layer: int = 0,
     group: str = "all",
     seed: int = 0,
@@ -253,6 +254,8 @@ def pair_of_arrays(
         Labels (n_tokens,), or vectors (n_tokens, n_dims) inside `target_range`.
     target_range : (float, float), optional
         Declared range of every coordinate of a real-valued target.
+    n_classes : int, optional
+        Declared number of classes, of which the sample may lack some; it lowers the cap from 1 to 1 - 1/K.
     layer, group : int, str
         For the record.
     seed : int
@@ -285,7 +288,16 @@ def pair_of_arrays(
     close_pairs = independent_fractions(x_prev, x_next, sums.index, t=declaration.t, salt=declaration.salt, seed=seed)
     probes = None
     if target is not None:
-        probes = probe_leaves(x_prev, x_next, sums.index, target, target_range, salt=declaration.salt, seed=seed)
+        probes = probe_leaves(
+            x_prev,
+            x_next,
+            sums.index,
+            target,
+            target_range,
+            n_classes=n_classes,
+            salt=declaration.salt,
+            seed=seed,
+        )
     level = declaration.level(LEAVES_PER_PAIR + 1 + (0 if probes is None else len(probes.calls)))
     calls = leaf_calls(
         declaration,

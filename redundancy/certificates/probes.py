@@ -18,12 +18,12 @@ from redundancy.bounds.lipschitz import probe_errors_cap
 from redundancy.bounds.plug_in import inverse_bounds
 from redundancy.certificates.certificate import BoundCertificate
 from redundancy.certificates.certifying import Leaf
-from redundancy.checks import as_floats, to_numpy
 from redundancy.concentration.betting import betting_lower, betting_upper
 from redundancy.errors import InvalidInputError
 from redundancy.files.mapped import Pages
 from redundancy.sampling import hash_order, order_text
 from redundancy.statistics.streaming import ImageIndex
+from redundancy.task import Task, read_task
 
 __all__ = ["ProbeLeaves", "probe_leaves", "probe_statements"]
 
@@ -53,38 +53,6 @@ class ProbeLeaves:
     note: str
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Task:
-    """Task of every row: class numbers of `n_dims` classes, or vectors in a box."""
-
-    values: npt.NDArray[Any]
-    is_label: bool
-    n_dims: int
-    bounds: tuple[float, float]
-
-    def rows(self, rows: npt.NDArray[np.intp]) -> Array:
-        """Task vectors of these rows, one-hot for labels."""
-        return np.asarray(np.eye(self.n_dims)[self.values[rows]] if self.is_label else self.values[rows])
-
-    def project(self, predictions: Array) -> Array:
-        """Closest point of the simplex (labels) or of the box (vectors): predictions bounded like the task."""
-        if not self.is_label:
-            return np.clip(predictions, *self.bounds)
-        ranked = -np.sort(-predictions, axis=1)
-        excess = (np.cumsum(ranked, axis=1) - 1.0) / np.arange(1, self.n_dims + 1)
-        last = (ranked > excess).sum(axis=1) - 1
-        return np.asarray(np.maximum(predictions - excess[np.arange(len(predictions)), last][:, None], 0.0))
-
-    @property
-    def squared_diameter(self) -> float:
-        return 2.0 if self.is_label else self.n_dims * (self.bounds[1] - self.bounds[0]) ** 2
-
-    @property
-    def cap(self) -> float:
-        # One-hot labels of K classes lie in a ball of squared radius 1 - 1/K.
-        return 1.0 - 1.0 / self.n_dims if self.is_label else self.squared_diameter / 4.0
-
-
 def probe_leaves(
     x_prev: Any,
     x_next: Any,
@@ -92,6 +60,7 @@ def probe_leaves(
     target: npt.ArrayLike,
     target_range: tuple[float, float] | None,
     *,
+    n_classes: int | None = None,
     salt: str,
     seed: int,
 ) -> ProbeLeaves:
@@ -104,6 +73,8 @@ def probe_leaves(
     target : array_like of int, shape (n_tokens,), or of float, shape (n_tokens, n_dims)
     target_range : (float, float), optional
         Declared range of each coordinate; needed for a real-valued target.
+    n_classes : int, optional
+        Declared number of classes; without it labels may be of any number, as some may be missing in the sample.
     salt : str
         Of the order of the bets.
     seed : int
@@ -118,7 +89,13 @@ def probe_leaves(
     InvalidInputError
         For a target of another length or outside its range, a single class, or fewer than four images.
     """
-    task = _read_task(target, len(index.rows), target_range)
+    task = read_task(target, len(index.rows), target_range=target_range, n_classes=n_classes)
+    diameter, cap = task.squared_diameter, task.cap
+    if diameter is None or cap is None:
+        raise InvalidInputError(
+            f"need target_range=(low, high), the declared range of a real-valued target, got {target_range}; "
+            "a range read off the sample certifies nothing"
+        )
     n_images = len(index.names)
     if n_images < 4:
         raise InvalidInputError(f"need at least 4 images to split them for a probe, got {n_images}")
@@ -138,7 +115,7 @@ def probe_leaves(
             for x, (weights, offset) in zip((x_prev, x_next), probes, strict=True)
         )
         for total, difference in zip(sums, (z - prev, z - after, after - prev), strict=True):
-            squares = np.minimum((difference**2).sum(axis=1), task.squared_diameter)
+            squares = np.minimum((difference**2).sum(axis=1), diameter)
             total += np.bincount(index.rows[rows], weights=squares, minlength=n_images)
         for read in pages:
             read.release()
@@ -146,7 +123,7 @@ def probe_leaves(
     held_out = order[~training[order]]
     common = {
         "counts": index.counts[held_out],
-        "scale": task.squared_diameter,
+        "scale": diameter,
         "order": f"{order_text(salt)}, held-out half of seed {seed}",
     }
     names = ("error_prev", "error_next", "probe_gap")
@@ -162,12 +139,11 @@ def probe_leaves(
             {**common, "values": values["probe_gap"], "quantity": "probe_gap"},
         )
     )
-    kind = f"{task.n_dims} classes" if task.is_label else f"{task.n_dims} coordinates in {task.bounds}"
     note = (
-        f"ridge probes of a task with {kind}, fitted on {int(training.sum())} images and certified on the other "
-        f"{len(held_out)}, split by seed {seed}"
+        f"ridge probes of a task of {task.description}, fitted on {int(training.sum())} images and certified on "
+        f"the other {len(held_out)}, split by seed {seed}"
     )
-    return ProbeLeaves(calls=tuple(calls), task_cap=task.cap, note=note)
+    return ProbeLeaves(calls=tuple(calls), task_cap=cap, note=note)
 
 
 def probe_statements(probes: ProbeLeaves, leaves: Sequence[BoundCertificate]) -> list[BoundCertificate]:
@@ -196,37 +172,6 @@ def probe_statements(probes: ProbeLeaves, leaves: Sequence[BoundCertificate]) ->
     ]
 
 
-def _read_task(target: npt.ArrayLike, n_rows: int, target_range: tuple[float, float] | None) -> _Task:
-    z = to_numpy(target, "target")
-    if z.ndim == 2 and z.shape[1] == 1 and z.dtype.kind in "iub":
-        z = z[:, 0]
-    if z.ndim not in (1, 2) or len(z) != n_rows:
-        raise InvalidInputError(f"need one target per row, got shape {z.shape} for {n_rows} rows; repeat image targets")
-    if z.dtype.kind in "iub":
-        if target_range is not None:
-            raise InvalidInputError(
-                f"need real values as target with a target_range, got labels of dtype {z.dtype}; drop the range, or "
-                "give the values as floats"
-            )
-        if z.ndim != 1 or z.min() < 0:
-            raise InvalidInputError(f"need labels 0..K-1 of shape ({n_rows},), got shape {z.shape}, minimum {z.min()}")
-        n_classes = int(z.max()) + 1
-        if n_classes < 2:
-            raise InvalidInputError("need at least two classes in target, got only label 0")
-        return _Task(z.astype(np.int64), True, n_classes, (0.0, 1.0))
-    if z.dtype.kind != "f":
-        raise InvalidInputError(f"need integer labels or real values as target, got dtype {z.dtype}")
-    if target_range is None or not target_range[0] < target_range[1]:
-        raise InvalidInputError(
-            f"need target_range=(low, high), the declared range of a real-valued target, got {target_range}; "
-            "a range read off the sample certifies nothing"
-        )
-    vectors = as_floats(z, "target").reshape(n_rows, -1)
-    if not ((vectors >= target_range[0]) & (vectors <= target_range[1])).all():
-        raise InvalidInputError(f"need target values in {tuple(target_range)}, got values outside or NaN")
-    return _Task(vectors, False, vectors.shape[1], (float(target_range[0]), float(target_range[1])))
-
-
 def _blocks(rows: npt.NDArray[np.intp], width: int) -> Iterator[npt.NDArray[np.intp]]:
     step = max(1, _BLOCK // width)
     return (rows[start : start + step] for start in range(0, len(rows), step))
@@ -247,12 +192,12 @@ def _features(x: Any, rows: npt.NDArray[np.intp], signs: Array | None) -> Array:
     return folded
 
 
-def _fit(x: Any, rows: npt.NDArray[np.intp], task: _Task, signs: Array | None) -> tuple[Array, Array]:
+def _fit(x: Any, rows: npt.NDArray[np.intp], task: Task, signs: Array | None) -> tuple[Array, Array]:
     """Weights and offset of ridge regression, from moments summed over blocks of rows."""
     n_features = x.shape[1] if signs is None else _MOST_FEATURES
     second = np.zeros((n_features, n_features))
-    cross = np.zeros((n_features, task.n_dims))
-    mean_x, mean_z = np.zeros(n_features), np.zeros(task.n_dims)
+    cross = np.zeros((n_features, task.n_outputs))
+    mean_x, mean_z = np.zeros(n_features), np.zeros(task.n_outputs)
     pages = Pages(x)
     for part in _blocks(rows, x.shape[1]):
         features, z = _features(x, part, signs), task.rows(part)

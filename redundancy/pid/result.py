@@ -56,28 +56,38 @@ def atoms_from_union(
 
     ``Uni_x = f + H(T|Y)``, ``Uni_y = f + H(T|X)``, ``Red = H(T) - H(T|X) - H(T|Y) - f``,
     ``Syn = -f - H(T|XY)``: one interval, four shifts. Ends below 0 are raised to 0, which every atom is above
-    (Bertschinger et al. 2014, Lemma 5).
+    (Bertschinger et al. 2014, Lemma 5). A source has no more unique or redundant information than information.
     """
     eta = problem.relative_error
     h_t, h_x, h_y = (measured_entropy(p, eta) for p in (problem.p_t, problem.p_x, problem.p_y))
     h_tx, h_ty = measured_entropy(problem.a, eta), measured_entropy(problem.b, eta)
 
-    def shifted(sign: int, plus: tuple[Measured, ...], minus: tuple[Measured, ...]) -> Interval:
+    def added(plus: tuple[Measured, ...], minus: tuple[Measured, ...]) -> tuple[float, float]:
         value = math.fsum([*(m.value for m in plus), *(-m.value for m in minus)])
-        error = math.fsum(m.error for m in (*plus, *minus))
+        return value, math.fsum(m.error for m in (*plus, *minus))
+
+    def information(source: Measured, both: Measured) -> float:
+        """Upper end of I(T; source)."""
+        value, error = added((h_t, source), (both,))
+        return max(0.0, round_up((value + error + 4.0 * UNIT_ROUNDOFF * abs(value)) / math.log(base)))
+
+    def shifted(sign: int, plus: tuple[Measured, ...], minus: tuple[Measured, ...], most: float = math.inf) -> Interval:
+        value, error = added(plus, minus)
         ends = (bounds[0] + value, bounds[1] + value) if sign > 0 else (value - bounds[1], value - bounds[0])
         slack = error + 4.0 * UNIT_ROUNDOFF * (abs(value) + abs(bounds[0]) + abs(bounds[1]))
         unit = math.log(base)
-        return Interval(max(0.0, round_down((ends[0] - slack) / unit)), max(0.0, round_up((ends[1] + slack) / unit)))
+        low, high = max(0.0, round_down((ends[0] - slack) / unit)), max(0.0, round_up((ends[1] + slack) / unit))
+        return Interval(min(low, most), min(high, most))
 
+    of_x, of_y = information(h_x, h_tx), information(h_y, h_ty)
     synergistic = None
     if joint_entropies is not None:
         h_txy, h_xy = joint_entropies
         synergistic = shifted(-1, (h_xy,), (h_txy,))
     return {
-        "unique_x": shifted(1, (h_ty,), (h_y,)),
-        "unique_y": shifted(1, (h_tx,), (h_x,)),
-        "redundant": shifted(-1, (h_t, h_x, h_y), (h_tx, h_ty)),
+        "unique_x": shifted(1, (h_ty,), (h_y,), of_x),
+        "unique_y": shifted(1, (h_tx,), (h_x,), of_y),
+        "redundant": shifted(-1, (h_t, h_x, h_y), (h_tx, h_ty), min(of_x, of_y)),
         "synergistic": synergistic,
     }
 

@@ -307,7 +307,12 @@ def _run(
         status = "converged" if bounds[1] - bounds[0] <= nats else "stalled"
         state = SolverState(*bounds, status=status)
         lazy = partial(_state_for_coupling, problem, nats, memory_limit)
-        return _report(problem, entropies, state, base, "closed_form", start, throw, tolerance, lazy)
+        # Near copies with masses at the end of what floats resolve have no clear order of posteriors; iteration has.
+        found = _report(
+            problem, entropies, state, base, "closed_form", start, throw and method != "auto", tolerance, lazy
+        )
+        if found.converged or method != "auto":
+            return found
 
     reduced = presolve(problem, tolerance=nats)
     chosen = choose_method(reduced.shape) if method == "auto" else method

@@ -335,7 +335,7 @@ class HarvestStatistics(Tabular):
         return cls(first.spec, sample_ids=ids, arrays=merged, provenance=provenance, units=units)
 
     def to_records(self) -> list[dict[str, Any]]:
-        """One row per layer l = 1..L and group with tokens: its distances, and the norm before it."""
+        """One row per layer l = 1..L and group with tokens: its distances, and the mean norm after it."""
         rows = []
         for group in self.group_names:
             if not self.token_counts(group).sum():
@@ -345,7 +345,7 @@ class HarvestStatistics(Tabular):
                 "image_mean_distance": self.image_mean_distance(group),
                 "fraction_below_0.05": self.fraction_below(group, 0.05),
                 "max_distance": self.max_distance(group),
-                "mean_norm": self.mean_norm(group)[:-1],
+                "mean_norm": self.mean_norm(group)[1:],
             }
             if self.shift is not None:
                 columns["centred_distance"] = self.centred_distance(group)

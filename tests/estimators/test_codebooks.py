@@ -9,7 +9,6 @@ from sklearn.cluster import KMeans
 
 from estimators.codes.codebook import Codebook, choose_fit_images, fit_codebook
 from estimators.codes.kmeans import engine_for, greedy_seeds, kmeans, unit_rows
-from estimators.product_quantization import fit_product_quantizer
 from redundancy.bounds.fano import printed_upper
 from redundancy.distances import cosine_distance, pairwise_cosine_distance
 from redundancy.errors import InvalidInputError, StoreError
@@ -207,36 +206,6 @@ def test_bad_states_are_refused():
 
 
 # ---------------------------------------------------------------- product quantisation
-
-
-def test_product_quantiser_against_brute_force():
-    x = clustered(1500, d=10)
-    ids = np.arange(1500)
-    quantizer = fit_product_quantizer([x], ids, n_blocks=3, n_codes=16)
-    codes = quantizer.encode(x)
-    unit, first = unit_rows(x, "x"), 0
-    for m, table in enumerate(quantizer.means):
-        block = unit[:, first : first + table.shape[1]]
-        assert (codes[:, m] == cdist(block, table).argmin(axis=1)).mean() > 0.999
-        first += table.shape[1]
-    assert first == 10
-    assert quantizer.log_support() == pytest.approx(12.0)
-    error = ((quantizer.decode(codes) - unit) ** 2).sum(axis=1).mean()
-    coarse = fit_product_quantizer([x], ids, n_blocks=1, n_codes=16)
-    assert error < 0.7 * ((coarse.decode(coarse.encode(x)) - unit) ** 2).sum(axis=1).mean()
-
-
-def test_product_quantiser_checks_its_input():
-    quantizer = fit_product_quantizer([clustered(200, d=4)], np.arange(200), n_blocks=2, n_codes=4)
-    assert len(quantizer.fit_images) == 50
-    with pytest.raises(InvalidInputError, match="inside their tables"):
-        quantizer.decode([[0, 4]])
-    with pytest.raises(InvalidInputError, match="integer codes"):
-        quantizer.decode([[0.0, 1.0]])
-    with pytest.raises(InvalidInputError, match=r"shape \(n, 4\)"):
-        quantizer.encode(np.ones((2, 3)))
-    with pytest.raises(InvalidInputError, match="n_blocks"):
-        fit_product_quantizer([clustered(200, d=4)], np.arange(200), n_blocks=5)
 
 
 def test_metadata_is_plain_json(tmp_path):

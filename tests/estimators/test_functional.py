@@ -16,10 +16,10 @@ from estimators.folds import image_folds
 from estimators.functional import EstimateWarning, FunctionalRedundancy, functional_redundancy
 from estimators.functional.linear import LinearEngine
 from estimators.functional.scores import cell_scores, clustered_error, independent_rows, score_images
-from estimators.functional.task import read_task
 from estimators.probes.kernel import KernelProbe
 from redundancy.concentration.betting import betting_upper
 from redundancy.errors import InvalidInputError
+from redundancy.task import read_task
 
 GAP = 0.4**2 + 0.2**2
 
@@ -403,3 +403,17 @@ def test_the_ridge_path_loads_no_torch():
     code = "import estimators.functional, sys; print('torch' in sys.modules or 'sklearn' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+def test_a_class_of_fewer_than_five_images_is_said_and_makes_the_interval_unusable():
+    rng = np.random.default_rng(0)
+    images = np.repeat(np.arange(60), 2)
+    labels = np.repeat((np.arange(60) < 4).astype(int), 2)
+    x, y = rng.normal(size=(2, 120, 3))
+    with pytest.warns(EstimateWarning, match=r"1 of 2 classes occur in fewer than 5 images \(one in 4\)"):
+        result = functional_redundancy(x, y, labels, image_ids=images)
+    assert not result.usable
+    labels[8:10] = 1
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", EstimateWarning)
+        assert functional_redundancy(x, y, labels, image_ids=images).usable

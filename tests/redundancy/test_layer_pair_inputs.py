@@ -48,7 +48,7 @@ BAD_ARRAYS = {
     "range alone": ((X, X, IDS), {"target_range": (0.0, 1.0)}, "need a target with target_range"),
     "range of labels": ((X, X, IDS), {"target": IDS, "target_range": (0.0, 3.0)}, "need real values as target with"),
     "range reversed": ((X, X, IDS), {"target": X[:, 0], "target_range": (3.0, -3.0)}, "need target_range=.low, high."),
-    "range": ((X, X, IDS), {"target": np.zeros(8)}, "need target_range"),
+    "range": ((X, X, IDS), {"target": X[:, 0]}, "need target_range"),
 }
 BAD_LAWS = {
     "negative": ([[0.6, -0.1], [0.2, 0.3]], {}, "need masses >= 0 in joint, got a minimum of -0.1"),

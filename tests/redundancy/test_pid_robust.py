@@ -271,3 +271,24 @@ def test_two_targets_with_many_symbols_need_no_python_loop_over_them():
     assert lines < n / 10
     assert result.gap < GAP
     assert math.isfinite(result.unique_x.upper)
+
+
+def test_near_copies_of_a_binary_task_fall_back_and_no_atom_exceeds_its_information():
+    """Masses of 1e-18 leave the closed form without an order of posteriors; the interior point needs none."""
+    from redundancy.info.entropy import mutual_information
+
+    table = np.zeros((2, 3, 3))
+    table[0][np.diag_indices(3)] = [0.09384837050705797, 0.0024836684595879854, 0.7646925484476407]
+    table[1][np.diag_indices(3)] = [0.09512990151148974, 0.02340011493544785, 0.020445396138775794]
+    table[0, 0, 1], table[0, 1, 2], table[0, 2, 0] = 8.369211914569538e-18, 6.01709786136949e-18, 6.1357132440502205e-18
+    table[1, 1, 0], table[1, 1, 2], table[1, 2, 0] = 1.00110235e-18, 1.815098964033311e-18, 2.688621494692413e-18
+    alone, result = broja(table, method="closed_form", throw=False), broja(table)
+    assert alone.gap > 1.0
+    assert result.gap <= 1e-9
+    assert result.method == "dense"
+    assert result.recheck().ok
+    for name, axis in (("unique_x", 2), ("unique_y", 1)):
+        most = mutual_information(table.sum(axis=axis), base=2.0) + 1e-12
+        for one in (result, alone):
+            assert getattr(one, name).upper <= most
+            assert one.redundant.upper <= most

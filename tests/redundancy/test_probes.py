@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from redundancy.certificates.pair import LayerPairCertificate
 from redundancy.certificates.probes import _MOST_FEATURES, _features, probe_leaves
 from redundancy.statistics.streaming import index_images
 
@@ -37,7 +38,8 @@ def held_out_error(width, seed, strength=8.0):
     leaves = probe_leaves(x, x.astype(np.float32), index, (side > 0).astype(int), None, salt="skip-it", seed=seed)
     error, gap = leaves.calls[1][2], leaves.calls[2][2]
     assert np.sum(gap["values"]) == pytest.approx(0, abs=1e-6)  # both layers are the same states
-    return np.sum(error["values"]) / np.sum(error["counts"]), leaves.task_cap
+    assert leaves.task_cap == 1.0  # a class that the sample lacks would make 1 - 1/2 too small
+    return np.sum(error["values"]) / np.sum(error["counts"]), 0.5
 
 
 def test_folded_probe_reads_a_dense_direction():
@@ -61,3 +63,21 @@ def test_a_layer_that_does_not_vary_has_a_probe_that_predicts_the_mean(level):
     calls = {inputs["quantity"]: inputs["values"] for _, _, inputs in leaves.calls}
     assert np.mean(calls["error_prev"]) == pytest.approx(0.5, abs=0.1)
     assert np.mean(calls["error_next"]) < 0.01
+
+
+def test_the_cap_is_that_of_the_declared_classes_not_of_those_seen():
+    z = np.tile([0, 1], 20)
+    index = index_images(np.arange(40), 40)
+    x = np.random.default_rng(0).normal(size=(40, 3))
+    found = [probe_leaves(x, x, index, z, None, n_classes=k, salt="skip-it", seed=0).task_cap for k in (None, 2, 3)]
+    assert found == pytest.approx([1.0, 0.5, 2 / 3])
+    # With the cap of the labels seen, one in seven certificates of twelve images missed F = 0.5704.
+    rng, p = np.random.default_rng(0), np.array([0.46, 0.46, 0.08])
+    gap, missed = 1 - (p**2).sum(), 0
+    for _ in range(60):
+        z = rng.choice(3, p=p, size=12)
+        if len(set(z)) > 1:
+            noise = 0.01 * rng.standard_normal((2, 12, 3))
+            pair = LayerPairCertificate.from_arrays(1 + noise[0], np.eye(3)[z] + noise[1], np.arange(12), target=z)
+            missed += pair.best_upper("functional_gap") < gap
+    assert missed <= 60 * 0.05 + 2 * np.sqrt(60 * 0.05 * 0.95)

@@ -84,6 +84,7 @@ def test_a_missing_library_is_one_sentence(monkeypatch):
 
 
 def test_statistics_are_a_table(tmp_path):
+    from redundancy.figures.sources import profile_records
     from redundancy.statistics.from_states import statistics_from_states
 
     rng = np.random.default_rng(0)
@@ -95,8 +96,13 @@ def test_statistics_are_a_table(tmp_path):
     before, after = states[:, 1, :4], states[:, 2, :4]
     cosine = (before * after).sum(-1) / np.linalg.norm(before, axis=-1) / np.linalg.norm(after, axis=-1)
     assert rows[2, "vision"]["mean_distance"] == pytest.approx((1 - cosine).mean(), rel=1e-6)
-    assert rows[2, "vision"]["mean_norm"] == pytest.approx(np.linalg.norm(before, axis=-1).mean(), rel=1e-6)
+    assert rows[2, "vision"]["mean_norm"] == pytest.approx(np.linalg.norm(after, axis=-1).mean(), rel=1e-6)
     assert {group for _, group in rows} == {"vision", "words", "text", "all"}
+    drawn = {
+        (r["layer"], r["group"]): r["mean_norm"] for r in profile_records(statistics)
+    }  # one meaning in figures, too
+    assert drawn
+    assert all(rows[place]["mean_norm"] == norm for place, norm in drawn.items())
 
 
 def test_a_certificate_is_a_table():

@@ -127,6 +127,11 @@ def read_task(
         )
     if z.dtype.kind == "f" or z.ndim == 2:
         return _read_vectors(z, target_range, n_classes)
+    if target_range is not None:
+        raise InvalidInputError(
+            f"need real values as target with a target_range, got labels of dtype {z.dtype}; drop the range, or give "
+            "the values as floats"
+        )
     names, numbers = np.unique(as_labels(z, "target", empty=True), return_inverse=True)
     if len(names) < 2:
         raise InvalidInputError(f"need at least two classes in target, got only {names[0]}; there is nothing to tell")
