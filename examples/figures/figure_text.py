@@ -18,6 +18,10 @@ wide = figures.attention_per_layer(statistics, ax=figures.axes("page"))
 figures.save_figure(wide, "attention.pdf")  # one format, 6.9 inches
 ```
 
+Every result also draws itself: `result.plot(ax=None)` calls the function that fits it, and where none is made for it,
+`figures.intervals(result)`: its intervals one above the other, blue where they are certified and orange where they are
+estimated or assumed.
+
 **What they take.** Wherever a profile is drawn: a `HarvestStatistics`, a report (`redundancy.report.load_report`), or
 rows with `layer` and `group`. Wherever plans are drawn: a report, or the rows of the `validation.json` that
 `skip-it validate` writes. Profile, attention and accuracy figures also take several results by name,

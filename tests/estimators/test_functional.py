@@ -417,3 +417,14 @@ def test_a_class_of_fewer_than_five_images_is_said_and_makes_the_interval_unusab
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", EstimateWarning)
         assert functional_redundancy(x, y, labels, image_ids=images).usable
+
+
+def test_components_are_fitted_on_the_half_that_does_not_certify():
+    """A direction that is large in the certifying half alone must not become the component."""
+    rng = np.random.default_rng(5)
+    ids = np.arange(400)
+    second = image_folds(ids, 400, folds=5, random_state=0).row_half == 1
+    signal = rng.normal(size=400)
+    x = np.stack([signal, np.where(second, 30.0, 0.01) * rng.normal(size=400)], axis=1)
+    found = functional_redundancy(x, x.copy(), (signal > 0).astype(int), image_ids=ids, n_components=1)
+    assert found.error_prev < 0.3  # of about 0.5 for a component that knows nothing of the label
