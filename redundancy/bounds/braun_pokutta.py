@@ -133,18 +133,9 @@ def binary_lower(
         K, for finite codes; only to name the trivial range.
     base : float, default=2
 
-    Returns
-    -------
-    BoundCertificate
-        By ``braun_pokutta.binary_lower``, evidence P.
-
     Notes
     -----
     Of intervals the worst corner is taken; 0 if "close" may be as likely under independence.
-
-    References
-    ----------
-    Theorem 4, binary divergence: arXiv:2509.25584 and docs/theorems/braun_pokutta.md.
     """
     tail, ball = probability(tail_prob, "tail_prob"), probability(ball_prob, "ball_prob")
     value, slack = _binary_divergence_corner(tail, ball)
@@ -170,19 +161,10 @@ def law_lower(
     support_size : int, optional
     base : float, default=2
 
-    Returns
-    -------
-    BoundCertificate
-        By ``braun_pokutta.law_lower``, evidence P.
-
     Raises
     ------
     InvalidInputError
         If an input is outside its range; the message names it.
-
-    References
-    ----------
-    Theorem 4, law of the distance: arXiv:2509.25584 and docs/theorems/braun_pokutta.md.
     """
     first, second = check_joint(joint_law, "joint_law", ndim=1), check_joint(product_law, "product_law", ndim=1)
     if first.shape != second.shape:
@@ -215,19 +197,10 @@ def variational_lower(
     support_size : int, optional
     base : float, default=2
 
-    Returns
-    -------
-    BoundCertificate
-        By ``braun_pokutta.variational_lower``, evidence P.
-
     Raises
     ------
     InvalidInputError
         If an input is outside its range; the message names it.
-
-    References
-    ----------
-    Theorem 4, variational: arXiv:2509.25584 and docs/theorems/braun_pokutta.md.
     """
     score = as_interval(mean_score, name="mean_score", within=_WIDTH).lower
     partition = as_interval(mean_exp_score, name="mean_exp_score", within=Interval(0.0, math.inf)).upper
@@ -257,15 +230,6 @@ def best_radius_lower(*, joint: npt.ArrayLike, distances: npt.ArrayLike, base: f
         Symmetric distances between the symbols of the alphabet, at least 0.
     base : float, default=2.0
         Unit of information: 2 for bits, ``math.e`` for nats.
-
-    Returns
-    -------
-    BoundCertificate
-        By ``braun_pokutta.best_radius_lower``, evidence P.
-
-    References
-    ----------
-    Theorem 4, best radius: arXiv:2509.25584 and docs/theorems/braun_pokutta.md.
     """
     levels, first, second = distance_laws(joint, distances)
     best = (0.0, 0.0)

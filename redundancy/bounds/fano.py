@@ -109,15 +109,6 @@ def list_upper(*, miss_prob: Evidence, list_size: int, support_size: int, base: 
     support_size : int
         K.
     base : float, default=2
-
-    Returns
-    -------
-    BoundCertificate
-        By ``fano.list_upper``, evidence P.
-
-    References
-    ----------
-    Theorem 3, one list size: arXiv:2509.25584 and docs/theorems/fano.md.
     """
     size = check_count(support_size, "support_size", lower=1)
     named = check_count(list_size, "list_size", lower=1, upper=size)
@@ -146,19 +137,10 @@ def sized_lists_upper(
         K.
     base : float, default=2
 
-    Returns
-    -------
-    BoundCertificate
-        By ``fano.sized_lists_upper``, evidence P.
-
     Raises
     ------
     InvalidInputError
         If an input is outside its range; the message names it.
-
-    References
-    ----------
-    Theorem 3, lists of several sizes: arXiv:2509.25584 and docs/theorems/fano.md.
     """
     size = check_count(support_size, "support_size", lower=1)
     counts = as_floats(sizes, "sizes")
@@ -188,15 +170,6 @@ def ball_upper(*, joint: npt.ArrayLike, distances: npt.ArrayLike, t: float, base
         Symmetric distances between symbols.
     t : float
     base : float, default=2
-
-    Returns
-    -------
-    BoundCertificate
-        By ``fano.ball_upper``, evidence P.
-
-    References
-    ----------
-    Theorem 3, a ball for each point: arXiv:2509.25584 and docs/theorems/fano.md.
     """
     table, rho = _pair(joint, distances)
     t = check_real(t, "t", lower=0.0)
@@ -221,15 +194,6 @@ def best_radius_upper(*, joint: npt.ArrayLike, distances: npt.ArrayLike, base: f
         Symmetric distances between the symbols of the alphabet, at least 0.
     base : float, default=2.0
         Unit of information: 2 for bits, ``math.e`` for nats.
-
-    Returns
-    -------
-    BoundCertificate
-        By ``fano.best_radius_upper``, evidence P.
-
-    References
-    ----------
-    Theorem 3, best radius: arXiv:2509.25584 and docs/theorems/fano.md.
     """
     table, rho = _pair(joint, distances)
     best = min((_ball(table, rho, float(t)) for t in np.unique(rho)), key=lambda terms: terms[0])
@@ -253,19 +217,10 @@ def shells_upper(*, joint: npt.ArrayLike, distances: npt.ArrayLike, edges: npt.A
         Increasing inner edges; shells are (-inf, e_1], (e_1, e_2], ..., (e_m, inf).
     base : float, default=2
 
-    Returns
-    -------
-    BoundCertificate
-        By ``fano.shells_upper``, evidence P.
-
     Raises
     ------
     InvalidInputError
         If an input is outside its range; the message names it.
-
-    References
-    ----------
-    Theorem 3, shells: arXiv:2509.25584 and docs/theorems/fano.md.
     """
     table, rho = _pair(joint, distances)
     inner = as_floats(edges, "edges")
@@ -297,19 +252,10 @@ def best_shells_upper(*, joint: npt.ArrayLike, distances: npt.ArrayLike, base: f
     base : float, default=2.0
         Unit of information: 2 for bits, ``math.e`` for nats.
 
-    Returns
-    -------
-    BoundCertificate
-        By ``fano.best_shells_upper``, evidence P.
-
     Raises
     ------
     InvalidInputError
         For more than 1024 distinct distances (the search is quadratic): round them first.
-
-    References
-    ----------
-    Theorem 3, best shells: arXiv:2509.25584 and docs/theorems/fano.md.
     """
     table, rho = _pair(joint, distances)
     levels, index = np.unique(rho, return_inverse=True)
@@ -346,18 +292,9 @@ def predictor_upper(*, log_loss: Evidence, support_size: int | None = None, base
         Number of codes K of the next layer; caps the bound at log K.
     base : float, default=2
 
-    Returns
-    -------
-    BoundCertificate
-        By ``fano.predictor_upper``, evidence P.
-
     Notes
     -----
     Equality exactly for q = P(x_next | x_prev). Needs neither balls nor a distance.
-
-    References
-    ----------
-    Theorem 3, predictor form: arXiv:2509.25584 and docs/theorems/fano.md.
     """
     loss = nats(log_loss, "log_loss", base).upper
     fixed = Assumption("fixed_predictor", "the predictive law was fixed before the evaluation data were seen")

@@ -124,10 +124,6 @@ def intersection(*, statements: tuple[BoundCertificate, ...]) -> Bound:
     ------
     InvalidInputError
         If they are about different quantities or bases, or contradict each other.
-
-    References
-    ----------
-    Several statements at once: arXiv:2509.25584 and docs/theorems/implications.md.
     """
     if not statements or not all(isinstance(s, BoundCertificate) for s in statements):
         raise InvalidInputError(f"need one certificate at least in statements, got {statements!r}")

@@ -45,15 +45,6 @@ def squared_triangle_upper(*, first: Evidence, second: Evidence) -> Bound:
         Distance d(x, z).
     second : float, Interval or certificate
         Distance d(z, y).
-
-    Returns
-    -------
-    BoundCertificate
-        By ``lemmas.squared_triangle_upper``, evidence P.
-
-    References
-    ----------
-    Lemma 1: arXiv:2509.25584 and docs/theorems/lemmas.md.
     """
     upper = 2.0 * upper_of(first, "first") ** 2 + 2.0 * upper_of(second, "second") ** 2
     return Bound(
@@ -76,15 +67,6 @@ def squared_triangle_minkowski(*, first: Evidence, second: Evidence) -> Bound:
         Distance d(x, z).
     second : float, Interval or certificate
         Distance d(z, y).
-
-    Returns
-    -------
-    BoundCertificate
-        By ``lemmas.squared_triangle_minkowski``, evidence P.
-
-    References
-    ----------
-    Lemma 1, sharp: arXiv:2509.25584 and docs/theorems/lemmas.md.
     """
     upper = (upper_of(first, "first") + upper_of(second, "second")) ** 2
     return Bound(
@@ -109,15 +91,6 @@ def squared_distance_of_cosine(*, mean_distance: Evidence) -> Bound:
     ----------
     mean_distance : float, Interval or certificate
         E[rho], the mean distance.
-
-    Returns
-    -------
-    BoundCertificate
-        By ``lemmas.squared_distance_of_cosine``, evidence P.
-
-    References
-    ----------
-    Lemma 2: arXiv:2509.25584 and docs/theorems/lemmas.md.
 
     Examples
     --------
@@ -152,15 +125,6 @@ def squared_distance_of_norms(
         E(|X| - |Y|)^2.
     norm_lower, norm_upper : float
         Range that holds the norms of both layers' states.
-
-    Returns
-    -------
-    BoundCertificate
-        By ``lemmas.squared_distance_of_norms``, evidence P.
-
-    References
-    ----------
-    Lemma 2 for any norms: arXiv:2509.25584 and docs/theorems/lemmas.md.
     """
     small = check_real(norm_lower, "norm_lower", lower=0.0)
     large = check_real(norm_upper, "norm_upper", lower=small)
@@ -193,15 +157,6 @@ def squared_sum_upper(*, first: Evidence, second: Evidence, third: Evidence) -> 
         Squared length of the second term.
     third : float, Interval or certificate
         Squared length of the third term.
-
-    Returns
-    -------
-    BoundCertificate
-        By ``lemmas.squared_sum_upper``, evidence P.
-
-    References
-    ----------
-    Lemma 3: arXiv:2509.25584 and docs/theorems/lemmas.md.
     """
     upper = 3.0 * (upper_of(first, "first") + upper_of(second, "second") + upper_of(third, "third"))
     return Bound(quantity="squared_norm_of_sum", interval=Interval(0.0, round_up(upper)), trivial=NONNEGATIVE)
@@ -224,15 +179,6 @@ def sum_minkowski(*, first: Evidence, second: Evidence, third: Evidence) -> Boun
         Squared length of the second term.
     third : float, Interval or certificate
         Squared length of the third term.
-
-    Returns
-    -------
-    BoundCertificate
-        By ``lemmas.sum_minkowski``, evidence P.
-
-    References
-    ----------
-    Lemma 3, sharp: arXiv:2509.25584 and docs/theorems/lemmas.md.
     """
     norms = [np.sqrt(upper_of(value, name)) for value, name in ((first, "first"), (second, "second"), (third, "third"))]
     return Bound(
@@ -270,10 +216,6 @@ def divergence_information(*, joint: npt.ArrayLike, base: float = 2.0) -> Bound:
     ------
     AssumptionError
         If the table is not such a chain; the identity then fails (X, Y independent bits, z a noisy copy of Y).
-
-    References
-    ----------
-    Lemma 4: arXiv:2509.25584 and docs/theorems/lemmas.md.
     """
     table = check_joint(joint, ndim=3)
     if not is_markov(table.transpose(1, 0, 2)):
@@ -316,15 +258,6 @@ def self_unique_information(*, joint: npt.ArrayLike, base: float = 2.0) -> Bound
     ----------
     joint : array_like of shape (n_next, n_prev)
     base : float, default=2
-
-    Returns
-    -------
-    BoundCertificate
-        By ``lemmas.self_unique_information``, evidence P.
-
-    References
-    ----------
-    Lemma 5: arXiv:2509.25584 and docs/theorems/lemmas.md.
     """
     table = check_joint(joint, ndim=2)
     value = float(conditional_entropy(table, base=base))

@@ -111,15 +111,6 @@ def minkowski_upper(
         E|X - Y|^2, for instance from `squared_distance_of_cosine` (unit norms) or `squared_distance_of_norms`.
     alpha, beta, task_cap : as in `printed_upper`
 
-    Returns
-    -------
-    BoundCertificate
-        By ``lipschitz.minkowski_upper``, evidence A.
-
-    References
-    ----------
-    Theorem 1, Minkowski form: arXiv:2509.25584 and docs/theorems/lipschitz.md.
-
     Examples
     --------
     >>> round(minkowski_upper(squared_distance=0.04, alpha=1, beta=1).interval.upper, 9)
@@ -157,15 +148,6 @@ def unit_norm_upper(
         The same in the previous state.
     task_cap : float, Interval or certificate, optional
         Anything known to bound the gap whatever the layers do, as Var Z.
-
-    Returns
-    -------
-    BoundCertificate
-        By ``lipschitz.unit_norm_upper``, evidence A.
-
-    References
-    ----------
-    Theorem 1, unit norm: arXiv:2509.25584 and docs/theorems/lipschitz.md.
 
     Examples
     --------
@@ -209,15 +191,6 @@ def residual_upper(
     alpha, beta, task_cap : as in `printed_upper`
         alpha goes with `residual_next`, beta with `residual_prev`: mind the order. They may be *average*
         constants: ``beta^2 = E|h(X,Y) - h(X,Y')|^2 / E|Y - Y'|^2`` with Y' an independent copy of Y given X.
-
-    Returns
-    -------
-    BoundCertificate
-        By ``lipschitz.residual_upper``, evidence A.
-
-    References
-    ----------
-    Theorem 1, residual form: arXiv:2509.25584 and docs/theorems/lipschitz.md.
     """
     a, b = upper_of(alpha, "alpha"), upper_of(beta, "beta")
     root = product(a, math.sqrt(upper_of(residual_next, "residual_next")))
@@ -244,15 +217,6 @@ def chain_upper(*, chain: str, residual: Evidence, lipschitz: Evidence, task_cap
         ``E|X_prev - g(X_next)|^2``.
     residual, lipschitz : Evidence
     task_cap : Evidence, optional
-
-    Returns
-    -------
-    BoundCertificate
-        By ``lipschitz.chain_upper``, evidence A.
-
-    References
-    ----------
-    Theorem 1 under one chain: arXiv:2509.25584 and docs/theorems/lipschitz.md.
     """
     assumption = _chain(chain)
     constant = upper_of(lipschitz, "lipschitz")
@@ -282,15 +246,6 @@ def truncated_upper(
     diameter : float
         Delta, the largest distance between two task values, by which the means were truncated.
     task_cap : Evidence, optional
-
-    Returns
-    -------
-    BoundCertificate
-        By ``lipschitz.truncated_upper``, evidence A.
-
-    References
-    ----------
-    Theorem 1, truncated: arXiv:2509.25584 and docs/theorems/lipschitz.md.
     """
     diameter = check_real(diameter, "diameter", lower=0.0)
     first, second = upper_of(truncated_next, "truncated_next"), upper_of(truncated_prev, "truncated_prev")
@@ -331,15 +286,6 @@ def proximal_upper(
     diameter : float
         Delta, the largest distance between two task values.
     task_cap : Evidence, optional
-
-    Returns
-    -------
-    BoundCertificate
-        By ``lipschitz.proximal_upper``, evidence A.
-
-    References
-    ----------
-    Proximal implies functional: arXiv:2509.25584 and docs/theorems/lipschitz.md.
     """
     t = check_real(t, "t", lower=0.0, upper=2.0)
     diameter = check_real(diameter, "diameter", lower=0.0)
@@ -369,19 +315,10 @@ def variance_cap(*, task_variance: Evidence | None = None, radius: float | None 
     radius : float, optional
         R, radius of the smallest ball that holds all task values. At least one of the two is needed.
 
-    Returns
-    -------
-    BoundCertificate
-        By ``lipschitz.variance_cap``, evidence P.
-
     Raises
     ------
     InvalidInputError
         If an input is outside its range; the message names it.
-
-    References
-    ----------
-    Trivial cap: arXiv:2509.25584 and docs/theorems/lipschitz.md.
     """
     if task_variance is None and radius is None:
         raise InvalidInputError("need task_variance or radius, got neither")
@@ -411,15 +348,6 @@ def probe_errors_cap(*, error_next: Evidence, error_prev: Evidence, task_cap: Ev
         Mean squared error of the probe on the previous layer.
     task_cap : float, Interval or certificate, optional
         Anything known to bound the gap whatever the layers do, as Var Z.
-
-    Returns
-    -------
-    BoundCertificate
-        By ``lipschitz.probe_errors_cap``, evidence P.
-
-    References
-    ----------
-    Probe cap: arXiv:2509.25584 and docs/theorems/lipschitz.md.
     """
     first, second = upper_of(error_next, "error_next"), upper_of(error_prev, "error_prev")
     upper = float(np.square(math.sqrt(first) + math.sqrt(second)))

@@ -40,10 +40,6 @@ def mismatch_upper(*, mismatch_prob: Evidence, task_values: npt.ArrayLike) -> Bo
     BoundCertificate
         On ``functional_gap`` of the coded layers, capped at R^2.
 
-    References
-    ----------
-    Code mismatch: arXiv:2509.25584 and docs/theorems/mismatch.md.
-
     Examples
     --------
     Labels: twice the mismatch rate.
@@ -75,19 +71,10 @@ def mismatch_upper_of_diameter(*, mismatch_prob: Evidence, diameter: float, kind
         Delta, the largest distance between two task values (sqrt 2 for one-hot labels).
     kind : {"scalar", "one_hot", "vector"}
 
-    Returns
-    -------
-    BoundCertificate
-        By ``mismatch.mismatch_upper_of_diameter``, evidence P.
-
     Raises
     ------
     InvalidInputError
         If an input is outside its range; the message names it.
-
-    References
-    ----------
-    Code mismatch by the diameter: arXiv:2509.25584 and docs/theorems/mismatch.md.
     """
     if kind not in _FACTORS:
         raise InvalidInputError(f"need a kind among {sorted(_FACTORS)}, got {kind!r}")
@@ -117,19 +104,10 @@ def coupling_upper(*, chain: str, miss_prob: Evidence, diameter: float) -> Bound
     diameter : float
         Delta, the largest distance between two task values.
 
-    Returns
-    -------
-    BoundCertificate
-        By ``mismatch.coupling_upper``, evidence A.
-
     Raises
     ------
     InvalidInputError
         If an input is outside its range; the message names it.
-
-    References
-    ----------
-    Theorem 5 from a predictor of the code: arXiv:2509.25584 and docs/theorems/mismatch.md.
     """
     if chain not in CHAINS:
         raise InvalidInputError(f"need a chain among {sorted(CHAINS)}, got {chain!r}")

@@ -43,10 +43,6 @@ def performance_gap_upper(
     -------
     BoundCertificate
         On ``mmse_increase``, inside [-cap, cap].
-
-    References
-    ----------
-    Performance gap of ideal readers: arXiv:2509.25584 and docs/theorems/performance-gap.md.
     """
     diameter = check_real(diameter, "diameter", lower=0.0)
     upper = product(0.5, diameter, diameter, nats(unique_information, "unique_information", base).upper)

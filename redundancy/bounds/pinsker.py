@@ -103,15 +103,6 @@ def chain_information_upper(
     base : float, default=2
     task_cap : Evidence, optional
         Var Z or R^2; without it the cap is Delta^2 / 2.
-
-    Returns
-    -------
-    BoundCertificate
-        By ``pinsker.chain_information_upper``, evidence A.
-
-    References
-    ----------
-    Theorem 5 from information, either chain: arXiv:2509.25584 and docs/theorems/pinsker.md.
     """
     diameter = check_real(diameter, "diameter", lower=0.0)
     upper = product(0.5, diameter, diameter, nats(information, "information", base).upper)
@@ -145,15 +136,6 @@ def chain_entropy_upper(
     task_cap : Evidence, optional
         Var Z; without it the cap is R^2.
 
-    Returns
-    -------
-    BoundCertificate
-        By ``pinsker.chain_entropy_upper``, evidence A.
-
-    References
-    ----------
-    Theorem 5 from entropy, either chain: arXiv:2509.25584 and docs/theorems/pinsker.md.
-
     Examples
     --------
     >>> chain_entropy_upper(chain="prev-next-task", entropy=0.5, radius=1.0).interval.upper < 0.5000001
@@ -183,15 +165,6 @@ def guessing_upper(*, chain: str, joint: npt.ArrayLike, radius: float) -> Bound:
     joint : array_like of shape (n_next, n_prev)
     radius : float
         R, radius of the smallest ball that holds all task values.
-
-    Returns
-    -------
-    BoundCertificate
-        By ``pinsker.guessing_upper``, evidence A.
-
-    References
-    ----------
-    Theorem 5 from the best guess: arXiv:2509.25584 and docs/theorems/pinsker.md.
     """
     radius = check_real(radius, "radius", lower=0.0)
     assumption = _chain(chain)
@@ -229,15 +202,6 @@ def free_information_upper(
     diameter : float
     base : float, default=2
     task_cap : Evidence, optional
-
-    Returns
-    -------
-    BoundCertificate
-        By ``pinsker.free_information_upper``, evidence P.
-
-    References
-    ----------
-    Theorem 5 without a chain, from information: arXiv:2509.25584 and docs/theorems/pinsker.md.
     """
     diameter = check_real(diameter, "diameter", lower=0.0)
     total = _root_sum(
@@ -274,15 +238,6 @@ def free_entropy_upper(
         Delta; without it only the first constant is used.
     base : float, default=2
     task_cap : Evidence, optional
-
-    Returns
-    -------
-    BoundCertificate
-        By ``pinsker.free_entropy_upper``, evidence P.
-
-    References
-    ----------
-    Theorem 5 without a chain, from entropies: arXiv:2509.25584 and docs/theorems/pinsker.md.
     """
     radius = check_real(radius, "radius", lower=0.0)
     constant = radius**2 / math.log(2.0)

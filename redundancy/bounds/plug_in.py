@@ -80,15 +80,6 @@ def minkowski_bounds(*, functional_gap: Evidence, error_next: Evidence, error_pr
     error_prev : float, Interval or certificate
         Mean squared error of the probe on the previous layer.
 
-    Returns
-    -------
-    BoundCertificate
-        By ``plug_in.minkowski_bounds``, evidence P.
-
-    References
-    ----------
-    Theorem 2, Minkowski form: arXiv:2509.25584 and docs/theorems/plug_in.md.
-
     Examples
     --------
     >>> round(minkowski_bounds(functional_gap=1.0, error_next=1.0, error_prev=1.0).interval.upper, 9)
@@ -122,10 +113,6 @@ def inverse_bounds(
     -------
     BoundCertificate
         On ``functional_gap``; needs no Lipschitz constant, no chain and no unit norm.
-
-    References
-    ----------
-    Theorem 2, inverse: arXiv:2509.25584 and docs/theorems/plug_in.md.
     """
     return _annulus(nonnegative(probe_gap, "probe_gap"), error_next, error_prev, task_cap, "functional_gap")
 
@@ -150,15 +137,6 @@ def function_upper(*, functional_gap: Evidence, error_next: Evidence, error_prev
         Mean squared error of the probe on the next layer.
     error_prev : float, Interval or certificate
         Mean squared error of the probe on the previous layer.
-
-    Returns
-    -------
-    BoundCertificate
-        By ``plug_in.function_upper``, evidence A.
-
-    References
-    ----------
-    Theorem 2 for a deterministic layer: arXiv:2509.25584 and docs/theorems/plug_in.md.
     """
     gap = nonnegative(functional_gap, "functional_gap").upper
     upper = (math.sqrt(upper_of(error_prev, "error_prev")) + math.sqrt(upper_of(error_next, "error_next") + gap)) ** 2
@@ -182,15 +160,6 @@ def probe_lipschitz_upper(*, squared_distance: Evidence, lipschitz: Evidence) ->
         E|X - Y|^2.
     lipschitz : float, Interval or certificate
         Lipschitz constant of the probe.
-
-    Returns
-    -------
-    BoundCertificate
-        By ``plug_in.probe_lipschitz_upper``, evidence P.
-
-    References
-    ----------
-    One Lipschitz probe on both layers: arXiv:2509.25584 and docs/theorems/plug_in.md.
     """
     constant = upper_of(lipschitz, "lipschitz")
     upper = product(constant, constant, upper_of(squared_distance, "squared_distance"))

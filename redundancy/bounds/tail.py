@@ -111,10 +111,6 @@ def sandwich_upper(*, tail_prob: Evidence, t: float, rho_max: float = 2.0) -> Bo
     BoundCertificate
         On ``mean_distance``.
 
-    References
-    ----------
-    Sandwich, upper side: arXiv:2509.25584 and docs/theorems/tail.md.
-
     Examples
     --------
     >>> round(sandwich_upper(tail_prob=0.028, t=0.05).interval.upper, 6)
@@ -142,15 +138,6 @@ def sandwich_lower(*, tail_prob_closed: Evidence, t: float, rho_max: float = 2.0
         Threshold of the distance.
     rho_max : float, default=2.0
         Largest possible distance: 2 for cosine distance.
-
-    Returns
-    -------
-    BoundCertificate
-        By ``tail.sandwich_lower``, evidence P.
-
-    References
-    ----------
-    Sandwich, lower side: arXiv:2509.25584 and docs/theorems/tail.md.
 
     Examples
     --------
@@ -192,11 +179,6 @@ def sandwich_grid(
     rho_max : float, default=2.0
         Largest possible distance: 2 for cosine distance.
 
-    Returns
-    -------
-    BoundCertificate
-        By ``tail.sandwich_grid``, evidence P.
-
     Raises
     ------
     InvalidInputError
@@ -206,10 +188,6 @@ def sandwich_grid(
     -----
     Arrays carry no confidence level. For sampled tails intersect `sandwich_upper` and `sandwich_lower`
     certificates instead, or record the level yourself.
-
-    References
-    ----------
-    Sandwich on a grid: arXiv:2509.25584 and docs/theorems/tail.md.
     """
     rho_max, _ = _threshold(0.0, rho_max)
     grid = as_floats(thresholds, "thresholds")
@@ -246,15 +224,6 @@ def tail_closed_upper(*, mean_distance: Evidence, t: float) -> Bound:
         E[rho], the mean distance.
     t : float
         Threshold of the distance.
-
-    Returns
-    -------
-    BoundCertificate
-        By ``tail.tail_closed_upper``, evidence P.
-
-    References
-    ----------
-    Geometric to proximal (Markov): arXiv:2509.25584 and docs/theorems/tail.md.
     """
     t = check_real(t, "t", lower=0.0, upper=math.inf, open_ends=True)
     upper = nonnegative(mean_distance, "mean_distance").upper / t
@@ -278,19 +247,10 @@ def tail_lower(*, mean_distance: Evidence, t: float, rho_max: float = 2.0) -> Bo
     rho_max : float, default=2.0
         Largest possible distance: 2 for cosine distance.
 
-    Returns
-    -------
-    BoundCertificate
-        By ``tail.tail_lower``, evidence P.
-
     Raises
     ------
     InvalidInputError
         If an input is outside its range; the message names it.
-
-    References
-    ----------
-    Refuting proximal by the mean: arXiv:2509.25584 and docs/theorems/tail.md.
     """
     rho_max, t = _threshold(t, rho_max)
     if t == rho_max:
@@ -321,15 +281,6 @@ def strict_tail_upper(*, tail_prob_closed: Evidence) -> Bound:
     ----------
     tail_prob_closed : float, Interval or certificate
         P(rho >= t), closed.
-
-    Returns
-    -------
-    BoundCertificate
-        By ``tail.strict_tail_upper``, evidence P.
-
-    References
-    ----------
-    Definition 2, strict tail from closed tail: arXiv:2509.25584 and docs/theorems/laws.md.
     """
     closed = probability(tail_prob_closed, "tail_prob_closed").upper
     return Bound(quantity="tail_prob", interval=Interval(0.0, closed), trivial=PROBABILITY)
@@ -349,15 +300,6 @@ def closed_tail_lower(*, tail_prob: Evidence) -> Bound:
     ----------
     tail_prob : float, Interval or certificate
         P(rho > t), strict.
-
-    Returns
-    -------
-    BoundCertificate
-        By ``tail.closed_tail_lower``, evidence P.
-
-    References
-    ----------
-    Definition 2, closed tail from strict tail: arXiv:2509.25584 and docs/theorems/laws.md.
     """
     strict = probability(tail_prob, "tail_prob").lower
     return Bound(quantity="tail_prob_closed", interval=Interval(strict, 1.0), trivial=PROBABILITY)

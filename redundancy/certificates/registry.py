@@ -233,7 +233,7 @@ def described(doc: str | None, record: TheoremRecord, *, ours: bool) -> str:
             at = next((k for k, other in enumerate(names) if other in later), len(names))
             names.insert(at, name)
             parts.insert(at + 1, f"{name}\n{'-' * len(name)}\n{body}")
-    return "\n\n".join(parts)
+    return "\n\n".join(part.strip("\n") for part in parts)
 
 
 _AFTER_RETURNS = ("Raises", "Notes", "References", "Examples")
