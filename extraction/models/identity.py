@@ -205,7 +205,9 @@ def processor_digest(processor: Any) -> str:
     str
         "processor:" and 64 hexadecimal digits.
     """
-    parts: dict[str, Any] = {"processor": [type(processor).__name__, _plain(vars(processor), but=_COMPONENTS)]}
+    parts: dict[str, Any] = {
+        "processor": [type(processor).__name__, _plain(getattr(processor, "__dict__", {}), but=_COMPONENTS)]
+    }
     for name in _COMPONENTS:
         part = getattr(processor, name, None)
         if part is not None:
@@ -288,7 +290,7 @@ def _content(part: Any) -> Any:
         return [{key: value for key, value in body.items() if key not in _VOLATILE}, rest]
     if hasattr(part, "get_vocab"):
         return [part.get_vocab(), getattr(part, "special_tokens_map", None), getattr(part, "padding_side", None)]
-    return _plain(part.to_dict() if hasattr(part, "to_dict") else vars(part))
+    return _plain(part.to_dict() if hasattr(part, "to_dict") else getattr(part, "__dict__", {}))
 
 
 def _plain(values: Mapping[str, Any], *, but: Sequence[str] = ()) -> dict[str, Any]:

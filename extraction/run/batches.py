@@ -12,6 +12,9 @@ from redundancy.errors import InvalidInputError
 
 __all__ = ["BatchMaker"]
 
+# What a row lacks, by the beginning of the sentence of `extraction.data.sources`; "row" is one that is unreadable.
+_OF_ROWS = {"need a text for 'question'": "question", "need an image": "image", "need the image": "image"}
+
 
 class BatchMaker:
     """Makes batches, and tells which samples are at fault when one cannot be made.
@@ -58,7 +61,7 @@ class BatchMaker:
 
     def _cause(self, sample: Sample, error: InvalidInputError) -> str:
         if sample.fault:
-            return "row"
+            return next((cause for start, cause in _OF_ROWS.items() if sample.fault.startswith(start)), "row")
         if not sample.question.strip():
             return "question"
         for cause, load in (("image", sample.load_images), ("video", sample.load_video)):

@@ -95,8 +95,8 @@ def test_broken_samples_are_counted_by_cause_and_certify_says_so(skip_it, tmp_pa
         (lambda records: records.clear(), "need at least one sample"),
         (lambda records: records[1].update(id="s0"), "need unique ids"),
         (lambda records: records.__delitem__(slice(1, None)), "need at least 2 samples"),
-        (lambda records: [r.update(question="") for r in records], "all failed, the first so: need a question"),
-        (lambda records: records[0].update(image=7), "need a text for 'image'"),
+        (lambda records: [r.update(question="") for r in records], "all failed, the first so: need a text"),
+        (lambda records: [r.update(image=7) for r in records], "all failed, the first so: need an image"),
     ],
 )
 def test_data_without_use_are_a_sentence(skip_it, tmp_path, pictures, change, words):
