@@ -24,7 +24,7 @@ NAVIGATION: dict[str, tuple[str, ...]] = {
     ),
     "Theory": ("theory_and_practice", "theorems/index", "proofs", "broja"),
     "Reference": ("command_line", "api/index", "figures", "report_schema"),
-    "Measured": ("coverage", "functional_coverage", "benchmarks/*"),
+    "Measured": ("coverage", "borders", "functional_coverage", "benchmarks/*"),
     "More": ("*",),
     "Project": ("changelog", "contributing", "citing"),
 }
