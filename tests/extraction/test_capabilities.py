@@ -68,6 +68,18 @@ def test_families_pass_the_check_and_are_called_not_measured(unmeasured, name):
         pass
 
 
+@pytest.mark.parametrize("name", ["qwen2_5_vl", "qwen3_5"])
+def test_the_check_forgets_and_restores_what_a_prompt_before_left_in_the_model(monkeypatch, name):
+    """Offsets of positions of an earlier batch of another size."""
+    monkeypatch.setattr(transformers, "__version__", "5.24.0")
+    family = tiny_family(name)
+    with torch.no_grad():
+        family.model(**family.batch())
+        kept = family.model.model.rope_deltas
+        with apply(family.model, vision_exit(1)):
+            assert family.model.model.rope_deltas is kept
+
+
 def test_a_plan_that_changes_nothing_asks_for_no_check(unmeasured):
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -8,7 +8,9 @@ the padding left out, which must change nothing.
 
 from __future__ import annotations
 
+import contextlib
 import warnings
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -127,7 +129,7 @@ def _fault(model: nn.Module, anatomy: Anatomy) -> str | None:
     def run(router: Any) -> tuple[torch.Tensor, torch.Tensor]:
         """Logits of the prompt and of one token after it."""
         skipping = Skipping(model, Plan(), anatomy, router)
-        with skipping._scope.opened(), torch.no_grad():
+        with skipping._scope.opened(), torch.no_grad(), _forgotten_positions(model):
             head = model(**inputs, use_cache=True)
             more = {"attention_mask": torch.nn.functional.pad(inputs["attention_mask"], (0, 1), value=1)}
             name = next((n for n in ("cache", "past_key_values") if head.get(n) is not None), "past_key_values")
@@ -150,6 +152,21 @@ def _fault(model: nn.Module, anatomy: Anatomy) -> str | None:
         if not gap <= _TOLERANCE.get(a.dtype, _TOLERANCE_HALF):
             return f"{part} logits without the padding differ from the stock model's by {gap:.1e}"
     return None
+
+
+@contextlib.contextmanager
+def _forgotten_positions(model: nn.Module) -> Iterator[None]:
+    """Qwen's models keep how far images moved the positions of the latest prompt, and apply it to a text alone."""
+    kept: list[tuple[Any, Any]] = [
+        (module, module.rope_deltas) for module in model.modules() if hasattr(module, "rope_deltas")
+    ]
+    for module, _ in kept:
+        module.rope_deltas = None
+    try:
+        yield
+    finally:
+        for module, value in kept:
+            module.rope_deltas = value
 
 
 def _special_ids(config: Any) -> set[int]:
