@@ -22,6 +22,7 @@ from extraction.skip import (
     vision_exit,
 )
 from extraction.tiny import TINY_FAMILIES, tiny_family
+from extraction.tiny.invariants import decoder_layers
 from extraction.tiny.parts import IMAGE, START, TinyFamily
 from redundancy.errors import UnsupportedModelError
 
@@ -149,7 +150,7 @@ class Reference:
             self.kept[row, places[order[:n_out]]] = False
 
     def logits(self, inputs):
-        layers = list(self.model.get_decoder().layers)
+        layers = decoder_layers(self.model)
         undo, seen = [], {}
         for i, layer in enumerate(layers):
             undo.append((layer, vars(layer).get("forward")))
