@@ -10,7 +10,8 @@ import numpy.typing as npt
 
 from estimators.folds import ImageFolds
 from estimators.functional.linear import PENALTIES
-from redundancy.errors import InvalidInputError
+from redundancy.errors import InvalidInputError, SkipItError
+from redundancy.files.reading import causes
 from redundancy.task import Task
 
 __all__ = ["RowEngine", "RowProbes", "regressor"]
@@ -118,10 +119,19 @@ class RowEngine:
         labelled = is_classifier(self.probe)
         probe = StreamingRidge(PENALTIES, relative=True) if labelled and slope else clone(self.probe)
         options = {"groups": groups} if has_fit_parameter(probe, "groups") else {}
-        if labelled and not slope:
-            return _Probabilities(probe.fit(x, z.argmax(axis=1), **options), z.shape[1])
-        # One output goes in as a vector, which regressors without multi-output support take as well.
-        return probe.fit(x, z if z.shape[1] > 1 else z[:, 0], **options)
+        try:
+            if labelled and not slope:
+                return _Probabilities(probe.fit(x, z.argmax(axis=1), **options), z.shape[1])
+            # One output goes in as a vector, which regressors without multi-output support take as well.
+            return probe.fit(x, z if z.shape[1] > 1 else z[:, 0], **options)
+        except SkipItError:
+            raise
+        except Exception as error:  # of a probe that the user brings, which may raise anything
+            classes = f" with {len(np.unique(z.argmax(axis=1)))} of {z.shape[1]} classes" if labelled else ""
+            raise InvalidInputError(
+                f"need a probe that can be fitted on part of the images, {type(probe).__name__} gives on {len(x)} rows"
+                f"{classes}: {causes(error)}"
+            ) from error
 
 
 @dataclass(frozen=True, slots=True, eq=False)

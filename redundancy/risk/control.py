@@ -411,6 +411,8 @@ def control_risk(
     if len(costs) != len(names):
         raise InvalidInputError(f"need a cost for each of {len(names)} plans, got {len(costs)}")
     prices = [check_real(cost, "each cost", lower=0.0) for cost in costs]
+    # Plain floats: numpy's own are no JSON.
+    risk, confidence_level = check_real(risk, "risk"), check_real(confidence_level, "confidence_level")
     order = sorted(range(len(names)), key=lambda i: -prices[i])
     graph = ordered_graph(procedure, order, chains)
     table = replace(table, values=ArrayInput(table.values.values[order]))

@@ -337,7 +337,7 @@ def test_saved_certificates(counts, tmp_path):
         path.write_bytes(raw if isinstance(raw, bytes) else raw.encode())
         with one_sentence(counts, path.read_bytes()[:300]), contextlib.redirect_stdout(io.StringIO()) as out:
             with contextlib.suppress(typer.Exit):
-                recheck(path, None, True)
+                recheck(path, as_json=True)
             assert set(json.loads(out.getvalue())) == {"ok", "problems"}
 
 

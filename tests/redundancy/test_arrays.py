@@ -206,3 +206,22 @@ def test_a_door_imports_no_library():
 def test_a_heading_is_named_when_it_is_one_label_too_many():
     with pytest.raises(InvalidInputError, match="if the first, 'image_id', is a heading, leave it out"):
         as_labels(["image_id", "a", "b"], "ids", 2)
+
+
+def test_numbers_of_numpy_are_stored_as_json():
+    from redundancy.risk import control_risk
+
+    control = control_risk(
+        [[0] * 90], names=["a"], costs=[1.0], risk=np.float32(0.0625), confidence_level=np.float64(0.9)
+    )
+    assert '"risk": 0.0625' in control.to_json()
+
+
+def test_a_probe_that_cannot_be_fitted_is_one_sentence_with_its_cause():
+    linear_model = pytest.importorskip("sklearn.linear_model")
+    from estimators import functional_redundancy
+
+    ids = np.repeat(np.arange(40), 3)
+    x = np.random.default_rng(0).standard_normal((120, 3))
+    with pytest.raises(InvalidInputError, match=r"LogisticRegression gives on \d+ rows with 1 of 2 classes"):
+        functional_redundancy(x, x, (ids == 3).astype(int), image_ids=ids, probe=linear_model.LogisticRegression())
