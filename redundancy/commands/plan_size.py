@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from redundancy.errors import InvalidInputError
+from redundancy.files.reading import read_text
 
 __all__ = ["plan_size"]
 
@@ -48,7 +49,7 @@ def plan_size(
         found = sample_size(risk, expect, **options)  # type: ignore[arg-type]
     elif pilot is not None:
         try:
-            text = pilot.read_text(encoding="utf-8")
+            text = read_text(pilot, "a readable pilot")
         except (OSError, UnicodeDecodeError) as error:
             raise InvalidInputError(f"need a choice.json for --pilot, {pilot} cannot be read: {error}") from None
         control = ChoiceRecord.from_json(text).control
