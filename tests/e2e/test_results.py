@@ -19,7 +19,7 @@ from redundancy.files.tabular import Tabular
 from support.results import RESULTS
 
 # No interval and no curve: tables and records only.
-NOT_DRAWN = {"HolmVerdict", "MemoryUse", "TheoremRecord"}
+NOT_DRAWN = {"HolmVerdict", "MemoryUse", "SampleSize", "TheoremRecord"}
 
 
 def classes(base: type = Tabular) -> dict[str, type]:

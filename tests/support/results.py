@@ -19,6 +19,7 @@ from redundancy.concentration import holm
 from redundancy.notions import geometric_verdict
 from redundancy.pid import broja, broja_batch, gaussian_pid
 from redundancy.risk import control_risk
+from redundancy.risk.sample_size import SampleSize
 from support.harvests import harvest
 
 COPIES = np.array([[[0.36, 0.09], [0.04, 0.01]], [[0.01, 0.04], [0.09, 0.36]]])  # t, x, y: two noisy copies of a bit
@@ -148,6 +149,9 @@ RESULTS: dict[str, Callable[[Any], Any]] = {
     "RedundancyVerdict": lambda _: geometric_verdict(mean_distance=profile().pairs[0].statements[0], epsilon=0.5),
     "RiskControl": lambda _: control_risk(
         [[0.0] * 100, [0.0] * 97 + [1.0] * 3], names=["a", "b"], costs=[1, 2], risk=0.1
+    ),
+    "SampleSize": lambda _: SampleSize(
+        n_units=300, n_losses=2, power=0.9, risk=0.05, expected=0.01, level=0.05, how="exact"
     ),
     "SweepTable": lambda _: SweepTable(
         records=({"table": 1, "plan": "late_entry(1)", "model": "m", "layer": 1, "accuracy": 0.9, "flop_speedup": 1.1},)
