@@ -48,6 +48,7 @@ class StandIn:
         self.before = vars(module).get(name)
         self.n_users = 0
         self.__name__ = name
+        self._uncompiled: Callable[..., Any] | None = None
         self.__signature__ = inspect.signature(self.inner)
 
     @property
@@ -59,9 +60,9 @@ class StandIn:
         return MethodType(getattr(type(self.module), self.name), self.module)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        compiler = sys.modules.get("torch._dynamo")  # importing it to ask takes seconds
-        run = self._run if compiler is None else compiler.disable(self._run)
-        return run(args, kwargs)
+        if self._uncompiled is None and (compiler := sys.modules.get("torch._dynamo")) is not None:
+            self._uncompiled = compiler.disable(self._run)  # importing the compiler to ask takes seconds
+        return (self._uncompiled or self._run)(args, kwargs)
 
     __call__._torchdynamo_disable = True  # type: ignore[attr-defined]  # a call's context is no part of a graph
 

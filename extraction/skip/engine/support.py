@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import torch
@@ -274,7 +275,14 @@ def bind(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> di
 
 def argument_names(module: nn.Module) -> tuple[str, ...]:
     """Names of the parameters that the class's forward takes by position (an instance's may be a bare wrapper)."""
-    parameters = list(inspect.signature(type(module).forward).parameters.values())[1:]
+    kind: Any = type(module)
+    return _argument_names(kind)
+
+
+@cache
+def _argument_names(kind: Any) -> tuple[str, ...]:
+    """Kept by class: to work a signature out takes as long as a small layer."""
+    parameters = list(inspect.signature(kind.forward).parameters.values())[1:]
     return tuple(p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD)
 
 
