@@ -208,5 +208,5 @@ def test_batches_by_length_waste_less_and_change_nothing_else(parts, tmp_path):
     assert HarvestStatistics.merge_all([plain]).spec == sorted_.spec  # shards of either kind merge
     with pytest.raises(StoreError, match="differs in batching"):
         go(parts, tmp_path / "b", samples, store=False, resume=True)
-    with pytest.raises(InvalidInputError, match="need the order of the data for a question"):
+    with pytest.raises(InvalidInputError, match="need the order of the bets for a question"):
         go(parts, tmp_path / "c", samples, store=False, batch_by_length=True, until="D_vision[1] < 0.5")
