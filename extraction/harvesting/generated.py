@@ -41,7 +41,7 @@ def append_generated(harvester: Harvester, batch: Mapping[str, Any]) -> dict[str
     valid = batch.get("attention_mask")
     valid = torch.ones_like(ids) if valid is None else valid
     with torch.inference_mode():
-        logits = harvester.model(**harvester.model_inputs(batch)).logits
+        logits = harvester.call(harvester.model_inputs(batch)).logits
         tokens = last_prompt_logits(logits, valid.to(logits.device)).argmax(dim=-1).to(ids.device)
     longer = {
         name: torch.nn.functional.pad(value, (0, 1)) if torch.is_tensor(value) and value.shape == ids.shape else value

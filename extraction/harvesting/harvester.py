@@ -20,6 +20,7 @@ from extraction.harvesting.tokens import TokenGroups, token_groups
 from extraction.harvesting.watch import watch_layers
 from extraction.models.adapters import Adapter
 from extraction.models.device import check_float64, input_device, model_dtype, to_device
+from extraction.skip.engine.calls import own_alone
 from redundancy.errors import InvalidInputError
 from redundancy.statistics.harvest_statistics import HarvestStatistics, StatisticsSpec
 
@@ -115,9 +116,14 @@ class Harvester:
                 "answers; harvest the others apart"
             )
         with torch.inference_mode(), self.observe(batch) as accumulator:
-            output = self.model(**self.model_inputs(batch, full_logits=full_logits))
+            output = self.call(self.model_inputs(batch, full_logits=full_logits))
         with torch.inference_mode():
             return accumulator.finish(ids, batch.get("units")), output
+
+    def call(self, inputs: Mapping[str, Any], **options: Any) -> Any:
+        """Run the model; a plan that another thread has opened on it is not this harvest's."""
+        with own_alone():
+            return self.model(**inputs, **options)
 
     def empty(self) -> HarvestStatistics:
         """Statistics of no sample: what a batch gives in which no sample could be read."""

@@ -45,7 +45,7 @@ def check_first_batch(harvester: Harvester, batch: Mapping[str, Any]) -> None:
     adapter, model_type = harvester.adapter, harvester.adapter.model_type
     tokens = harvester.groups(batch)
     with torch.inference_mode():
-        output = harvester.model(**harvester.model_inputs(batch), output_hidden_states=True)
+        output = harvester.call(harvester.model_inputs(batch), output_hidden_states=True)
         reported = getattr(output, "hidden_states", None)
         if reported is None:  # BLIP-2 keeps the decoder's own report apart
             reported = getattr(getattr(output, "language_model_outputs", None), "hidden_states", None)
@@ -69,7 +69,7 @@ def check_first_batch(harvester: Harvester, batch: Mapping[str, Any]) -> None:
                     wrong.append(layer)
 
         with watch_layers(adapter, compare):
-            harvester.model(**harvester.model_inputs(batch))
+            harvester.call(harvester.model_inputs(batch))
     if wrong:
         raise UnsupportedModelError(
             f"need the states at {adapter.layers_path!r} to be those that the {model_type} model reports, they differ "
@@ -113,7 +113,7 @@ def pilot_shift(harvester: Harvester, batch: Mapping[str, Any]) -> npt.NDArray[n
         torch.inference_mode(),
         watch_layers(harvester.adapter, on_pair, pairing=harvester.spec.pairing),
     ):
-        harvester.model(**harvester.model_inputs(batch, full_logits=False))
+        harvester.call(harvester.model_inputs(batch, full_logits=False))
     table: npt.NDArray[np.float32] = np.stack([m.cpu().numpy() for m in means], axis=1).astype(np.float32)
     return table
 

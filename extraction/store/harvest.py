@@ -170,7 +170,7 @@ def _step(
     spec = writer.spec
     picks = choose_rows(harvester, batch, spec)
     with torch.inference_mode(), watch_states(harvester.adapter, picks):
-        output = harvester.model(**harvester.model_inputs(batch, full_logits=True))
+        output = harvester.call(harvester.model_inputs(batch, full_logits=True))
     states = picks.states()
     answers = None if answer_ids is None else _answers(output, harvester.groups(batch).answer, answer_ids)
     for i, (sample_id, rows) in enumerate(zip(batch["sample_ids"], picks.rows, strict=True)):

@@ -90,8 +90,7 @@ def test_two_thousand_calls_of_threads_that_open_their_own_plans(models, batch):
     def run(k):
         m, p = jobs[k]
         if k % 100 == 99:
-            with apply(models[m], Plan()):
-                found = harvest(models[m], [dict(labelled)]).mean_distance("vision")
+            found = harvest(models[m], [dict(labelled)]).mean_distance("vision")
             return bool((found == plain[m]).all())
         return torch.equal(planned(models[m], batch, PLANS[p]), expected[m, p])
 

@@ -21,7 +21,7 @@ from torch import nn
 
 from redundancy.errors import InvalidInputError
 
-__all__ = ["Handler", "Key", "Scope", "forced", "key_of", "opened_here", "running"]
+__all__ = ["Handler", "Key", "Scope", "forced", "key_of", "opened_here", "own_alone", "running"]
 
 Handler = Callable[[Callable[..., Any], tuple[Any, ...], dict[str, Any]], Any]
 Key = tuple[int, str]
@@ -32,6 +32,7 @@ _KEPT: ContextVar[tuple[Scope, ...]] = ContextVar("skip_it_kept", default=())
 _SHARED: list[Scope] = []
 _RUNNING: ContextVar[tuple[Any, ...]] = ContextVar("skip_it_running", default=())
 _FORCED: ContextVar[tuple[Mapping[Key, Handler], ...]] = ContextVar("skip_it_forced", default=())
+_OWN_ALONE: ContextVar[bool] = ContextVar("skip_it_own_alone", default=False)
 _ACTIVE: ContextVar[frozenset[Key]] = ContextVar("skip_it_active", default=frozenset())
 
 
@@ -146,6 +147,16 @@ class Scope:
                     self._stand_ins = []
 
 
+@contextlib.contextmanager
+def own_alone() -> Iterator[None]:
+    """Calls in here take no notice of what others have opened, as if each model were theirs alone."""
+    token = _OWN_ALONE.set(True)
+    try:
+        yield
+    finally:
+        _OWN_ALONE.reset(token)
+
+
 def opened_here() -> tuple[Scope, ...]:
     """Scopes that this context has opened."""
     return tuple(scope for scope in _OPENED.get() if scope.is_open)
@@ -187,6 +198,8 @@ def _handler(key: Key) -> Handler | None:
     for scope in (*reversed(_KEPT.get()), *reversed(opened_here())):
         if key in scope.table:
             return scope.table[key]
+    if _OWN_ALONE.get():
+        return None
     others = [scope for scope in tuple(_SHARED) if key in scope.table]
     if len(others) > 1:
         raise InvalidInputError(
