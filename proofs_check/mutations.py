@@ -141,7 +141,13 @@ _OF_DISTANCES = ("distances up to one", "range")
 
 
 def all_mutations() -> tuple[Mutation, ...]:
-    """The mutants of all rooms: terms in the order of their numbers, then assumptions, then constants."""
+    """Collect the mutants of all rooms.
+
+    Returns
+    -------
+    tuple of Mutation
+        Terms in the order of their numbers, then assumptions, then constants.
+    """
     terms = [Mutation(*row) for room in gather("MUTANTS") for row in room]
     terms.sort(key=lambda m: [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", m.id)])
     constants = [m for s in all_statements() if s.true for m in constant_mutants(s)]

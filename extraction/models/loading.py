@@ -96,7 +96,12 @@ def load_model_and_processor(
 
 
 def torchvision_advice() -> str:
-    """The command that installs the torchvision that belongs to the torch that is here."""
+    """The command that installs the torchvision that belongs to the installed torch.
+
+    Returns
+    -------
+    str
+    """
     match = re.match(r"2\.(\d+)", _version("torch"))
     return f'pip install "torchvision==0.{int(match[1]) + 15}.*"' if match else "pip install torchvision"
 

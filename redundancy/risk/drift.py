@@ -31,6 +31,19 @@ class DriftAlarm:
     alpha : float, default=0.05
         Largest probability of an alarm, ever, while the risk is at most the certified one.
 
+    Attributes
+    ----------
+    n_audited : int
+        Losses seen so far.
+    total_loss : float
+        Their sum.
+    evidence : float
+        Average capital of all bets now.
+    peak : float
+        Largest evidence so far.
+    alarm_at : int or None
+        Number of audited inputs at which the evidence first reached ``1 / alpha``.
+
     Notes
     -----
     Each bet starts at a multiple of 25 audited inputs, stakes a fixed share on every later loss and multiplies its

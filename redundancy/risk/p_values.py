@@ -135,7 +135,7 @@ def mean_upper(
     Examples
     --------
     >>> round(mean_upper([0] * 59, 0.95), 4)
-    0.0496
+    0.0495
     """
     values = check_losses(losses, loss_range)
     low, high = loss_range
@@ -152,7 +152,23 @@ def mean_upper(
 def mean_interval(
     losses: npt.ArrayLike, confidence_level: float, *, loss_range: tuple[float, float] = (0.0, 1.0), kind: str = "auto"
 ) -> tuple[float, float]:
-    """Two-sided confidence interval of the mean, half of the error at either end; parameters as `mean_upper`.
+    """Two-sided confidence interval of the mean loss, half of the error at either end.
+
+    Parameters
+    ----------
+    losses : array_like of shape (n,)
+        One loss per unit, in an order fixed beforehand.
+    confidence_level : float
+        Of both ends together.
+    loss_range : (float, float)
+        Declared.
+    kind : {"auto", "binomial", "betting", "betting_sequence"}
+        As in `p_value`.
+
+    Returns
+    -------
+    tuple of two floats
+        Lower and upper end, inside `loss_range`.
 
     Examples
     --------
@@ -191,7 +207,7 @@ def fewest_units(risk: float, level: float, *, kind: str = "binomial", confidenc
     Examples
     --------
     >>> fewest_units(0.05, 0.05), fewest_units(0.05, 0.05, kind="betting_sequence")
-    (59, 77)
+    (59, 62)
     """
     risk = check_real(risk, "risk", lower=0.0, upper=1.0, open_ends=True)
     level = check_real(level, "level", lower=0.0, upper=1.0, open_ends=True)

@@ -76,7 +76,13 @@ class WithoutVision(Cut):
 
 @dataclass(frozen=True, slots=True)
 class Chosen(Cut):
-    """What a term chose once for the prompt, by `Term.choose`."""
+    """What a term chose once for the prompt, by `Term.choose`.
+
+    Parameters
+    ----------
+    term : Term
+        The term whose choice this is.
+    """
 
     term: Term
 
@@ -91,7 +97,13 @@ class Chosen(Cut):
 
 @dataclass(frozen=True, slots=True)
 class Routed(Cut):
-    """What a router left in one layer; no other layer shares it."""
+    """What a router left in one layer; no other layer shares it.
+
+    Parameters
+    ----------
+    layer : int
+        The layer, counted from 0.
+    """
 
     is_of_vision = False
 

@@ -22,7 +22,13 @@ __all__ = ["DownsampleImage", "downsample_image"]
 
 @dataclass(frozen=True, slots=True)
 class DownsampleImage(Term):
-    """An image that brings about `share` of the vision tokens; the prompt is made for the plan, see `plan_batch`."""
+    """An image that brings about `share` of the vision tokens; the prompt is made for the plan, see `plan_batch`.
+
+    Parameters
+    ----------
+    share : float
+        Share of the vision tokens that the smaller image brings, in (0, 1].
+    """
 
     name = "downsample_image"
     form = "downsample_image(0.5)"

@@ -23,6 +23,13 @@ class FastV(Term):
     """After layer `layer` - 1 the share `drop` of vision tokens leaves that the last prompt token attends to least.
 
     Of v tokens ``floor(drop * v + 0.5)`` leave; with a share of 1 it is ``vision_exit(layer)``.
+
+    Parameters
+    ----------
+    layer : int
+        First layer without the dropped tokens, at least 1.
+    drop : float
+        Share of vision tokens that leave, in [0, 1].
     """
 
     name = "fastv"

@@ -13,7 +13,13 @@ __all__ = ["LateEntry", "late_entry"]
 
 @dataclass(frozen=True, slots=True)
 class LateEntry(Term):
-    """Vision tokens are absent from the first `layer` layers; all of them: the model is blind to the image."""
+    """Vision tokens are absent from the first `layer` layers; all of them: the model is blind to the image.
+
+    Parameters
+    ----------
+    layer : int
+        First layer that has vision tokens, counted from 0; at least 0.
+    """
 
     name = "late_entry"
     form = "late_entry(4)"

@@ -31,7 +31,13 @@ _NONE: frozenset[str] = frozenset()
 
 @dataclass(frozen=True, slots=True)
 class LayerSet(Term):
-    """A set of layers in which something does not happen; two of one name join to their union."""
+    """A set of layers in which something does not happen; two of one name join to their union.
+
+    Parameters
+    ----------
+    numbers : set of int
+        Layers, counted from 0.
+    """
 
     parts: ClassVar[frozenset[str]] = _NONE
 
@@ -75,7 +81,13 @@ class LayerSet(Term):
 
 @dataclass(frozen=True, slots=True)
 class SkipLayers(LayerSet):
-    """Layers left out whole."""
+    """Layers left out whole.
+
+    Parameters
+    ----------
+    numbers : set of int
+        Layers, counted from 0.
+    """
 
     name = "skip_layers"
     form = "skip_layers(3, 7-9)"
@@ -85,7 +97,13 @@ class SkipLayers(LayerSet):
 
 @dataclass(frozen=True, slots=True)
 class SkipAttention(LayerSet):
-    """Layers whose attention adds nothing; they cache nothing."""
+    """Layers whose attention adds nothing; they cache nothing.
+
+    Parameters
+    ----------
+    numbers : set of int
+        Layers, counted from 0.
+    """
 
     name = "skip_attention"
     form = "skip_attention(5)"
@@ -95,7 +113,13 @@ class SkipAttention(LayerSet):
 
 @dataclass(frozen=True, slots=True)
 class SkipMlp(LayerSet):
-    """Layers whose MLP adds nothing."""
+    """Layers whose MLP adds nothing.
+
+    Parameters
+    ----------
+    numbers : set of int
+        Layers, counted from 0.
+    """
 
     name = "skip_mlp"
     form = "skip_mlp(5)"
@@ -113,7 +137,13 @@ class SkipMlp(LayerSet):
 
 @dataclass(frozen=True, slots=True)
 class HideVision(LayerSet):
-    """Layers in which text queries do not see vision keys, all tokens present."""
+    """Layers in which text queries do not see vision keys, all tokens present.
+
+    Parameters
+    ----------
+    numbers : set of int
+        Layers, counted from 0.
+    """
 
     name = "hide_vision"
     form = "hide_vision(5)"

@@ -45,7 +45,15 @@ class _Drawn(Cut):
 
 @dataclass(frozen=True, slots=True)
 class RandomKeep(Term):
-    """Of v vision tokens ``floor(share * v + 0.5)`` enter the model, at least one; which ones the seed says."""
+    """Of v vision tokens ``floor(share * v + 0.5)`` enter the model, at least one; which ones the seed says.
+
+    Parameters
+    ----------
+    share : float
+        Share of the vision tokens that stay, in (0, 1].
+    seed : int, default=0
+        Of the draw; at least 0.
+    """
 
     name = "random_keep"
     form = "random_keep(0.5, seed=0)"

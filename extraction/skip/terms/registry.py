@@ -35,6 +35,11 @@ _OWN = {
 def term_kinds() -> dict[str, type[Term]]:
     """Every known term by its name in plans.
 
+    Returns
+    -------
+    dict of str to type
+        Terms of the package first, then those of entry points.
+
     Raises
     ------
     InvalidInputError

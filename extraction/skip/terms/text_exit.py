@@ -34,7 +34,13 @@ class _LastOfPrompt(Cut):
 
 @dataclass(frozen=True, slots=True)
 class TextExit(Term):
-    """From `layer` on the prompt is computed at its last token alone, so later tokens see no other of it there."""
+    """From `layer` on the prompt is computed at its last token alone, so later tokens see no other of it there.
+
+    Parameters
+    ----------
+    layer : int
+        First layer that computes the last prompt token alone, counted from 0.
+    """
 
     name = "text_exit"
     form = "text_exit(30)"

@@ -15,7 +15,13 @@ __all__ = ["VisionExit", "vision_exit"]
 
 @dataclass(frozen=True, slots=True)
 class VisionExit(Term):
-    """Vision tokens are present in the first `layer` layers; what those cached stays visible to them."""
+    """Vision tokens are present in the first `layer` layers; what those cached stays visible to them.
+
+    Parameters
+    ----------
+    layer : int
+        First layer without vision tokens, counted from 0.
+    """
 
     name = "vision_exit"
     form = "vision_exit(24)"
