@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from fractions import Fraction
 from functools import cache
+from types import MappingProxyType
 from typing import Any
 
 from proofs_check.exact.enclosure import Real
@@ -22,6 +23,7 @@ __all__ = ["FAMILIES", "family", "make", "reflected"]
 Cells = Mapping[tuple[int, int, int], Real]
 HALF = Fraction(1, 2)
 SIGNS = (-1, 1)
+_NOTHING: Mapping[str, object] = MappingProxyType({})
 SMALL = (Fraction(1, 4), Fraction(1, 10), Fraction(1, 100))
 
 
@@ -33,7 +35,7 @@ def make(
     *,
     rho: Sequence[Sequence[Real]] | None = None,
     t: Real = 0,
-    **extra: Any,
+    **extra: object,
 ) -> Law:
     """A law with positive masses only; numbers as positions become points on a line.
 
@@ -55,6 +57,18 @@ def make(
     Law
         With whatever else it determines filled in.
     """
+    return _law(cells, x, y, z, rho, t, extra)
+
+
+def _law(
+    cells: Cells,
+    x: Sequence[Any],
+    y: Sequence[Any],
+    z: Sequence[Any] = (0,),
+    rho: Sequence[Sequence[Real]] | None = None,
+    t: Real = 0,
+    extra: Mapping[str, object] = _NOTHING,
+) -> Law:
     masses = {k: Fraction(p) for k, p in cells.items() if p}
     table = None if rho is None else tuple(tuple(map(Fraction, row)) for row in rho)
     return complete(Law(masses, _points(x), _points(y), _points(z), table, Fraction(t), extra))
@@ -81,7 +95,7 @@ def reflected(law: Law) -> Law:
     return complete(Law({(j, i, k): p for (i, j, k), p in law.masses.items()}, law.y, law.x, law.z, rho, law.t))
 
 
-def signs(flip: Real, task: Callable[[int, int], Any], **extra: Any) -> Law:
+def signs(flip: Real, task: Callable[[int, int], Any], **extra: object) -> Law:
     """X a fair sign, Y = X flipped with the given probability, Z = task(X, Y)."""
     values = sorted({task(a, b) for a in SIGNS for b in SIGNS})
     cells = {
@@ -89,7 +103,7 @@ def signs(flip: Real, task: Callable[[int, int], Any], **extra: Any) -> Law:
         for i, a in enumerate(SIGNS)
         for j, b in enumerate(SIGNS)
     }
-    return make(cells, SIGNS, SIGNS, values, **extra)
+    return _law(cells, SIGNS, SIGNS, values, extra=extra)
 
 
 def _right_angles(flip: Real) -> Law:
@@ -98,12 +112,12 @@ def _right_angles(flip: Real) -> Law:
     return complete(Law(law.masses, _points(((-1, 0), (1, 0))), _points(((0, -1), (0, 1))), law.z))
 
 
-def read(p_next: Sequence[Real], kernel: Sequence[Sequence[Real]], z: Sequence[Any], **extra: Any) -> Law:
+def read(p_next: Sequence[Real], kernel: Sequence[Sequence[Real]], z: Sequence[Any], **extra: object) -> Law:
     """X with the given law, Y constant, Z read from X through the kernel; states are 0, 1, ..."""
     cells = {(i, 0, k): p * q for i, p in enumerate(p_next) for k, q in enumerate(kernel[i])}
     states = tuple(range(len(p_next)))
     # One alphabet: y takes only its first symbol.
-    return make(cells, states, states, z, **extra)
+    return _law(cells, states, states, z, extra=extra)
 
 
 def table_law(joint: Sequence[Sequence[Real]], rho: Sequence[Sequence[Real]] | None = None, t: Real = 0) -> Law:
@@ -116,19 +130,19 @@ def table_law(joint: Sequence[Sequence[Real]], rho: Sequence[Sequence[Real]] | N
     return make(cells, range(k), range(k), rho=rho, t=t)
 
 
-def _distances(masses: Sequence[tuple[Real, Real]], t: Real, **extra: Any) -> Law:
+def _distances(masses: Sequence[tuple[Real, Real]], t: Real, **extra: object) -> Law:
     """A law of the distance alone: x = 0, and one y per distance."""
     cells = {(0, j, 0): p for j, (_, p) in enumerate(masses)}
-    return make(cells, (0,), range(len(masses)), rho=[[r for r, _ in masses]], t=t, **extra)
+    return _law(cells, (0,), range(len(masses)), rho=[[r for r, _ in masses]], t=t, extra=extra)
 
 
 def _unit(n: int) -> list[list[int]]:
     return [[int(i == j) for j in range(n)] for i in range(n)]
 
 
-def _uniform_errors(k: int, wrong: Real, **extra: Any) -> Law:
+def _uniform_errors(k: int, wrong: Real, **extra: object) -> Law:
     cells = {(i, j, 0): Fraction(1, k) * (1 - wrong if i == j else wrong / (k - 1)) for i in range(k) for j in range(k)}
-    return make(cells, range(k), range(k), rho=[[int(i != j) for j in range(k)] for i in range(k)], **extra)
+    return _law(cells, range(k), range(k), rho=[[int(i != j) for j in range(k)] for i in range(k)], extra=extra)
 
 
 def _ball(k: int, n: int) -> Law:
@@ -185,13 +199,13 @@ def _two_images() -> Law:
     return make({(k, k, k): HALF for k in (0, 1)}, (0, 1), (0, 1), (0, 1), rho=[[0, 1], [1, 0]])
 
 
-def sample_law(values: Mapping[Any, Real], n: int, delta: Real, **extra: Any) -> Law:
+def sample_law(values: Mapping[Any, Real], n: int, delta: Real, **extra: object) -> Law:
     """A law of one observed unit."""
     cells = {(i, 0, 0): p for i, p in enumerate(values.values())}
-    return make(cells, tuple(values), ((),), n=n, delta=Fraction(delta), **extra)
+    return _law(cells, tuple(values), ((),), extra={"n": n, "delta": Fraction(delta), **extra})
 
 
-def _coin(p: Real, n: int, delta: Real, **extra: Any) -> Law:
+def _coin(p: Real, n: int, delta: Real, **extra: object) -> Law:
     return sample_law({0: 1 - Fraction(p), 1: Fraction(p)}, n, delta, **extra)
 
 

@@ -53,8 +53,15 @@ class HeldOutSample:
         return Image.fromarray(render(self.scene))
 
 
-def load_model(**kwargs: Any) -> Any:
-    """Return the model in eval mode; float32 unless `dtype` is given (stored as float16).
+def load_model(*, dtype: Any = None, attn_implementation: str | None = None) -> Any:
+    """Return the model in eval mode.
+
+    Parameters
+    ----------
+    dtype : torch.dtype or str, optional
+        Float32 by default; the weights are stored as float16.
+    attn_implementation : str, optional
+        As transformers names it; its own choice by default.
 
     Returns
     -------
@@ -64,8 +71,9 @@ def load_model(**kwargs: Any) -> Any:
     import torch
     from transformers import LlavaForConditionalGeneration
 
-    kwargs.setdefault("dtype", torch.float32)
-    model: Any = LlavaForConditionalGeneration.from_pretrained(PATH, local_files_only=True, **kwargs)
+    model: Any = LlavaForConditionalGeneration.from_pretrained(
+        PATH, local_files_only=True, dtype=dtype or torch.float32, attn_implementation=attn_implementation
+    )
     return model.eval()
 
 

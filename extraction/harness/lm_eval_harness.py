@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 from importlib.util import find_spec
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 from extraction.skip import Plan, Router, apply
 from redundancy.errors import InvalidInputError, MissingExtraError
@@ -29,8 +29,29 @@ def check_plan(plan: Plan | None) -> Plan:
     return plan
 
 
+class HarnessOptions(TypedDict, total=False):
+    """Arguments of lm-eval's `HFMultimodalLM` that make sense for a model in memory."""
+
+    batch_size: int | str
+    max_batch_size: int
+    max_length: int
+    max_images: int
+    interleave: bool
+    convert_img_format: bool
+    image_token_id: int
+    image_string: str
+    image_width: int
+    image_height: int
+    image_max_side: int
+
+
 def lm_eval_model(
-    model: Any, processor: Any, plan: Plan | None = None, *, router: Router | None = None, **options: Any
+    model: Any,
+    processor: Any,
+    plan: Plan | None = None,
+    *,
+    router: Router | None = None,
+    **options: Unpack[HarnessOptions],
 ) -> Any:
     """Wrap a loaded model for `lm_eval.simple_evaluate(model=...)`, skipping by `plan`.
 
@@ -45,7 +66,7 @@ def lm_eval_model(
     router : callable, optional
         As in `apply`.
     **options
-        Further arguments of lm-eval's `HFMultimodalLM`, such as ``batch_size`` or ``convert_img_format``.
+        Arguments of lm-eval's `HFMultimodalLM`: ``batch_size``, ``convert_img_format`` and others of `HarnessOptions`.
 
     Returns
     -------

@@ -59,7 +59,7 @@ class SkippingResponder:
         max_new_tokens: int = 256,
         allow_download: bool = False,
         trust_remote_code: bool = False,
-        **options: Any,
+        **options: object,
     ) -> None:
         super().__init__()
         options.pop("max_batch_size", None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 import torch
 from torch import nn
@@ -16,6 +16,22 @@ __all__ = ["AttentionMasses", "attention_mass", "attention_rows", "tap_attention
 
 _ROW_BUDGET = 1 << 24  # entries of the fp32 score block: 64 MiB
 Sink = Callable[[int, "AttentionMasses"], None]
+
+
+class ShareOptions(TypedDict, total=False):
+    """What changes the scores, as the attention function was called with."""
+
+    scaling: float | None
+    softcap: float | None
+    sinks: torch.Tensor | None
+    bias: torch.Tensor | None
+
+
+class MassOptions(ShareOptions, total=False):
+    """What changes the scores or hides keys."""
+
+    is_causal: bool
+    sliding_window: int | None
 
 
 class AttentionMasses:
@@ -102,7 +118,7 @@ def attention_mass(
     mask: torch.Tensor | None,
     index: torch.Tensor,
     weights: torch.Tensor,
-    **options: Any,
+    **options: Unpack[MassOptions],
 ) -> torch.Tensor:
     r"""Softmax rows of chosen queries times a weight per key: :math:`\sum_j a_{ij} w_j`.
 
@@ -136,7 +152,7 @@ def _mass(
     *,
     is_causal: bool = True,
     sliding_window: int | None = None,
-    **options: Any,
+    **options: Unpack[ShareOptions],
 ) -> torch.Tensor:
     """As `attention_mass`, for the queries of `hidden`."""
     n_rows, n_heads = query.shape[:2]

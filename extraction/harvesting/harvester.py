@@ -120,10 +120,10 @@ class Harvester:
         with torch.inference_mode():
             return accumulator.finish(ids, batch.get("units")), output
 
-    def call(self, inputs: Mapping[str, Any], **options: Any) -> Any:
+    def call(self, inputs: Mapping[str, Any]) -> Any:
         """Run the model; a plan that another thread has opened on it is not this harvest's."""
         with own_alone():
-            return self.model(**inputs, **options)
+            return self.model(**inputs)
 
     def empty(self) -> HarvestStatistics:
         """Statistics of no sample: what a batch gives in which no sample could be read."""

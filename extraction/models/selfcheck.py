@@ -45,7 +45,7 @@ def check_first_batch(harvester: Harvester, batch: Mapping[str, Any]) -> None:
     adapter, model_type = harvester.adapter, harvester.adapter.model_type
     tokens = harvester.groups(batch)
     with torch.inference_mode():
-        output = harvester.call(harvester.model_inputs(batch), output_hidden_states=True)
+        output = harvester.call({**harvester.model_inputs(batch), "output_hidden_states": True})
         reported = getattr(output, "hidden_states", None)
         if reported is None:  # BLIP-2 keeps the decoder's own report apart
             reported = getattr(getattr(output, "language_model_outputs", None), "hidden_states", None)

@@ -29,7 +29,7 @@ from redundancy.errors import InvalidInputError
 from redundancy.sampling import DEFAULT_SALT, hash_order, order_text
 from redundancy.statistics.harvest_statistics import HarvestStatistics
 
-__all__ = ["HarvestJob", "Plan"]
+__all__ = ["HarvestJob", "JobOptions", "Plan"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +62,15 @@ class Plan:
     def n_samples(self) -> int:
         """Samples of all batches."""
         return sum(len(batch) for batch in self.batches)
+
+
+class JobOptions(HarvestChanges, total=False):
+    """What a job takes besides model, samples and processor, as keyword arguments."""
+
+    options: HarvestOptions | None
+    shard: tuple[int, int]
+    batch_by_length: bool
+    store: StoreOptions | None
 
 
 class HarvestJob:

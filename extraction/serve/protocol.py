@@ -200,15 +200,21 @@ def completion_body(name: str, model: str, request: ChatRequest, text: str, reas
     }
 
 
-def chunk_body(name: str, model: str, request: ChatRequest, **parts: Any) -> dict[str, Any]:
+def chunk_body(
+    name: str,
+    model: str,
+    request: ChatRequest,
+    *,
+    delta: Mapping[str, str] | None = None,
+    reason: str | None = None,
+    usage: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
     """One piece of a streamed answer: `delta`, with `reason` in the last, or `usage` alone after it."""
-    choices = []
-    if "delta" in parts:
-        choices = [{"index": 0, "delta": parts["delta"], "finish_reason": parts.get("reason"), "logprobs": None}]
+    choices = [] if delta is None else [{"index": 0, "delta": delta, "finish_reason": reason, "logprobs": None}]
     body = {"id": name, "object": "chat.completion.chunk", "created": request.created, "model": model}
     body["choices"] = choices
     if request.with_usage:
-        body["usage"] = parts.get("usage")
+        body["usage"] = usage
     return body
 
 

@@ -232,14 +232,14 @@ def answer_positions(inputs: dict[str, Any]) -> torch.Tensor:
     return torch.where(mask.bool(), columns, 0).amax(dim=1)
 
 
-def last_logits(model: Any, inputs: dict[str, Any], **options: Any) -> torch.Tensor:
+def last_logits(model: Any, inputs: dict[str, Any], *, use_cache: bool) -> torch.Tensor:
     """Logits at the last prompt token of every row, shape (batch, vocabulary)."""
     positions = answer_positions(inputs)
     width = inputs["input_ids"].shape[1]
     if "logits_to_keep" in argument_names(model) and bool((positions == width - 1).all()):
-        kept: torch.Tensor = model(**inputs, logits_to_keep=1, **options).logits
+        kept: torch.Tensor = model(**inputs, logits_to_keep=1, use_cache=use_cache).logits
         return kept[:, -1]
-    logits: torch.Tensor = model(**inputs, **options).logits
+    logits: torch.Tensor = model(**inputs, use_cache=use_cache).logits
     return logits[torch.arange(len(positions), device=logits.device), positions.to(logits.device)]
 
 

@@ -170,7 +170,7 @@ def pixels(*shape: int, seed: int) -> torch.Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(1000 + seed))
 
 
-def mrope(**more: Any) -> dict[str, Any]:
+def mrope(**more: float) -> dict[str, Any]:
     """Rotary parameters of three axes for heads of 8."""
     return {"rope_type": "default", "mrope_section": [1, 1, 2], "rope_theta": 1e4, **more}
 

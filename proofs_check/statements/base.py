@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from types import MappingProxyType
-from typing import Any, TypeAlias
+from typing import TypeAlias, TypedDict, Unpack
 
 from proofs_check.exact.enclosure import Enclosure, Real, decimal, enclose, exceeds
 from proofs_check.exact.law import Law
@@ -19,6 +19,20 @@ Side: TypeAlias = Callable[[Law, Constants], Real]
 
 _TIE = Fraction(1, 10**25)  # enclosures are some 10^-50 wide: nearer sides are equal for every purpose
 _FLOAT = 1e-9  # rounding of the float route, which only ever points out laws to look at exactly
+
+
+class StatementChanges(TypedDict, total=False):
+    """Fields of a `Statement` that a variant of it may replace."""
+
+    theorem: str
+    claim: str
+    left: Side
+    right: Side
+    needs: tuple[str, ...]
+    relation: str
+    part: str
+    true: bool
+    families: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +157,7 @@ class Statement:
             raise KeyError(f"{self.name} has no constants {sorted(missing)}")
         return replace(self, constants={**self.constants, **constants})
 
-    def but(self, **changes: Any) -> Statement:
+    def but(self, **changes: Unpack[StatementChanges]) -> Statement:
         """The same statement with sides, needs or relation replaced."""
         return replace(self, **changes)
 

@@ -10,7 +10,9 @@ import inspect
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypedDict, Unpack
+
+import numpy.typing as npt
 
 from redundancy.bounds import braun_pokutta, fano, lemmas, lipschitz, mismatch, performance_gap, pinsker, plug_in, tail
 from redundancy.certificates.certificate import Assumption, Bound, BoundCertificate, Evidence, bound
@@ -354,8 +356,29 @@ class Derivation(Tabular):
         return [{**self.best(q).to_record(), "path": list(self.path(q))} for q in self.statements]
 
 
+class Constants(TypedDict, total=False):
+    """What the arrows may need besides evidence; None is the same as absent."""
+
+    t: float | None
+    rho_max: float | None
+    unit_norm: bool | None
+    alpha: Evidence | None
+    beta: Evidence | None
+    diameter: float | None
+    radius: float | None
+    kind: str | None
+    task_values: npt.ArrayLike | None
+    support_size: int | None
+    ball_min: int | None
+    ball_max: int | None
+
+
 def derive(
-    *, known: Mapping[str, Evidence], chain: str | None = None, base: float = 2.0, **constants: Any
+    *,
+    known: Mapping[str, Evidence],
+    chain: str | None = None,
+    base: float = 2.0,
+    **constants: Unpack[Constants],
 ) -> Derivation:
     """Follow every arrow from the known quantities until nothing improves.
 
@@ -390,7 +413,7 @@ def derive(
     """
     if chain is not None and chain not in lipschitz.CHAINS:
         raise InvalidInputError(f"need a chain among {sorted(lipschitz.CHAINS)} or None, got {chain!r}")
-    usable = {name for arrow in ARROWS for name in (*arrow.constants, *arrow.options)}
+    usable = set(Constants.__annotations__)
     unknown = sorted(set(constants) - usable)
     if unknown:
         raise InvalidInputError(f"need constants among {sorted(usable)}, got {unknown}")

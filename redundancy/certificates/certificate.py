@@ -115,7 +115,7 @@ class BoundCertificate(Tabular):
             return f"C({1.0 - self.confidence_level:.3g})"
         return self.evidence
 
-    def with_provenance(self, **entries: Any) -> BoundCertificate:
+    def with_provenance(self, **entries: object) -> BoundCertificate:
         """Return a copy whose `provenance` also holds `entries` (JSON values)."""
         return replace(self, provenance={**self.provenance, **entries})
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Unpack
+from typing import TypedDict, Unpack
 
 import numpy as np
 import numpy.typing as npt
@@ -21,9 +21,36 @@ from redundancy.info.joint import check_values
 from redundancy.sampling import hash_order
 from redundancy.statistics.streaming import index_images
 
-__all__ = ["pair_of_codes", "pair_of_law"]
+__all__ = ["CodeOptions", "LawOptions", "LawPlace", "pair_of_codes", "pair_of_law"]
 
 _MOST_KAPPA = 256  # task values up to which the mismatch constant is enumerated
+
+
+class CodeOptions(Declared, total=False):
+    """What `LayerPairCertificate.from_codes` takes besides codes, ids and the size of the alphabet."""
+
+    task_values: npt.ArrayLike | None
+    base: float
+    layer: int
+    group: str
+
+
+class LawOptions(TypedDict, total=False):
+    """What is said of every known law of a profile."""
+
+    distances: npt.ArrayLike | None
+    t: float
+    task_values: npt.ArrayLike | None
+    base: float
+    alpha: float
+    beta: float
+
+
+class LawPlace(LawOptions, total=False):
+    """What is said of one known law: the options of all, and which layer and group it is of."""
+
+    layer: int
+    group: str
 
 
 def pair_of_codes(

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from redundancy.certificates.certificate import ArrayInput, BoundCertificate, RecheckReport
 from redundancy.certificates.certifying import Declared
-from redundancy.certificates.finite_builders import pair_of_codes, pair_of_law
+from redundancy.certificates.finite_builders import CodeOptions, LawPlace, pair_of_codes, pair_of_law
 from redundancy.certificates.former_ids import current_text
 from redundancy.certificates.pair_builders import pair_of_arrays, pair_of_statistics
 from redundancy.certificates.parts import drawn, sample_fields, sample_record
@@ -170,20 +170,51 @@ class LayerPairCertificate(Tabular):
 
     @classmethod
     def from_codes(
-        cls, prev_codes: npt.ArrayLike, next_codes: npt.ArrayLike, ids: npt.ArrayLike, **options: Any
+        cls,
+        prev_codes: npt.ArrayLike,
+        next_codes: npt.ArrayLike,
+        ids: npt.ArrayLike,
+        *,
+        n_codes: int,
+        **options: Unpack[CodeOptions],
     ) -> LayerPairCertificate:
         """Certify finite codes of both layers in one alphabet: mismatch rate, Theorems 3 and 5.
 
-        The codebook must have been fixed on other data. Options: n_codes, task_values, base, layer, group and
-        the declaration; see `redundancy.certificates.finite_builders.pair_of_codes`.
+        Parameters
+        ----------
+        prev_codes, next_codes : array_like of int, shape (n_tokens,)
+            Row by row the same token, in 0..n_codes - 1, by a codebook that was fixed on other data.
+        ids : array_like of shape (n_tokens,)
+            Image of each row, or whatever else is the unit of independence.
+        n_codes : int
+            Size of the alphabet, at least 2.
+        **options
+            ``task_values``, all values that the task can take, which adds bounds on the functional gap of the codes;
+            ``base=2``, ``layer=0`` and ``group="all"``; and the fields of a `Declaration`.
+
+        Raises
+        ------
+        InvalidInputError
+            For codes or ids that do not fit, or fewer than two images.
         """
-        return cls(**pair_of_codes(prev_codes, next_codes, ids, **options))
+        return cls(**pair_of_codes(prev_codes, next_codes, ids, n_codes=n_codes, **options))
 
     @classmethod
-    def from_law(cls, joint: npt.ArrayLike, **options: Any) -> LayerPairCertificate:
-        """Everything the theorems say of a *known* finite joint with axes (x_next, x_prev[, z]).
+    def from_law(cls, joint: npt.ArrayLike, **options: Unpack[LawPlace]) -> LayerPairCertificate:
+        """Everything the theorems say of a *known* finite joint.
 
-        Options: distances, t, task_values, base, alpha, beta, of `redundancy.certificates.finite_builders.pair_of_law`.
+        Parameters
+        ----------
+        joint : array_like of shape (K, K) or (K, K, n_z)
+            Axes (x_next, x_prev) or (x_next, x_prev, z).
+        **options
+            ``distances`` (K, K), symmetric cosine distances between the symbols; ``t=0.05``, the radius of printed
+            forms; ``task_values`` of z; ``base=2``; ``alpha=1`` and ``beta=1``; ``layer=0`` and ``group="law"``.
+
+        Raises
+        ------
+        InvalidInputError
+            If the joint is no law over one alphabet, or distances or task values do not fit it.
         """
         return cls(**pair_of_law(joint, **options))
 

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from redundancy.certificates.certificate import BoundCertificate, RecheckReport
 from redundancy.certificates.certifying import LEAVES_PER_PAIR, Declared, refutation_p_value
+from redundancy.certificates.finite_builders import LawOptions
 from redundancy.certificates.former_ids import current_text
 from redundancy.certificates.pair import SILENT, LayerPairCertificate
 from redundancy.certificates.parts import drawn, sample_fields, sample_record
@@ -151,7 +152,7 @@ class ProfileCertificate(Tabular):
 
     @classmethod
     def from_laws(
-        cls, laws: Sequence[npt.ArrayLike] | Mapping[str, Sequence[npt.ArrayLike]], **options: Any
+        cls, laws: Sequence[npt.ArrayLike] | Mapping[str, Sequence[npt.ArrayLike]], **options: Unpack[LawOptions]
     ) -> ProfileCertificate:
         """Everything the theorems say of *known* joints with axes (x_next, x_prev[, z]), one per layer.
 

@@ -18,7 +18,7 @@ from redundancy.certificates.certifying import (
     leaf_calls,
     statements_of_leaves,
 )
-from redundancy.certificates.finite_builders import pair_of_law
+from redundancy.certificates.finite_builders import LawOptions, pair_of_law
 from redundancy.certificates.pair import LayerPairCertificate
 from redundancy.certificates.pair_builders import (
     anomaly_notes,
@@ -180,7 +180,7 @@ def profile_of_arrays(
 
 
 def profile_of_laws(
-    laws: Sequence[npt.ArrayLike] | Mapping[str, Sequence[npt.ArrayLike]], **options: Any
+    laws: Sequence[npt.ArrayLike] | Mapping[str, Sequence[npt.ArrayLike]], **options: Unpack[LawOptions]
 ) -> ProfileFields:
     """Everything the theorems say of known joints, layer by layer; see `ProfileCertificate.from_laws`.
 

@@ -135,7 +135,7 @@ def test_workers_resume_a_run_and_decide_after_the_same_batch(parts, tmp_path):
 def test_an_error_of_a_worker_is_the_sentence_of_one_process():
     load = functools.partial(read_input, *LOAD.args, **{**LOAD.keywords, "limit": 1})
     with (
-        ProcessPool(WorkerSetup(load=load), n_workers=1) as pool,
+        ProcessPool(WorkerSetup(load=load, options={}), n_workers=1) as pool,
         pytest.raises(InvalidInputError, match="need at least 2 samples"),
     ):
         pool.plan()

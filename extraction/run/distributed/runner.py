@@ -6,11 +6,12 @@ import logging
 import os
 import pickle
 from collections.abc import Callable
-from typing import Any
+from typing import Unpack
 
 from extraction.run.distributed.processes import ProcessPool
 from extraction.run.distributed.ray_actors import RayPool
 from extraction.run.distributed.work import Loader, WorkerSetup
+from extraction.run.job import JobOptions
 from extraction.run.loop import HarvestRun, collect
 from extraction.run.question import Question
 from redundancy.checks import check_count
@@ -34,7 +35,7 @@ def harvest_with_workers(
     confidence_level: float = 0.95,
     announce: Callable[[str], object] = _LOG.info,
     progress: bool | None = None,
-    **options: Any,
+    **options: Unpack[JobOptions],
 ) -> HarvestRun:
     """`harvest_to` by several workers over one list of batches; the folder gets the same files and the same bits.
 
@@ -56,7 +57,7 @@ def harvest_with_workers(
     resume, until, confidence_level, announce, progress
         As in `harvest_to`.
     **options
-        Further arguments of `harvest_to`, such as `batch_size` and `shard`.
+        `options`, `shard`, `batch_by_length`, `store` and the fields of `HarvestOptions`, as in `harvest_to`.
 
     Returns
     -------

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from extraction.run.distributed.backlog import Shift
-    from extraction.run.job import HarvestJob, Plan
+    from extraction.run.job import HarvestJob, JobOptions, Plan
     from extraction.run.loop import Finished
     from redundancy.statistics.harvest_statistics import HarvestStatistics
 
@@ -33,7 +33,7 @@ class WorkerSetup:
     """
 
     load: Loader
-    options: dict[str, Any] = field(default_factory=dict)
+    options: JobOptions
     threads: int = 1
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from statistics import median
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 import numpy as np
 import torch
@@ -87,6 +87,15 @@ class DecodeTiming(Tabular):
         return self.cache_bytes / self.plain_cache_bytes
 
 
+class GenerateOptions(TypedDict, total=False):
+    """Settings of ``model.generate`` that leave the number of tokens as it is."""
+
+    suppress_tokens: list[int] | None
+    pad_token_id: int | None
+    cache_implementation: str | None
+    prefill_chunk_size: int | None
+
+
 def measure_decode(
     model: Any,
     batch: Batch,
@@ -97,7 +106,7 @@ def measure_decode(
     warmup: int = 1,
     rng: np.random.Generator | int | None = 0,
     progress: bool | None = None,
-    **generate_options: Any,
+    **generate_options: Unpack[GenerateOptions],
 ) -> tuple[DecodeTiming, ...]:
     """Time greedy generation of exactly `n_tokens` tokens under each plan, paired with the unmodified model.
 
@@ -118,7 +127,7 @@ def measure_decode(
     rng : Generator or int
         Draws the order of each round.
     **generate_options
-        Passed to ``model.generate``.
+        Passed to ``model.generate``: suppress_tokens, pad_token_id, cache_implementation, prefill_chunk_size.
     progress : bool, optional
         Show a bar; by default on terminals only.
 
