@@ -1,4 +1,5 @@
 """The door for arrays: whatever a library calls an array, as numpy and with the values that its owner sees."""
+# Over 400 lines: one door, and every library's arrays need a few lines of their own in it.
 
 from __future__ import annotations
 

@@ -248,6 +248,8 @@ def fit_codebook(
 ) -> Codebook:
     """Fit one spherical k-means on the unit-norm states of all `layers`, on part of the images.
 
+    More than eight parameters, since each is a choice that the codebook records.
+
     Parameters
     ----------
     layers : sequence of arrays of shape (n_rows, d)

@@ -207,6 +207,8 @@ def kmeans(
 ) -> tuple[Array, int]:
     """Codes that are close to the rows.
 
+    More than eight parameters: data, size, engine and schedule are set apart from each other.
+
     Parameters
     ----------
     take : callable

@@ -57,6 +57,8 @@ def certify(
 ) -> Certified:
     """Betting bounds on the held-out half, each at its share of the error, and what follows from them.
 
+    More than eight parameters, since each is a declaration that the bounds rest on.
+
     Parameters
     ----------
     predict_prev, predict_next : callable

@@ -70,6 +70,8 @@ def functional_redundancy(
 ) -> FunctionalRedundancy:
     r"""Estimate and bound :math:`E\|E[Z|X_{next}] - E[Z|X_{prev}]\|^2` for a layer pair.
 
+    More than eight parameters: those of the data, of the probes, and of the declaration that the bounds rest on.
+
     Parameters
     ----------
     x_prev, x_next : array of shape (n_rows, d_prev), (n_rows, d_next)

@@ -46,6 +46,8 @@ def theorem_values(
 ) -> tuple[BoundCertificate, ...]:
     """Upper bounds on the functional gap by Theorem 1, and on the probes' gap by Theorem 2.
 
+    More than eight parameters, one for each quantity that the theorems name.
+
     Parameters
     ----------
     constants : (float, float)

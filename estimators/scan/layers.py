@@ -100,6 +100,8 @@ def scan_layers(
 ) -> LayerScan:
     """Estimate and bound what each pair of depths shares, about a task and in itself.
 
+    More than eight parameters: each is one choice of the analysis, and the result records them all.
+
     Parameters
     ----------
     store : ActivationStore

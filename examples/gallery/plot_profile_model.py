@@ -21,7 +21,8 @@ import matplotlib.pyplot as plt
 from extraction import default_model, harvest
 from extraction.models.loading import load_model_and_processor
 from redundancy import HarvestStatistics, ProfileCertificate
-from redundancy.figures.profile import attention_per_layer, depth_distances, distance_per_layer, proximity_per_layer
+from redundancy.figures.attention import attention_per_layer
+from redundancy.figures.profile import depth_distances, distance_per_layer, proximity_per_layer
 
 FOLDER = default_model.PATH  # put your own here
 questions = [

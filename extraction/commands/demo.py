@@ -138,7 +138,10 @@ def _run(
     with_validation: bool,
     as_json: bool,
 ) -> None:
-    """The steps of harvest, certify, validate and select, then the report of the files they left."""
+    """The steps of harvest, certify, validate and select, then the report of the files they left.
+
+    More than eight parameters: what the two commands have settled, handed on once.
+    """
     from extraction.study import steps
     from redundancy.report import gather_report, profile_table, validation_table
 

@@ -13,7 +13,7 @@ from redundancy.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from extraction.skip.plan import Plan
-    from extraction.study.choose import PlanChoice
+    from extraction.study.choice import PlanChoice
 
 __all__ = ["serve"]
 
@@ -84,7 +84,7 @@ def serve(
 def _plan(text: str) -> tuple[Plan, PlanChoice | None]:
     """The plan, and the choice that it comes from, if it comes from a file."""
     from extraction.skip import parse_plan
-    from extraction.study.choose import PlanChoice
+    from extraction.study.choice import PlanChoice
 
     path = Path(text)
     if path.suffix != ".json":

@@ -319,7 +319,7 @@ def _pruned(
     batch_size: int,
     as_json: bool,
 ) -> list[Plan]:
-    """Plans worth testing; prints why each of the others is not."""
+    """Plans worth testing; prints why each of the others is not. More than eight parameters, as settled by flags."""
     from extraction.study import sweeping, validating
     from extraction.study.pruning import prune
 

@@ -132,6 +132,7 @@ def read_input(
 
     Every row is looked at before the first forward pass, and the prompt of the first sample is printed. A sample that
     cannot be read is left out, which is said; or left in with `keep_faulty`, for a run that records it.
+    More than eight parameters, one for each flag of how a command reads its input.
 
     The word "embedded" is the model that the package brings, with its held-out questions unless `data` is given.
     """

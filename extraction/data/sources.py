@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-import csv
-import io
-import json
 import os
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from importlib import import_module
 from pathlib import Path
@@ -16,19 +12,14 @@ from typing import Any
 
 from extraction.data.items import Sample, as_answers
 from extraction.data.pictures import load_picture, open_regular, reason
+from extraction.data.rows import IDS, LINE_END, Row, csv_rows, json_rows, parquet_rows, text_of
 from redundancy.errors import InvalidInputError, MissingExtraError
 
 __all__ = ["batches_by_length", "read_dataset", "read_folder", "read_jsonl", "read_parquet", "read_samples"]
 
 _QUESTION_FILES = tuple(f"questions.{ending}" for ending in ("jsonl", "json", "csv", "txt"))
 _IMAGE_ENDINGS = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
-_IDS = ("id", "sample_id", "question_id")
-_FIELDS = (*_IDS, "image", "images", "video", "question", "answer", "answers", "family", "group")
 _HUB = "hf:"
-_LINE_END = re.compile(r"\r\n|\r|\n")  # not the other line ends of Unicode, which a JSON text may hold
-_POINTER = b"version https://git-lfs"
-
-Row = tuple[str, str, Any]  # where it is, its name by default, and its fields or the error that stands for them
 
 
 def read_samples(source: str | os.PathLike[str], *, allow_download: bool = False, strict: bool = True) -> list[Sample]:
@@ -68,7 +59,7 @@ def read_samples(source: str | os.PathLike[str], *, allow_download: bool = False
     readers = {".jsonl": read_jsonl, ".ndjson": read_jsonl, ".json": read_jsonl, ".parquet": read_parquet}
     ending = path.suffix.lower()
     if ending == ".csv":
-        return _samples(_csv_rows(path), path, path.parent, strict)
+        return _samples(csv_rows(path), path, path.parent, strict)
     if ending not in readers:
         raise InvalidInputError(
             f"need a .jsonl, .json, .csv or .parquet file, a folder or hf:NAME:SPLIT, got {path}; convert or unpack it"
@@ -99,7 +90,7 @@ def read_jsonl(path: str | os.PathLike[str], *, strict: bool = True) -> list[Sam
         As in `read_samples`.
     """
     path = Path(path)
-    return _samples(_json_rows(path), path, path.parent, strict)
+    return _samples(json_rows(path), path, path.parent, strict)
 
 
 def read_parquet(path: str | os.PathLike[str], *, strict: bool = True) -> list[Sample]:
@@ -124,7 +115,7 @@ def read_parquet(path: str | os.PathLike[str], *, strict: bool = True) -> list[S
         As in `read_samples`.
     """
     path = Path(path)
-    return _samples(_parquet_rows([path]), path, path.parent, strict)
+    return _samples(parquet_rows([path]), path, path.parent, strict)
 
 
 def read_folder(path: str | os.PathLike[str], *, strict: bool = True) -> list[Sample]:
@@ -157,7 +148,7 @@ def read_folder(path: str | os.PathLike[str], *, strict: bool = True) -> list[Sa
     found = [file for file in inside if file.name.lower() in _QUESTION_FILES]
     tables = [file for file in inside if file.suffix.lower() == ".parquet"]
     if not found and tables:
-        return _samples(_parquet_rows(tables), path, path, strict)
+        return _samples(parquet_rows(tables), path, path, strict)
     if len(found) != 1:
         raise InvalidInputError(
             f"need exactly one of {', '.join(_QUESTION_FILES)} in {path}, got {[f.name for f in found] or 'none'}"
@@ -165,7 +156,7 @@ def read_folder(path: str | os.PathLike[str], *, strict: bool = True) -> list[Sa
     (file,) = found
     if file.suffix.lower() != ".txt":
         return read_samples(file, strict=strict)
-    questions = [line.strip() for line in _LINE_END.split(_text(file)) if line.strip()]
+    questions = [line.strip() for line in LINE_END.split(text_of(file)) if line.strip()]
     images = [file for file in inside if file.suffix.lower() in _IMAGE_ENDINGS]
     if not images:
         raise InvalidInputError(f"need images beside {file}, got none that ends in {', '.join(_IMAGE_ENDINGS)}")
@@ -288,7 +279,7 @@ def _samples(rows: Iterable[Row], source: object, folder: Path, strict: bool) ->
 
 
 def _name(row: Mapping[str, Any], default: str) -> str:
-    given = next((row[key] for key in _IDS if row.get(key) is not None and str(row[key]).strip()), default)
+    given = next((row[key] for key in IDS if row.get(key) is not None and str(row[key]).strip()), default)
     return str(given)
 
 
@@ -362,101 +353,3 @@ def _check_media(sample: Sample, where: str) -> None:
                 raise InvalidInputError(
                     f"need the image of every sample, {where} names {name!r:.100}, {what}"
                 ) from error
-
-
-def _json_rows(path: Path) -> Iterator[Row]:
-    text = _text(path)
-    if text.lstrip()[:1] == "[":
-        body = _json(text, str(path))
-        for i, row in enumerate(body if isinstance(body, list) else []):
-            yield f"item {i + 1} of {path}", f"{path.stem}:{i + 1:06d}", row
-        return
-    for number, line in enumerate(_LINE_END.split(text), start=1):
-        if line.strip():
-            where = f"line {number} of {path}"
-            try:
-                row = _json(line, where)
-            except InvalidInputError as error:
-                row = error
-            yield where, f"{path.stem}:{number:06d}", row
-
-
-def _json(text: str, where: str) -> Any:
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise InvalidInputError(
-            f"need JSON, one object in a line or a list, {where} is unreadable: {reason(error)}"
-        ) from error
-
-
-def _csv_rows(path: Path) -> Iterator[Row]:
-    text = _text(path)
-    header = _LINE_END.split(text, maxsplit=1)[0]
-    names = {mark: {name.strip().strip('"').lower() for name in header.split(mark)} for mark in ",;\t"}
-    mark = next((m for m, found in names.items() if "question" in found and len(found) > 1), ",")
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=mark, strict=True)
-    try:
-        columns = [name.strip().lower() for name in next(reader, [])]
-        if "question" not in columns or not {"image", "images", "video"} & {*columns}:
-            raise InvalidInputError(f"need a header with image and question, {path} has {columns}")
-        if twice := {name for name in columns if columns.count(name) > 1 and name in _FIELDS}:
-            raise InvalidInputError(f"need every column once, {path} has {min(twice)!r} more than once")
-        n = 0
-        for cells in reader:
-            if not any(cell.strip() for cell in cells):
-                continue
-            n += 1
-            where = f"record {n} of {path}"
-            row: Any = dict(zip(columns, cells, strict=False))
-            for name in ("answer", "group"):  # an empty cell is how CSV says that there is none
-                if not row.get(name):
-                    row.pop(name, None)
-            if len(cells) != len(columns):
-                row = InvalidInputError(f"need {len(columns)} cells, {where} has {len(cells)}; quote cells with commas")
-            yield where, f"{n - 1:08d}", row
-    except csv.Error as error:
-        raise InvalidInputError(f"need a CSV file, line {reader.line_num} of {path} is none: {error}") from error
-
-
-def _parquet_rows(paths: list[Path]) -> Iterator[Row]:
-    try:
-        pyarrow: Any = import_module("pyarrow")
-        parquet: Any = import_module("pyarrow.parquet")
-    except ImportError as error:
-        raise MissingExtraError('reading Parquet needs pyarrow: pip install "skip-it[data]"') from error
-    position = 0
-    for path in paths:
-        try:
-            with open_regular(path) as opened:
-                file = parquet.ParquetFile(opened)
-                columns = file.schema_arrow.names
-                if "question" not in columns or not {"image", "images", "video"} & {*columns}:
-                    raise InvalidInputError(f"need columns image and question, {path} has {', '.join(columns)}")
-                if twice := {name for name in columns if columns.count(name) > 1 and name in _FIELDS}:
-                    raise InvalidInputError(f"need every column once, {path} has {min(twice)!r} more than once")
-                records = file.read(columns=[name for name in columns if name in _FIELDS]).to_pylist()
-        except (OSError, ValueError, MemoryError, pyarrow.ArrowException) as error:
-            if isinstance(error, InvalidInputError):
-                raise
-            raise InvalidInputError(f"need a readable Parquet file, {path} gives: {reason(error)}") from error
-        for i, record in enumerate(records):
-            yield f"row {i} of {path}", f"{position:08d}", record
-            position += 1
-
-
-def _text(file: Path) -> str:
-    """All of a text file in UTF-8, or in UTF-16 with its mark."""
-    try:
-        with open_regular(file) as opened:
-            raw = opened.read()
-    except (OSError, ValueError) as error:
-        why = getattr(error, "strerror", None) or str(error)
-        raise InvalidInputError(f"need a readable file, {file} gives: {why}") from error
-    if raw.startswith(_POINTER):
-        raise InvalidInputError(f"need the data themselves, {file} is a pointer of Git LFS; fetch it with git lfs pull")
-    is_wide = raw[:2] in (b"\xff\xfe", b"\xfe\xff")
-    try:
-        return str(raw.decode("utf-16" if is_wide else "utf-8-sig"))
-    except UnicodeDecodeError as error:
-        raise InvalidInputError(f"need a file in UTF-8, {file} is not: {error.reason}") from error

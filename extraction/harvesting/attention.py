@@ -61,6 +61,8 @@ def attention_rows(
 ) -> torch.Tensor:
     """Softmax rows of chosen queries, float32, shape (B, H, M, K).
 
+    More than eight parameters, one for each argument of transformers' attention functions that changes a row.
+
     Parameters
     ----------
     query : Tensor of shape (B, H, Q, D)
@@ -91,7 +93,10 @@ def _shares(
     sinks: torch.Tensor | None = None,
     bias: torch.Tensor | None = None,
 ) -> torch.Tensor:
-    """Softmax rows, once it is known which keys are hidden; of the mask only an additive one is still read."""
+    """Softmax rows, once it is known which keys are hidden; of the mask only an additive one is still read.
+
+    More than eight parameters, as `attention_rows`.
+    """
     n_rows, n_heads, _, width = query.shape
     n_kv, n_keys, m = key.shape[1], key.shape[2], index.shape[1]
     # The scale goes to the few rows, not to the many scores.

@@ -89,8 +89,8 @@ def harvest_to(
     out and recorded; it never stops the run, and the summary counts it. The result is written to
     ``statistics.safetensors``, the summary to ``summary.json``.
 
-    What decides the statistics is in `options`; the many other parameters say which part of the data this run does,
-    when it ends and what it shows, which differs between runs whose statistics are to be merged.
+    What decides the statistics is in `options`. More than eight parameters: the others say which part of the data this
+    run does, when it ends and what it shows, which differs between runs whose statistics are to be merged.
 
     Parameters
     ----------

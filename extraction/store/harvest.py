@@ -57,6 +57,8 @@ def harvest_activations(
 ) -> ActivationStore:
     """Store a sub-sample of activations; run it again to resume, or with more data to append.
 
+    More than eight parameters: each decides what the store holds, and its declaration records it.
+
     Parameters
     ----------
     model : PreTrainedModel

@@ -39,6 +39,8 @@ def make_spec(
 ) -> dict[str, Any]:
     """Declaration of a store; two runs may write into one store only if theirs are equal.
 
+    More than eight parameters, one for each entry of the declaration.
+
     Parameters
     ----------
     model, model_type : str

@@ -1,4 +1,5 @@
-from .choose import PlanChoice, PlanTest, choose_plan, select_plan
+from .choice import PlanChoice, PlanTest
+from .choose import choose_plan, select_plan
 from .evaluation import PlanEvaluation
 from .outcomes import OutcomeLog
 from .sweeps import SWEEPS, sweep_plans

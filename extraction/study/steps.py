@@ -26,7 +26,7 @@ from extraction.skip import (
     kv_share,
     random_keep,
 )
-from extraction.study.choose import PlanChoice
+from extraction.study.choice import PlanChoice
 from extraction.study.evaluation import PlanEvaluation, plan_records
 from extraction.study.samples import labelled_batch, prompt_counts, reference_counts, settled, with_labels
 from extraction.study.validate import sweep

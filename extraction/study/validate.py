@@ -77,8 +77,7 @@ def sweep(
 ) -> tuple[PlanEvaluation, ...]:
     """Run every sample through the unmodified model and through each plan.
 
-    The options beyond the first three are independent of each other: what an answer is, what may be shared, and where
-    results go.
+    More than eight parameters, independent of each other: what an answer is, what may be shared, where results go.
 
     Parameters
     ----------

@@ -75,6 +75,7 @@ def run(
     Accuracy is measured on the samples with an answer; agreement with the unmodified model on all. The log is bound to
     the weights, the processor, every sample's pixels, question and answers, and to what is `declared` before any
     outcome is seen: it is not resumed with anything else. The options beyond the first five are independent.
+    More than eight parameters: what is run, on what, what an answer is, and where the log goes.
 
     Parameters
     ----------
@@ -162,7 +163,7 @@ def choose(
     """Run a family of plans on the samples, in hash order, and choose one: `decide` on what `run` measured.
 
     Nothing that is declared here may be fixed after a look at the losses, and a log is resumed with the same
-    declarations only. Each parameter is such a declaration, or says where results go, hence their number.
+    declarations only. More than eight parameters: each is such a declaration, or says where results go.
 
     Parameters
     ----------
@@ -279,6 +280,8 @@ def decide(
     about: Mapping[str, Any] | None = None,
 ) -> PlanChoice:
     """The rule by which `select`, `demo` and `profile` choose among measured plans.
+
+    More than eight parameters, since each is a declaration that the guarantee rests on.
 
     Parameters
     ----------

@@ -28,6 +28,8 @@ def tiny_llava(
 ) -> Any:
     """Random LLaVA (CLIP tower, projector, Llama decoder) in eval mode and float32.
 
+    More than eight parameters, since each is one number of the model's configuration.
+
     Parameters
     ----------
     n_layers, hidden, heads, kv_heads, intermediate : int

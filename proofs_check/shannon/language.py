@@ -3,6 +3,7 @@
 An expression is a linear combination of joint entropies h(S), S a set of variables, and of extra
 non-negative symbols ("atoms", such as the parts of an information decomposition).
 """
+# Over 400 lines: the parser and what it parses are one grammar.
 
 from __future__ import annotations
 

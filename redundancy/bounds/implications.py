@@ -3,6 +3,7 @@
 The printed arrows "proximal => informational" and "large I => informational" are false without more; here an
 arrow is a theorem with named inputs and constants, and it fires only if all of them are given.
 """
+# Over 400 lines: the table of arrows is half of it, and only `derive` reads it.
 
 from __future__ import annotations
 

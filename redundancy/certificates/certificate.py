@@ -276,7 +276,7 @@ def bound(
 ) -> Callable[[Callable[_P, Bound]], Callable[_P, BoundCertificate]]:
     """Register a keyword-only bound function with its record in the ledger, and let it return a certificate.
 
-    The parameters are the fields of the record: what a theorem says stands with the function that computes it.
+    More than eight parameters, the fields of the record: what a theorem says stands with the function that computes it.
 
     Parameters
     ----------

@@ -146,6 +146,8 @@ def pair_of_law(
 ) -> PairFields:
     """Everything the theorems say of a known finite joint with axes (x_next, x_prev) or (x_next, x_prev, z).
 
+    More than eight parameters: the law's own options, and what the record says of it.
+
     Parameters
     ----------
     joint : array_like of shape (K, K) or (K, K, n_z)

@@ -1,4 +1,5 @@
 """The certificate of one layer pair: what is certified of two adjacent layers and one token group."""
+# Over 400 lines: the record, its sentence and its recheck follow the same fields.
 
 from __future__ import annotations
 
@@ -123,6 +124,8 @@ class LayerPairCertificate(Tabular):
         **declared: Unpack[Declared],
     ) -> LayerPairCertificate:
         """Certify two arrays of states, row by row the same token, in one pass; arrays may be memory-mapped.
+
+        More than eight parameters: the data, the task, and what the record says of the pair.
 
         Parameters
         ----------

@@ -245,6 +245,8 @@ def pair_of_arrays(
 ) -> PairFields:
     """Certify two arrays of states; see `LayerPairCertificate.from_arrays`.
 
+    More than eight parameters: the data, the task, and what the record says of the pair.
+
     Parameters
     ----------
     x_prev, x_next : array of shape (n_tokens, n_features)

@@ -1,4 +1,5 @@
 """Certificates of all layer pairs and token groups of a harvest, at one simultaneous confidence level."""
+# Over 400 lines: the record, its sentence and its recheck follow the same fields.
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
 from .atoms import pid_bars
+from .attention import attention_per_layer
 from .bounds import bound_tightness, certificate_intervals, interval_coverage, intervals
 from .panels import accuracy_panels, attention_panels, redundancy_panels
 from .plans import accuracy_per_layer, loss_by_cost, risk_of_plans, speed_accuracy, speedup_per_layer
 from .profile import (
-    attention_per_layer,
     centred_distance_per_layer,
     depth_distances,
     distance_per_layer,

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from redundancy.errors import InvalidInputError
 from redundancy.figures import style
+from redundancy.figures.attention import attention_per_layer
 from redundancy.figures.plans import accuracy_per_layer
-from redundancy.figures.profile import attention_per_layer, distance_per_layer, proximity_per_layer
+from redundancy.figures.profile import distance_per_layer, proximity_per_layer
 from redundancy.figures.sources import as_reports
 
 if TYPE_CHECKING:

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from redundancy.errors import MissingExtraError
 from redundancy.files.reading import read_text
-from redundancy.files.stored import result_from_json, result_to_json
 from redundancy.files.writing import write_text
 from redundancy.interval import text_down, text_up
 
@@ -70,6 +69,8 @@ class Tabular:
 
     def to_json(self) -> str:
         """Exact, self-contained JSON with a digest."""
+        from redundancy.files.stored import result_to_json  # it needs numpy, which `skip-it --help` does without
+
         return result_to_json(self)
 
     @classmethod
@@ -81,6 +82,8 @@ class Tabular:
         StoreError
             If the text is no such result, or was altered after it was written.
         """
+        from redundancy.files.stored import result_from_json
+
         return result_from_json(cls, text)
 
     from_json.__func__.is_generic = True  # type: ignore[attr-defined]

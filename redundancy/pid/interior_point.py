@@ -108,6 +108,8 @@ def interior_point(
 ) -> SolverState:
     """Mehrotra predictor-corrector until the certificate of (a, b) is narrower than `tolerance` nats.
 
+    More than eight parameters: the problem, where to stop, and two numbers that trade speed for sturdiness.
+
     Parameters
     ----------
     floor : float, default=0.1
@@ -141,6 +143,7 @@ def _iterate(
     cap: float,
     relative_error: float,
 ) -> None:
+    """Iterate into `state`; more than eight parameters, as `interior_point`."""
     weights, c = kernel.weights, kernel.c
     theta, s, slack = kernel.start(floor)
     log_s = kernel.set_point(theta)

@@ -1,4 +1,5 @@
 """`broja`: check, presolve, choose the solver by size, certify on the full problem, report."""
+# Over 400 lines: checks, choice of the solver and the result share the options of one call.
 
 from __future__ import annotations
 
@@ -133,7 +134,7 @@ def broja_from_pairs(
     """`broja` from the pair laws P(t, x) and P(t, y) alone; the synergy is then undefined and None.
 
     For sources with so many symbols that the three-way table cannot be held; two targets are exact at any size.
-    Parameters as for `broja`.
+    Parameters as for `broja`. More than eight parameters: the two laws and the options of `broja`.
 
     Parameters
     ----------
@@ -289,6 +290,7 @@ def _run(
     throw: bool,
     start: float,
 ) -> BrojaResult:
+    """Check the options and solve; more than eight parameters, as `broja_from_pairs`."""
     check_real(tolerance, "tolerance", lower=0.0, open_ends=True)
     if method not in METHODS:
         raise InvalidInputError(f"need a method among {METHODS}, got {method!r}")
@@ -421,6 +423,7 @@ def _report(
     tolerance: float,
     lazy: partial[tuple[Array, Array, Array]] | None,
 ) -> BrojaResult:
+    """The result of a run, or its error; more than eight parameters, one for each thing that the result tells."""
     bounds = (state.lower, state.upper)
     result = BrojaResult(
         **atoms_from_union(bounds, problem, entropies, base),  # type: ignore[arg-type]

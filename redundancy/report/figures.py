@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from redundancy.errors import InvalidInputError
 from redundancy.figures import style
+from redundancy.figures.attention import attention_per_layer
 from redundancy.figures.bounds import certificate_intervals
 from redundancy.figures.plans import accuracy_per_layer, risk_of_plans, speed_accuracy, speedup_per_layer
 from redundancy.figures.profile import (
-    attention_per_layer,
     centred_distance_per_layer,
     depth_distances,
     distance_per_layer,

@@ -12,7 +12,7 @@ from typing import Any
 
 from redundancy.figures import style
 from redundancy.figures.saving import render
-from redundancy.report import story, wording
+from redundancy.report import page_context, wording
 from redundancy.report.figures import available_figures
 from redundancy.report.schema import validate_report
 from redundancy.report.svg import inline_svg, point_titles
@@ -50,7 +50,7 @@ def render_html(report: Mapping[str, Any], figures: Mapping[str, str] | None = N
         _environment()
         .get_template("report.html.j2")
         .render(
-            **story.context(report),
+            **page_context.context(report),
             figures=_figures(report, figures),
             css=_safe(_resource("report.css")),
             script=_safe(script),
@@ -94,7 +94,7 @@ def _figures(report: Mapping[str, Any], given: Mapping[str, str] | None) -> dict
     else:
         for name, figure in available_figures(report).items():
             documents[name] = (render(figure, "svg").decode(), point_titles(figure))
-    labels = story.figure_labels(report)
+    labels = page_context.figure_labels(report)
     return {
         name: _safe(inline_svg(text, prefix=f"fig-{name.replace('_', '-')}", label=labels[name], titles=titles))
         for name, (text, titles) in documents.items()

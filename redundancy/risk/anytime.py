@@ -22,7 +22,7 @@ class AnytimeControl:
     The p-value of a plan is the reciprocal of the largest capital so far of a bet against it, so it only falls,
     and by Ville's inequality it ever passes a level with at most that probability. What is certified once
     stays certified, unless the plan's own mean loss reaches the risk later: then the stream contradicts the
-    certificate, and it is withdrawn.
+    certificate, and it is withdrawn. More than eight parameters, since the guarantee rests on each of them.
 
     Parameters
     ----------

@@ -1,4 +1,5 @@
 """Learn then Test: which of many plans have a risk of at most r, jointly, and which of those is cheapest."""
+# Over 400 lines: the record and the procedure that its recheck repeats change together.
 
 from __future__ import annotations
 

@@ -69,6 +69,8 @@ class LossTable:
     ) -> LossTable:
         """Checked losses; parameters as the fields, with "auto" for `kind`.
 
+        More than eight parameters, one for each field.
+
         Raises
         ------
         InvalidInputError

@@ -57,7 +57,10 @@ def _rows_kernel(
     n_rows, width, x_stride, y_stride, mean_x_stride, mean_y_stride,
     BLOCK: tl.constexpr, WHOLE: tl.constexpr, CENTRED: tl.constexpr,
 ):  # fmt: skip
-    """One program per pair of rows: norms first, then the squared gap of the scaled rows."""
+    """One program per pair of rows: norms first, then the squared gap of the scaled rows.
+
+    More than eight parameters: a kernel takes pointers, sizes and strides one by one.
+    """
     row = tl.program_id(0).to(tl.int64)
     x_row, y_row = x_ptr + row * x_stride, y_ptr + row * y_stride
     mean_x_row, mean_y_row = mean_x_ptr, mean_y_ptr
@@ -150,7 +153,10 @@ def _sums_kernel(
     N_GROUPS: tl.constexpr, N_THRESHOLDS: tl.constexpr, CENTRED: tl.constexpr, N_SUMS: tl.constexpr,
     STEPS: tl.constexpr, RATIO_STEPS: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
-    """One program per layer, sample and group; histograms by integer atomics, whose order changes nothing."""
+    """One program per layer, sample and group; histograms by integer atomics, whose order changes nothing.
+
+    More than eight parameters: a kernel takes pointers, sizes and constants one by one.
+    """
     layer, sample = tl.program_id(0).to(tl.int64), tl.program_id(1).to(tl.int64)
     group = tl.program_id(2)
     values = value_ptr + layer * n * (6 if CENTRED else 3)

@@ -41,6 +41,7 @@ def harvest_with_workers(
 
     Every worker loads the model once and takes the next batch when it is free. A worker that is lost is replaced,
     and its batch done again. The folder can be resumed with any number of workers, also by `harvest_to`.
+    More than eight parameters: those of `harvest_to`, and who does the work.
 
     Parameters
     ----------

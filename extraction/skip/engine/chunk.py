@@ -300,7 +300,10 @@ class Chunk:
         hidden: tuple[torch.Tensor, torch.Tensor] | None = None,
         lender: int | None = None,
     ) -> torch.Tensor | None:
-        """`compact_mask`, made once for all layers that see the same tokens through the same mask."""
+        """`compact_mask`, made once for all layers that see the same tokens through the same mask.
+
+        More than eight parameters, one for each thing that tells two masks apart.
+        """
         key = ("mask", presence, id(mask), is_causal, hidden is not None, lender)
         if key not in self._cuts:
             cut = compact_mask(

@@ -4,6 +4,7 @@ The model's own forward (embedding merge, positions, masks, final norm, head, ge
 length. In each decoder layer: gather the present tokens of everything it is given, call the stock layer, scatter its
 output into a copy of its input. What a call needs lives in its `_Run`; the model and its modules hold nothing.
 """
+# Over 400 lines: what a call installs, runs and takes back reads its state in one place.
 
 from __future__ import annotations
 

@@ -7,19 +7,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from redundancy.figures.sources import PLAN_SECTIONS, layer_values, plan_rows, profile_groups, profile_rows
+from redundancy.report import wording
 from redundancy.report.findings import Findings, distance_findings
 from redundancy.report.layers import layer_cards
 from redundancy.report.tables import DASH
-from redundancy.report.wording import (
-    bound_text,
-    change_interval,
-    percent,
-    percent_up,
-    percents,
-    plain,
-    points,
-    theorem_name,
-)
+from redundancy.report.wording import bound_text, change_interval, percent, percent_up, percents, plain, points
 from redundancy.report.wording import level as level_text
 
 __all__ = ["context", "figure_labels"]
@@ -243,7 +235,7 @@ def _evidence(report: Report) -> list[dict[str, Any]]:
     for group, grid in grids.items():
         layers = sorted({layer for cells in grid.values() for layer in cells})
         rows = [
-            {"theorem": theorem_name(t), "quantity": plain(q), "cells": [cells.get(layer) for layer in layers]}
+            {"theorem": wording.theorem_name(t), "quantity": plain(q), "cells": [cells.get(layer) for layer in layers]}
             for (t, q), cells in grid.items()
         ]
         tables.append({"group": group, "layers": layers, "rows": rows})
@@ -255,7 +247,7 @@ def _certificates(report: Report) -> list[dict[str, Any]]:
     for certificate in report["certificates"]:
         statements = [
             {
-                "theorem": theorem_name(s["theorem"]),
+                "theorem": wording.theorem_name(s["theorem"]),
                 "quantity": plain(s["quantity"]),
                 "bound": bound_text(s),
                 "symbol": _symbol(s),
