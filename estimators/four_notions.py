@@ -27,7 +27,7 @@ from redundancy.checks import check_count, check_real
 from redundancy.distances import cosine_distance
 from redundancy.errors import InvalidInputError
 from redundancy.files.tabular import Tabular
-from redundancy.interval import text_down, text_up
+from redundancy.interval import text_down, text_level, text_up
 from redundancy.sampling import unit_means
 from redundancy.units import check_base, unit_name
 
@@ -111,9 +111,10 @@ class FourRedundancies(Tabular):
             f"[{text_down(row['lower'], 4)}, {text_up(row['upper'], 4)}] {row['unit']} [{row['evidence']}]"
             for row in self.to_records()
         ]
+        level = text_level(self.confidence_level)
         head = (
-            f"{self.n_rows} rows of {self.n_images} images. [C] certified, jointly at {self.confidence_level:g}; "
-            f"[E] estimated, each at {self.confidence_level:g} or more."
+            f"{self.n_rows} rows of {self.n_images} images. [C] certified, jointly at {level}; "
+            f"[E] estimated, each at {level} or more."
         )
         return "\n".join([head, *lines, *self.notes])
 

@@ -8,11 +8,12 @@ from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal
 
 from redundancy.errors import InvalidInputError
 
-__all__ = ["Interval", "outward", "round_down", "round_up", "text_down", "text_up"]
+__all__ = ["Interval", "outward", "round_down", "round_up", "text_down", "text_error", "text_level", "text_up"]
 
 # A scalar formula of the package has at most a few dozen correctly rounded operations; libm's log and
 # exp are within one ulp. Sixteen ulps cover both with room; sums over arrays must pass their own slack.
 _ULPS = 16
+_LEVEL_DECIMALS = 12  # a level is a sum of a few shares of the error, off by less than this
 
 
 def round_up(x: float, *, slack: float = 0.0) -> float:
@@ -103,6 +104,56 @@ def text_down(x: float, digits: int = 6, *, decimals: int | None = None, sign: b
     ('0.999999', '0.95', '0.12')
     """
     return _text(x, ROUND_FLOOR, digits, decimals, sign)
+
+
+def text_level(level: float, digits: int = 6) -> str:
+    """A confidence level as text that is never above it, but for what sums of floats lose.
+
+    Parameters
+    ----------
+    level : float
+        In [0, 1].
+    digits : int, default=6
+        Significant digits at most.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> text_level(0.9499999999999996), text_level(0.99999996)
+    ('0.95', '0.999999')
+    """
+    return text_down(float(_level(level)), digits)
+
+
+def text_error(level: float, digits: int = 3) -> str:
+    """The error ``1 - level`` of a confidence level as text that is never below it; see `text_level`.
+
+    Parameters
+    ----------
+    level : float
+        In [0, 1].
+    digits : int, default=3
+        Significant digits at most.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> text_error(0.95), text_error(1.0 - 0.05 / 24)
+    ('0.05', '0.00209')
+    """
+    kept = Context(prec=digits, rounding=ROUND_CEILING).plus(1 - _level(level))
+    return f"{float(kept):.{digits}g}"
+
+
+def _level(level: float) -> Decimal:
+    tidy = Decimal(repr(round(float(level), _LEVEL_DECIMALS)))
+    return tidy if tidy < 1 else Decimal(repr(float(level)))
 
 
 def _text(x: float, rounding: str, digits: int, decimals: int | None, sign: bool) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 from redundancy.certificates.certificate import BoundCertificate
 from redundancy.files.tabular import Tabular
-from redundancy.interval import Interval
+from redundancy.interval import Interval, text_up
 
 __all__ = ["SCHEMA", "EstimateWarning", "FunctionalRedundancy"]
 
@@ -197,6 +197,7 @@ class FunctionalRedundancy(Tabular):
             f"  bracket  [E] {self.bracket} for the ideal predictors if the class contains them",
         ]
         if upper is not None:
-            lines.append(f"  at most {upper.interval.upper:.4g} [{upper.label}] by {upper.theorem}, whatever the class")
-        lines += [f"  {c.theorem} [{c.label}]: {c.quantity} <= {c.interval.upper:.4g}" for c in self.theorems]
+            end = text_up(upper.interval.upper, 4)
+            lines.append(f"  at most {end} [{upper.label}] by {upper.theorem}, whatever the class")
+        lines += [f"  {c.theorem} [{c.label}]: {c.quantity} <= {text_up(c.interval.upper, 4)}" for c in self.theorems]
         return "\n".join([*lines, *(f"  warning: {w}" for w in self.warnings)])

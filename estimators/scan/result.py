@@ -13,7 +13,7 @@ from estimators.unique import UniqueInformationEstimate
 from redundancy.certificates.certificate import BoundCertificate
 from redundancy.figures import style
 from redundancy.files.tabular import Tabular
-from redundancy.interval import Interval
+from redundancy.interval import Interval, text_down, text_level, text_up
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -173,7 +173,7 @@ class LayerScan(Tabular):
             f"{self.model}, {self.group} tokens, task {self.task}: {self.n_tokens} tokens of {self.n_images} "
             f"images ({self.n_fit_images} others fitted the codebooks)",
             "Functional redundancy [E] with interval per pair; bounds [C] hold jointly over all pairs at "
-            f"{self.confidence_level:g}; theorems with estimated constants [E].",
+            f"{text_level(self.confidence_level)}; theorems with estimated constants [E].",
             "",
             f"{'pair':>9} {'estimate [E]':>29} {'gap<= [C]':>10} {'D<= [C]':>8} {'H [E]':>7} {'H<= [C]':>8} "
             f"{'I>= [C]':>8} {'uni_next [E]':>12} {'Thm 1':>8} {'Thm 2':>8}",
@@ -184,8 +184,9 @@ class LayerScan(Tabular):
                 lines.append(f"{name:>9} {pair.error}")
                 continue
             row = pair.to_record()
-            estimate = f"{row['estimate']:.4f} [{row['lower']:.4f}, {row['upper']:.4f}]" + (
-                " " if row["usable"] else "!"
+            estimate = (
+                f"{row['estimate']:.4f} [{text_down(row['lower'], decimals=4)}, {text_up(row['upper'], decimals=4)}]"
+                + (" " if row["usable"] else "!")
             )
             cells = [
                 f"{_bound(None if pair.functional is None else pair.functional.certified_upper, 'upper'):>10}",
@@ -258,7 +259,8 @@ def _bound(certificate: BoundCertificate | None, end: str) -> str:
     """A certified number, or V where it says nothing."""
     if certificate is None or certificate.is_vacuous:
         return "" if certificate is None else "V"
-    return _text(getattr(certificate.interval, end))
+    rounded = text_up if end == "upper" else text_down
+    return rounded(getattr(certificate.interval, end), decimals=3)
 
 
 def _text(value: Any) -> str:

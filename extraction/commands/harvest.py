@@ -15,6 +15,7 @@ from extraction.harvesting.options import DEFAULTS, HarvestOptions
 from extraction.run.distributed.ranks import default_shard, local_device, rank_and_world
 from redundancy.commands.options import refuse_idle
 from redundancy.errors import InvalidInputError, StoreError
+from redundancy.interval import text_down, text_level, text_up
 
 if TYPE_CHECKING:
     from extraction.run import HarvestRun
@@ -297,12 +298,12 @@ def _say_run(run: HarvestRun, out: Path, name: str, confidence: float) -> None:
 
 
 def _verdict(decision: dict[str, Any], confidence: float) -> str:
-    span = f"[{decision['lower']:.4g}, {decision['upper']:.4g}]"
+    span = f"[{text_down(decision['lower'], 4)}, {text_up(decision['upper'], 4)}]"
     n = counted(decision["n_units"], "unit")
     if decision["answer"] is None:
         return f"Not decided after {n}: {decision['question']} is open, the mean is in {span}."
     word = "true" if decision["answer"] else "false"
     return (
         f"Decided after {n}: {decision['question']} is {word}; the mean over the population is in {span}, "
-        f"with confidence {confidence:g} at whatever moment one stops."
+        f"with confidence {text_level(confidence)} at whatever moment one stops."
     )

@@ -10,9 +10,12 @@ from collections.abc import Iterable, Sequence
 
 from extraction.skip.plan import Plan
 from extraction.skip.terms import LateEntry, VisionExit
+from redundancy.certificates.parts import drawn
 from redundancy.checks import check_real
 from redundancy.concentration import betting_lower, bonferroni
 from redundancy.errors import InvalidInputError
+from redundancy.interval import text_down, text_level
+from redundancy.sampling import DEFAULT_SALT, order_text, unit_sums
 from redundancy.statistics.harvest_statistics import HarvestStatistics
 
 __all__ = ["prune"]
@@ -78,13 +81,23 @@ def prune(
     kept, reasons = list(plans), {}
     for (plan, (low, high)), level in zip(judged, bonferroni(confidence_level, max(1, len(judged))), strict=False):
         sums = statistics.entry_sums("vision")[:, high] if low == 0 else statistics.exit_sums("vision")[:, low]
-        bound = betting_lower(values=sums, counts=counts, scale=2.0, confidence_level=level, quantity="mean distance")
+        # Questions about one image are one draw, and names that betray distances may not order the bets.
+        values, tokens, _ = unit_sums(sums, counts, statistics.units, salt=DEFAULT_SALT, pooled=False)
+        bound = betting_lower(
+            values=values,
+            counts=tokens,
+            scale=2.0,
+            confidence_level=level,
+            quantity="mean distance",
+            order=order_text(DEFAULT_SALT),
+        )
         if bound.interval.lower > farther:
             kept.remove(plan)
+            images = drawn(statistics.n_units, statistics.n_samples, assumed=statistics.units_assumed)
             reasons[plan] = (
                 f"{plan} is left out: it keeps vision tokens at depth {low} where the model has depth {high}, at a "
-                f"mean cosine distance of at least {bound.interval.lower:.3f}, above {farther:g} (confidence "
-                f"{confidence_level:g}, {statistics.n_samples} samples)"
+                f"mean cosine distance of at least {text_down(bound.interval.lower, decimals=3)}, above "
+                f"{text_down(farther)} (confidence {text_level(confidence_level)}, {images})"
             )
     return kept, reasons
 

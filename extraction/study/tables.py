@@ -14,6 +14,7 @@ from extraction.study.sweeps import depth_in_sweep
 from redundancy.checks import check_real
 from redundancy.errors import InvalidInputError
 from redundancy.files.tabular import Tabular, latex_text
+from redundancy.interval import text_down, text_up
 from redundancy.report.tables import DASH, format_table
 from redundancy.statistics.harvest_statistics import HarvestStatistics
 
@@ -250,5 +251,5 @@ def _cell(value: Any, *, dash: str = DASH) -> str:
     if value is None:
         return dash
     if isinstance(value, (tuple, list)):
-        return f"[{value[0]:.3f}, {value[1]:.3f}]"
+        return f"[{text_down(value[0], decimals=3)}, {text_up(value[1], decimals=3)}]"
     return f"{value:.2g}" if 0.0 < value < 0.001 else f"{value:.3f}"

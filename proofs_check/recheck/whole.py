@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal, localcontext
 from typing import Any
 
 from proofs_check.recheck.record import exact
@@ -38,8 +39,8 @@ _MEANS = {
 def problems_of_pair(pair: Mapping[str, Any], sentence: str, arrays: Mapping[str, Any]) -> Problems:
     """What is wrong with a layer pair beside its statements."""
     found = _sample_sizes(pair, arrays, "")
-    expected = _sentence_of_pair(pair)
-    if sentence != expected:
+    expected = _sentence_of_pair(pair, outward=True)
+    if sentence not in (expected, _sentence_of_pair(pair, outward=False)):
         found.append(("sentence", f"is not what the statements say, which is: {expected}"))
     return found
 
@@ -62,8 +63,8 @@ def problems_of_profile(body: Mapping[str, Any]) -> Problems:
     if len({sum(p["group"] == g for p in pairs) for g in {p["group"] for p in pairs}}) > 1:
         found.append(("pairs", "the groups have unequal numbers of layers"))
     found += _known_laws(body) if level is None else _levels(body)
-    expected = _sentence_of_profile(body)
-    if body["sentence"] != expected:
+    expected = _sentence_of_profile(body, outward=True)
+    if body["sentence"] not in (expected, _sentence_of_profile(body, outward=False)):
         found.append(("sentence", f"is not what the statements say, which is: {expected}"))
     if body["statistics_digest"] and not _is_digest(body["statistics_digest"]):
         found.append(("statistics_digest", f"is no SHA-256: {body['statistics_digest']!r}"))
@@ -136,10 +137,29 @@ def _level(failures: Mapping[str, float]) -> float | None:
     return max(0.0, 1.0 - sum(failures.values())) if failures else None
 
 
-def _label(statement: Mapping[str, Any]) -> str:
+def _number(x: float, digits: int, rounding: str | None) -> str:
+    """To this many digits; release 0.1.0 rounded to the nearest."""
+    if rounding is None or math.isinf(x):
+        return f"{x:.{digits}g}"
+    with localcontext(prec=digits, rounding=rounding):
+        return f"{float(+Decimal(repr(x))):.{digits}g}"
+
+
+def _shown_level(level: float, digits: int, *, outward: bool) -> str:
+    tidy = round(level, 12)  # what sums of floats lose is not the sample's
+    return _number(tidy if tidy < 1.0 else level, digits, ROUND_FLOOR if outward else None)
+
+
+def _label(statement: Mapping[str, Any], *, outward: bool) -> str:
     level = max(0.0, 1.0 - math.fsum(delta for _, delta in statement["failures"]))
     if statement["evidence"] == "C" and statement["failures"]:
-        return f"C({1.0 - level:.3g})"
+        if not outward:
+            return f"C({1.0 - level:.3g})"
+        tidy = round(level, 12)
+        with localcontext(prec=28):
+            error = 1 - Decimal(repr(tidy if tidy < 1.0 else level))
+        with localcontext(prec=3, rounding=ROUND_CEILING):
+            return f"C({float(+error):.3g})"
     return str(statement["evidence"])
 
 
@@ -168,27 +188,30 @@ def _order_warning(body: Mapping[str, Any]) -> str:
     )
 
 
-def _claim(statement: Mapping[str, Any]) -> str:
+def _claim(statement: Mapping[str, Any], *, outward: bool) -> str:
     name = _NAMES.get(statement["quantity"], statement["quantity"].replace("_", " "))
     (low, high), (least, most) = ([float(end) for end in statement[field]] for field in ("interval", "trivial"))
-    bound = f"<= {high:.4g}" if high < most else f">= {low:.4g}"
+    below = _number(low, 4, ROUND_FLOOR if outward else None)
+    above = _number(high, 4, ROUND_CEILING if outward else None)
+    bound = f"<= {above}" if high < most else f">= {below}"
     if low > least and high < most:
-        bound = f"in [{low:.4g}, {high:.4g}]"
-    return f"{name} {bound}{_unit(statement['base'])} [{_label(statement)}, {statement['theorem']}]"
+        bound = f"in [{below}, {above}]"
+    label = _label(statement, outward=outward)
+    return f"{name} {bound}{_unit(statement['base'])} [{label}, {statement['theorem']}]"
 
 
-def _sentence_of_pair(pair: Mapping[str, Any]) -> str:
+def _sentence_of_pair(pair: Mapping[str, Any], *, outward: bool) -> str:
     tokens = f"{pair['group']} tokens"
     where = f"layer {pair['layer']}, {tokens}" if pair["layer"] else tokens
     useful = [s for s in pair["statements"] if not _vacuous(s)]
-    claims = "; ".join(dict.fromkeys(_claim(s) for s in useful)) or "nothing beyond the trivial ranges"
+    claims = "; ".join(dict.fromkeys(_claim(s, outward=outward) for s in useful)) or "nothing beyond the trivial ranges"
     failures = {key: delta for s in pair["statements"] for key, delta in s["failures"]}
     level = _level(failures)
     if level is None:
         text = f"For the given law ({where}): {claims}."
     else:
         text = (
-            f"With confidence at least {level:.6g} over the draw of {_drawn(pair)} from "
+            f"With confidence at least {_shown_level(level, 6, outward=outward)} over the draw of {_drawn(pair)} from "
             f"{pair['population']}, jointly over {len(failures)} sampling statements ({where}): {claims}."
         )
         text += _order_warning(pair)
@@ -203,7 +226,7 @@ def _sentence_of_pair(pair: Mapping[str, Any]) -> str:
     return f"{text} {_SILENT}"
 
 
-def _sentence_of_profile(body: Mapping[str, Any]) -> str:
+def _sentence_of_profile(body: Mapping[str, Any], *, outward: bool) -> str:
     pairs, level = body["pairs"], body["confidence_level"]
     statements = [s for pair in pairs for s in pair["statements"]]
     firm = dict.fromkeys(a[1] for s in statements if s["evidence"] == "CP"[level is None] for a in s["assumptions"])
@@ -213,7 +236,7 @@ def _sentence_of_profile(body: Mapping[str, Any]) -> str:
     text = f"For the {len(pairs)} given laws all bounds labelled P hold."
     if level is not None:
         text = (
-            f"With confidence at least {level:g} over the draw of {_drawn(body)} from "
+            f"With confidence at least {_shown_level(level, 6, outward=outward)} over the draw of {_drawn(body)} from "
             f"{body['population']}, jointly over {_LEAVES * len(pairs)} sampling statements, all bounds labelled C "
             f"hold; {_MEANS.get(body['estimand'], '')}"
         )

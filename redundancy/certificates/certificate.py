@@ -32,7 +32,7 @@ from redundancy.certificates.registry import (
 from redundancy.errors import InvalidInputError, SkipItError
 from redundancy.files.digested import UNFIT, as_kind, content_digest, reading, seal, unseal
 from redundancy.files.tabular import Tabular
-from redundancy.interval import Interval
+from redundancy.interval import Interval, text_down, text_error, text_level, text_up
 from redundancy.units import check_base, unit_name
 
 __all__ = [
@@ -112,7 +112,7 @@ class BoundCertificate(Tabular):
         if self.is_vacuous:
             return "V"
         if self.evidence == "C" and self.confidence_level is not None:
-            return f"C({1.0 - self.confidence_level:.3g})"
+            return f"C({text_error(self.confidence_level)})"
         return self.evidence
 
     def with_provenance(self, **entries: object) -> BoundCertificate:
@@ -122,10 +122,10 @@ class BoundCertificate(Tabular):
     def sentence(self) -> str:
         """Say the bound, its strength and what it assumes, in words."""
         unit = unit_name(self.base)
-        ends = f"{self.interval.lower:.4g} to {self.interval.upper:.4g}{' ' + unit if unit else ''}"
+        ends = f"{text_down(self.interval.lower, 4)} to {text_up(self.interval.upper, 4)}{' ' + unit if unit else ''}"
         text = f"{self.quantity} lies in {ends} [{self.label}] by {self.theorem}"
         if self.confidence_level is not None:
-            text += f", with confidence at least {self.confidence_level:.4g} over the sample"
+            text += f", with confidence at least {text_level(self.confidence_level, 4)} over the sample"
         if self.is_vacuous:
             text += "; this is no more than the trivial range, so it says nothing"
         if self.assumptions:

@@ -22,6 +22,7 @@ from redundancy.concentration.exchangeability import order_warning
 from redundancy.errors import StoreError
 from redundancy.files.digested import as_kind, reading, seal, unseal
 from redundancy.files.tabular import Tabular
+from redundancy.interval import text_down, text_level, text_up
 from redundancy.statistics.harvest_statistics import HarvestStatistics
 from redundancy.units import unit_name
 
@@ -258,15 +259,18 @@ class LayerPairCertificate(Tabular):
 
     def sentence(self) -> str:
         """What is and is not claimed, by the template of theory.md section 4."""
+        return self._sentence(_claim, text_level)
+
+    def _sentence(self, claim: Callable[[BoundCertificate], str], level_text: Callable[[float], str]) -> str:
         where = f"layer {self.layer}, {self.group} tokens" if self.layer else f"{self.group} tokens"
         useful = [s for s in self.statements if not s.is_vacuous]
-        claims = "; ".join(dict.fromkeys(_claim(s) for s in useful)) or "nothing beyond the trivial ranges"
+        claims = "; ".join(dict.fromkeys(claim(s) for s in useful)) or "nothing beyond the trivial ranges"
         level = self.confidence_level
         if level is None:
             text = f"For the given law ({where}): {claims}."
         else:
             text = (
-                f"With confidence at least {level:.6g} over the draw of "
+                f"With confidence at least {level_text(level)} over the draw of "
                 f"{drawn(self.n_images, self.n_samples, assumed=self.units_assumed)} from {self.population}, "
                 f"jointly over {self.n_sampled} sampling statements ({where}): {claims}."
             )
@@ -387,18 +391,29 @@ class LayerPairCertificate(Tabular):
         with reading(SCHEMA):
             certificate = cls.from_dict(body["pair"], body["arrays"])
             stated, found = current_text(as_kind(body["sentence"], str)), certificate.sentence()
-        if stated != found:
+            nearest = certificate._sentence(_nearest_claim, "{:.6g}".format)
+        if stated not in (found, nearest):
             raise StoreError("the certificate was altered: its sentence is not the one that its statements give")
         return certificate
 
 
 def _claim(statement: BoundCertificate) -> str:
+    lower, upper = text_down(statement.interval.lower, 4), text_up(statement.interval.upper, 4)
+    return _in_words(statement, lower, upper, statement.label)
+
+
+def _nearest_claim(statement: BoundCertificate) -> str:
+    """As release 0.1.0 wrote it, with every number rounded to the nearest."""
+    level, label = statement.confidence_level, statement.label
+    if label.startswith("C") and level is not None:
+        label = f"C({1.0 - level:.3g})"
+    return _in_words(statement, f"{statement.interval.lower:.4g}", f"{statement.interval.upper:.4g}", label)
+
+
+def _in_words(statement: BoundCertificate, lower: str, upper: str, label: str) -> str:
     name = _SYMBOLS.get(statement.quantity, statement.quantity.replace("_", " "))
     unit = f" {unit_name(statement.base)}" if statement.base else ""
-    lower, upper = statement.interval.lower, statement.interval.upper
-    low, high = lower > statement.trivial.lower, upper < statement.trivial.upper
-    if low and high:
-        bound = f"in [{lower:.4g}, {upper:.4g}]{unit}"
-    else:
-        bound = f"<= {upper:.4g}{unit}" if high else f">= {lower:.4g}{unit}"
-    return f"{name} {bound} [{statement.label}, {statement.theorem}]"
+    low = statement.interval.lower > statement.trivial.lower
+    high = statement.interval.upper < statement.trivial.upper
+    bound = f"in [{lower}, {upper}]" if low and high else f"<= {upper}" if high else f">= {lower}"
+    return f"{name} {bound}{unit} [{label}, {statement.theorem}]"

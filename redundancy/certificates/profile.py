@@ -30,6 +30,7 @@ from redundancy.concentration.multiplicity import bonferroni, holm
 from redundancy.errors import InvalidInputError, StoreError
 from redundancy.files.digested import as_kind, reading, seal, unseal
 from redundancy.files.tabular import Tabular
+from redundancy.interval import text_down, text_level, text_up
 from redundancy.sampling import salt_of, unit_sums
 from redundancy.statistics.harvest_statistics import HarvestStatistics
 
@@ -312,6 +313,9 @@ class ProfileCertificate(Tabular):
 
     def sentence(self) -> str:
         """What is and is not claimed, by the template of theory.md section 4."""
+        return self._sentence(text_level)
+
+    def _sentence(self, level_text: Callable[[float], str]) -> str:
         statements = [s for pair in self.pairs for s in pair.statements]
         firm = "P" if self.confidence_level is None else "C"
         first = dict.fromkeys(a.text for s in statements if s.evidence == firm for a in s.assumptions)
@@ -322,7 +326,7 @@ class ProfileCertificate(Tabular):
             text = f"For the {len(self.pairs)} given laws all bounds labelled P hold."
         else:
             text = (
-                f"With confidence at least {self.confidence_level:g} over the draw of "
+                f"With confidence at least {level_text(self.confidence_level)} over the draw of "
                 f"{drawn(self.n_images, self.n_samples, assumed=self.units_assumed)} from {self.population}, "
                 f"jointly over {self.n_sampled} sampling statements, all bounds labelled C hold; "
                 f"{means_of(self.estimand, self.n_images, self.n_samples)}."
@@ -367,7 +371,8 @@ class ProfileCertificate(Tabular):
         def text(statement: BoundCertificate | None, end: str) -> str:
             if statement is None or statement.is_vacuous:
                 return "<td>vacuous</td>"
-            return f"<td>{getattr(statement.interval, end):.4g}</td>"
+            rounded = text_up if end == "upper" else text_down
+            return f"<td>{rounded(getattr(statement.interval, end), 4)}</td>"
 
         rows = "".join(
             f"<tr><td>{escape(pair.group)}</td><td>{pair.layer}</td>"
@@ -422,7 +427,9 @@ class ProfileCertificate(Tabular):
                 **sample_fields(body),
             )
             is_known = certificate.estimand in (*_MEANS, GIVEN_LAW)
-            stated, found = current_text(as_kind(body["sentence"], str)), certificate.sentence() if is_known else None
-        if stated != found or not is_known:
+            stated = current_text(as_kind(body["sentence"], str))
+            # Release 0.1.0 rounded the level to the nearest.
+            found = [certificate.sentence(), certificate._sentence("{:g}".format)] if is_known else []
+        if stated not in found:
             raise StoreError("the certificate was altered: its sentence is not the one that its statements give")
         return certificate

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from redundancy.commands.printing import echo
+from redundancy.interval import text_down, text_up
 from redundancy.units import unit_name
 
 # numpy and the solver are imported when a table is decomposed, so that a help page need not wait for them.
@@ -72,7 +73,9 @@ def _text(result: BrojaResult) -> str:
     lines = [f"{'':12s} {'lower':>16s} {'upper':>16s}   ({unit}; axes t, x, y with target t)"]
     for name, label in labels.items():
         interval = getattr(result, name)
-        lines.append(f"{label:12s} {interval.lower:16.12f} {interval.upper:16.12f}")
+        lines.append(
+            f"{label:12s} {text_down(interval.lower, decimals=12):>16s} {text_up(interval.upper, decimals=12):>16s}"
+        )
     steps = "closed form" if result.method == "closed_form" else f"{result.method}, {result.iterations} iterations"
     lines.append(f"certified gap {result.gap:.2g} {unit}; {steps}; {result.seconds:.3g} s")
     return "\n".join(lines)

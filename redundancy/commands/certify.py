@@ -14,6 +14,7 @@ import typer
 from redundancy.commands.options import refuse_idle
 from redundancy.commands.printing import echo, refuse_existing
 from redundancy.errors import InvalidInputError, StoreError
+from redundancy.interval import text_error, text_up
 
 # What computes is imported when something is certified, so that a help page need not wait for it.
 if TYPE_CHECKING:
@@ -177,8 +178,8 @@ def _in_words(certificate: LayerPairCertificate | ProfileCertificate, tested: di
     rows = tested["pairs"]
     names = ", ".join(f"{row['group']} {row['layer']}" for row in rows if row["below"]) or "none"
     return (
-        f"Mean distance below {tested['threshold']:g} (Holm over {len(rows)} hypotheses, at a family-wise "
-        f"error of its own of {1.0 - (certificate.confidence_level or 0.0):.3g}): {names}."
+        f"Mean distance below {text_up(tested['threshold'])} (Holm over {len(rows)} hypotheses, at a family-wise "
+        f"error of its own of {text_error(certificate.confidence_level or 0.0)}): {names}."
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from dataclasses import asdict, dataclass
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from redundancy.concentration.multiplicity import holm
 from redundancy.errors import InvalidInputError
 from redundancy.files.digested import check_sentence, reading, seal, unseal
 from redundancy.files.tabular import Tabular
-from redundancy.interval import text_down, text_up
+from redundancy.interval import text_down, text_level, text_up
 
 __all__ = ["Comparison", "judge"]
 
@@ -73,9 +74,10 @@ class Comparison(Tabular):
             n += f" ({o.n_samples} documents)"
         what = "loses a right answer of the base run on" if self._is_exact else "loses"
         amount = "of inputs" if self._is_exact else "of the score"
-        percent = f"{100 * self.risk:g} %"
+        percent = f"{_percent(self.risk, is_exceeded=o.verdict == 'refuted')} %"
         how = "exact binomial test" if o.test == "binomial" else "betting test"
-        confidence = f"with confidence at least {self.confidence_level:g} over the draw of {n}"
+        level = text_level(self.confidence_level)
+        confidence = f"with confidence at least {level} over the draw of {n}"
         if o.verdict == "vacuous":
             text = (
                 f"Vacuous: {confidence}, the base run scores at most {text_up(o.base_upper, 3)}, so it has no more "
@@ -87,7 +89,7 @@ class Comparison(Tabular):
             text = f"Refuted: {confidence}, the treated run {what} more than {percent} {amount} ({how})."
         else:
             text = (
-                f"Undecided: {n} neither certify nor refute, at confidence {self.confidence_level:g}, that the treated "
+                f"Undecided: {n} neither certify nor refute, at confidence {level}, that the treated "
                 f"run {what} at most {percent} {amount} ({how})."
             )
         if self.left_out:
@@ -234,6 +236,12 @@ def judge(
 def _stored_log(tree: dict[str, Any]) -> RunLog:
     fields: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in tree.items()}
     return RunLog(**fields)
+
+
+def _percent(risk: float, *, is_exceeded: bool) -> str:
+    """Per cent without loss of what a float of the risk says, rounded so that the sentence stays true."""
+    shown = float(100 * Decimal(repr(risk)))
+    return text_down(shown) if is_exceeded else text_up(shown)
 
 
 def _plural(n: int, word: str) -> str:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from redundancy.errors import MissingExtraError
 from redundancy.files.reading import read_text
 from redundancy.files.writing import write_text
-from redundancy.interval import text_down, text_up
+from redundancy.interval import text_down, text_level, text_up
 
 if TYPE_CHECKING:
     from typing import Self
@@ -256,13 +256,15 @@ def _columns(key: str, value: Any) -> list[tuple[str, Any]]:
 
 
 def _shown(name: str, value: Any) -> str:
-    """A cell; ends of intervals are rounded outward."""
+    """A cell; ends of intervals and p-values are rounded outward, levels down."""
     if value is None:
         return "\N{EN DASH}"
     if not isinstance(value, float):
         return str(value)
-    if value == value and name.endswith("upper"):
+    if value == value and name.endswith(("upper", "p_value")):
         return text_up(value, 5)
+    if name.endswith("confidence_level"):
+        return text_level(value, 5)
     return text_down(value, 5) if value == value and name.endswith("lower") else f"{value:.5g}"
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from redundancy.certificates.certificate import BoundCertificate, Evidence, as_interval
 from redundancy.checks import check_real
 from redundancy.files.tabular import Tabular
-from redundancy.interval import Interval
+from redundancy.interval import Interval, text_down, text_up
 
 __all__ = ["RedundancyVerdict", "decide"]
 
@@ -52,7 +52,8 @@ class RedundancyVerdict(Tabular):
 
     def sentence(self) -> str:
         """The verdict in words."""
-        text = f"{self.notion} {self.epsilon:g}-redundancy is {self.status}: {self.quantity} lies in {self.interval}"
+        shown = text_down(self.epsilon) if self.status == "refuted" else text_up(self.epsilon)
+        text = f"{self.notion} {shown}-redundancy is {self.status}: {self.quantity} lies in {self.interval}"
         if self.certificate is not None:
             text += f" by {self.certificate.theorem} [{self.certificate.label}]"
         if self.status == "undecided":

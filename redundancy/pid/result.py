@@ -15,7 +15,7 @@ from scipy.special import entr
 from redundancy.certificates.certificate import RecheckReport
 from redundancy.errors import InvalidInputError
 from redundancy.files.tabular import Tabular
-from redundancy.interval import Interval, round_down, round_up
+from redundancy.interval import Interval, round_down, round_up, text_down, text_up
 from redundancy.pid.binary import binary_bounds
 from redundancy.pid.dual import certify, coupling, round_to_marginals
 from redundancy.pid.problem import UNIT_ROUNDOFF, PairMarginals
@@ -215,7 +215,7 @@ class BrojaResult(Tabular):
 
     def _repr_html_(self) -> str:
         rows = "".join(
-            f"<tr><th>{name}</th><td>{i.lower:.9g}</td><td>{i.upper:.9g}</td></tr>"
+            f"<tr><th>{name}</th><td>{text_down(i.lower, 9)}</td><td>{text_up(i.upper, 9)}</td></tr>"
             for name in ("unique_x", "unique_y", "redundant", "synergistic")
             if (i := getattr(self, name)) is not None
         )

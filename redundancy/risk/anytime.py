@@ -121,6 +121,7 @@ class AnytimeControl:
             raise InvalidInputError(f"need losses of shape (n_new, {len(self._names)} plans), got shape {rows.shape}")
         if not np.isfinite(rows).all():
             raise InvalidInputError(f"need finite losses, got NaN or infinity after sample {self.n_samples}")
+        units = None if units is None else [str(unit) for unit in units]  # 1 and "1" are one unit, as in the tests
         again = set(units or ()) & set(self._labels["units"])
         if again:
             raise InvalidInputError(

@@ -129,6 +129,8 @@ class ChoiceRecord:
     def _plain(self) -> tuple[float, tuple[float, float]]:
         units = self.control.table.units or self.sample_ids
         means, names = unit_means(self.plain_scores or (), units)
+        if self.control.kind == "betting_sequence":  # whoever may stop at will looks at this interval, too
+            return float(means.mean()), mean_interval(means, self.control.confidence_level, kind="betting_sequence")
         kind = "binomial" if len(names) == len(self.sample_ids) and not self.is_soft else "betting"
         interval = mean_interval(means[hash_order(names, SALT)], self.control.confidence_level, kind=kind)
         return float(means.mean()), interval

@@ -296,7 +296,10 @@ class RiskControl(Tabular):
     def _upper(self, values: npt.NDArray[np.float64] | None, level: float) -> float:
         if values is None or not values.size:
             return self.table.loss_range[1]
-        return mean_upper(values, level, loss_range=self.table.loss_range, kind=self.kind)
+        # The ceiling of 0/1 losses may be a fraction.
+        exact = self.kind == "binomial" and bool(np.isin(values, (0.0, 1.0)).all())
+        kind = "betting" if self.kind == "binomial" and not exact else self.kind
+        return mean_upper(values, level, loss_range=self.table.loss_range, kind=kind)
 
     def _hint(self) -> str:
         """From how many units on a plan could be certified at all, where these are fewer."""

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from redundancy.checks import as_floats, check_real
 from redundancy.errors import InvalidInputError
 from redundancy.files.digested import reading, seal, unseal
+from redundancy.interval import text_down, text_up
 
 __all__ = ["DriftAlarm"]
 
@@ -97,9 +98,9 @@ class DriftAlarm:
                 f"{self.risk:g} is {self.evidence:.3g}, and an alarm needs {1.0 / self.alpha:.4g}."
             )
         return (
-            f"Alarm after {self.alarm_at} audited inputs: the plan's risk is no longer credibly at most {self.risk:g} "
-            f"({inputs}, mean loss {self.mean_loss:.4f}; an alarm while it is has probability at most {self.alpha:g}, "
-            "ever). Serve the unmodified model and select again on inputs of today."
+            f"Alarm after {self.alarm_at} audited inputs: the plan's risk is no longer credibly at most "
+            f"{text_down(self.risk)} ({inputs}, mean loss {self.mean_loss:.4f}; an alarm while it is has probability "
+            f"at most {text_up(self.alpha)}, ever). Serve the unmodified model and select again on inputs of today."
         )
 
     @property

@@ -182,7 +182,8 @@ def mean_interval(
     upper = mean_upper(values, level, loss_range=loss_range, kind=kind)
     if kind == "binomial":
         return clopper_pearson_lower(values=values, confidence_level=level).interval.lower, upper
-    found = betting_lower(values=values - low, scale=high - low, confidence_level=level, order=_ORDER)
+    bound = betting_lower if kind == "betting" else betting_sequence_lower
+    found = bound(values=values - low, scale=high - low, confidence_level=level, order=_ORDER)
     return max(low, round_down(low + found.interval.lower)), upper
 
 

@@ -11,6 +11,9 @@ from extraction.study.pruning import prune
 from extraction.tiny import tiny_batch, tiny_llava
 from redundancy.concentration import betting_lower, bonferroni
 from redundancy.errors import InvalidInputError
+from redundancy.interval import text_down
+from redundancy.sampling import DEFAULT_SALT, hash_order
+from redundancy.statistics.harvest_statistics import HarvestStatistics
 
 N = 4
 FAMILY = [*map(late_entry, range(1, N + 1)), *map(vision_exit, range(N)), fastv(1, 0.5), skip_layers(2)]
@@ -35,7 +38,10 @@ def lower(statistics, plan, level):
         sums = statistics.entry_sums("vision")[:, entry.layer]
     else:
         sums = statistics.exit_sums("vision")[:, plan.term(VisionExit).layer]
-    return betting_lower(values=sums / counts, scale=2.0, confidence_level=level).interval.lower
+    order = hash_order(statistics.units, DEFAULT_SALT)
+    return betting_lower(
+        values=(sums / counts)[order], scale=2.0, confidence_level=level, order="by hash"
+    ).interval.lower
 
 
 def test_plans_go_exactly_where_the_bound_is_above_the_limit(statistics):
@@ -48,8 +54,27 @@ def test_plans_go_exactly_where_the_bound_is_above_the_limit(statistics):
     assert kept == [plan for plan in FAMILY if plan not in reasons]
     for plan, reason in reasons.items():
         assert str(plan) in reason
-        assert f"at least {bounds[plan]:.3f}" in reason
+        assert f"at least {text_down(bounds[plan], decimals=3)}" in reason
     assert set(kept) >= {fastv(1, 0.5), skip_layers(2)}  # of those nothing is known
+
+
+def test_ten_questions_about_each_image_leave_nothing_out_that_one_would_not(statistics):
+    """The same images under ten names each: as many draws as before, so no plan may go that stayed."""
+    copies = [
+        HarvestStatistics(
+            statistics.spec,
+            sample_ids=[f"{copy}/{name}" for name in statistics.sample_ids],
+            arrays=statistics.arrays(),
+            units=statistics.units,
+        )
+        for copy in range(10)
+    ]
+    level = bonferroni(0.95, 2 * N)[0]
+    limit = float(np.median([lower(statistics, plan, level) for plan in FAMILY[: 2 * N]]))
+    kept, _ = prune(FAMILY, statistics, farther=limit)
+    kept_of_copies, reasons = prune(FAMILY, HarvestStatistics.merge_all(copies), farther=limit)
+    assert kept_of_copies == kept
+    assert all("24 i.i.d. images (240 questions)" in reason for reason in reasons.values())
 
 
 def test_limits_at_the_ends(statistics):

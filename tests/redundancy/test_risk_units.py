@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binom, binomtest
 
+from redundancy.concentration import betting_lower, betting_sequence_lower
 from redundancy.errors import InvalidInputError, StoreError
 from redundancy.files.digested import seal
 from redundancy.risk import (
@@ -182,6 +183,16 @@ def test_a_guarantee_that_cannot_fail_says_so():
         control_risk(1 - losses, ceiling=scores, **options)
 
 
+@pytest.mark.parametrize(("height", "is_vacuous"), [(0.01, True), (0.5, False)])
+def test_the_ceiling_of_binary_losses_may_be_a_fraction(height, is_vacuous):
+    losses = np.zeros((1, 200), dtype=int)
+    control = control_risk(losses, ceiling=np.full(200, height), names=["mild"], costs=[1.0], risk=0.05)
+    assert control.ceiling_upper >= height
+    assert control.is_vacuous is is_vacuous
+    assert control.guarantee.startswith("Vacuous (V)" if is_vacuous else "With confidence")
+    assert RiskControl.from_json(control.to_json()) == control
+
+
 # ---------------------------------------------------------------- bounds and sizes
 
 
@@ -209,6 +220,16 @@ def test_tests_and_bounds_agree(kind):
     assert -1.0 <= low <= -0.97 <= high <= 1.0
 
 
+def test_both_ends_of_the_interval_of_a_stream_hold_at_every_look():
+    """The lower end once was that of a single look at the end, which is higher than whoever may stop can claim."""
+    values = (np.random.default_rng(5).random(150) < 0.3).astype(float)
+    low, high = mean_interval(values, 0.9, kind="betting_sequence")
+    any_time = betting_sequence_lower(values=values, confidence_level=0.95).interval.lower
+    assert low == pytest.approx(any_time, abs=1e-12)
+    assert low < betting_lower(values=values, confidence_level=0.95, order="as given").interval.lower
+    assert high == mean_upper(values, 0.95, kind="betting_sequence")
+
+
 @pytest.mark.parametrize("kind", ["binomial", "betting", "betting_sequence"])
 def test_fewest_units_is_where_certification_begins(kind):
     n = fewest_units(0.04, 0.02, kind=kind)
@@ -227,10 +248,13 @@ def test_a_stream_takes_whole_units_only():
         watch.update(np.zeros((1, 1)), units=["x"])
     with pytest.raises(InvalidInputError, match="for every sample or for none"):
         watch.update(np.zeros((1, 1)))
+    watch.update(np.zeros((1, 1)), units=[7])
+    with pytest.raises(InvalidInputError, match="'7' comes again"):
+        watch.update(np.zeros((1, 1)), units=["7"])  # else the bet on 7 would be settled twice
     for k in range(60):
         watch.update(np.zeros((2, 1)), units=[f"z{k}"] * 2)
     assert watch.certified == ("a",)
-    assert "62 i.i.d. images (124 questions)" in watch.result().guarantee
+    assert "63 i.i.d. images (125 questions)" in watch.result().guarantee
     assert RiskControl.from_json(watch.result().to_json()).recheck().ok
 
 
