@@ -22,7 +22,7 @@ from redundancy.certificates.certifying import (
 from redundancy.certificates.probes import probe_leaves, probe_statements
 from redundancy.checks import as_states, check_count
 from redundancy.concentration.betting import betting_upper, together
-from redundancy.concentration.exchangeability import alarm, alarming, exchangeability_e_value
+from redundancy.concentration.exchangeability import alarm, alarming, exchangeability_e_value, places_in_file
 from redundancy.errors import AssumptionError, InvalidInputError
 from redundancy.sampling import hash_order, order_text, unit_means, unit_sums
 from redundancy.statistics.harvest_statistics import HarvestStatistics
@@ -134,8 +134,10 @@ def order_e_value(statistics: HarvestStatistics, group: str, layer: int | None =
     -------
     float
     """
-    means = unit_means(statistics.sample_distances(group), statistics.units)[0]
-    values = means.mean(axis=1) if layer is None else means[:, layer - 1]
+    means, units = unit_means(statistics.sample_distances(group), statistics.units)
+    place = {unit: i for i, unit in enumerate(units)}
+    rows = np.array([place[unit] for unit in statistics.units], dtype=np.intp)
+    values = (means.mean(axis=1) if layer is None else means[:, layer - 1])[places_in_file(rows, len(units))]
     return exchangeability_e_value(values[np.isfinite(values)])
 
 
@@ -339,5 +341,5 @@ def pair_of_arrays(
         notes=tuple(notes),
         n_samples=None,
         units_assumed=False,
-        order_e_value=alarm(sums.distance_sums / sums.index.counts),
+        order_e_value=alarm((sums.distance_sums / sums.index.counts)[places_in_file(sums.index.rows, n_images)]),
     )

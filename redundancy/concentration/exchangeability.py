@@ -11,7 +11,7 @@ import numpy.typing as npt
 from redundancy.checks import as_floats
 from redundancy.errors import InvalidInputError
 
-__all__ = ["ALARM", "alarm", "alarming", "exchangeability_e_value", "order_warning"]
+__all__ = ["ALARM", "alarm", "alarming", "exchangeability_e_value", "order_warning", "places_in_file"]
 
 ALARM = 20.0  # an e-value above it occurs in at most one of twenty shuffled files
 _SLOPES = np.array([-1.9, -1.0, 0.0, 1.0, 1.9])  # of the bets 1 + slope (p - 1/2), all positive
@@ -71,6 +71,28 @@ def exchangeability_e_value(values: npt.ArrayLike) -> float:
     top = float(growth.max(initial=0.0))
     capital = float(np.exp(growth - top).mean())
     return math.exp(min(700.0, top + math.log(capital)))
+
+
+def places_in_file(unit_of_row: npt.NDArray[np.intp], n_units: int) -> npt.NDArray[np.intp]:
+    """Order of the units along a file, each at the place of one of its rows that is drawn without looking at values.
+
+    The first row of a unit would not do: in a shuffled file, units of many rows begin earlier than others.
+
+    Parameters
+    ----------
+    unit_of_row : ndarray of int, shape (n_rows,)
+        Number of the unit of each row, every one of them at least once.
+    n_units : int
+
+    Returns
+    -------
+    ndarray of int, shape (n_units,)
+        The units from the top of the file to its end; as they come where every unit's rows stand together.
+    """
+    draw = np.random.default_rng(_SEED).permutation(len(unit_of_row))
+    least = np.full(n_units, len(unit_of_row), dtype=np.intp)
+    np.minimum.at(least, unit_of_row, draw)
+    return np.argsort(np.argsort(draw)[least], kind="stable")
 
 
 def alarm(values: npt.ArrayLike) -> float | None:

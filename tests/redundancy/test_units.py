@@ -183,6 +183,44 @@ def test_shuffled_files_raise_the_alarm_at_most_once_in_twenty():
         assert found.mean() <= 1.0 + 3 * found.std() / np.sqrt(200)
 
 
+def lopsided(rng, together, is_sorted=False):
+    """Twenty images with twelve rows each and far states, forty with one row and near ones, in a shuffled file."""
+    sizes = np.where(np.arange(60) < 20, 12, 1)
+    ids = np.repeat(np.arange(60), sizes)
+    if together:
+        ids = np.concatenate([np.full(sizes[unit], unit) for unit in rng.permutation(60)])
+    elif not is_sorted:
+        ids = rng.permutation(ids)
+    angle = np.where(ids < 20, 1.2, 0.1) + 0.05 * rng.random(len(ids))
+    return ids, np.tile([1.0, 0.0], (len(ids), 1)), np.column_stack([np.cos(angle), np.sin(angle)])
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_images_of_many_rows_do_not_make_a_shuffled_file_look_sorted(together):
+    """Their first row comes early in every shuffled file, and says nothing about its order."""
+    rng = np.random.default_rng(11)
+    alarms = 0
+    for _ in range(60):
+        ids, x_prev, x_next = lopsided(rng, together)
+        alarms += LayerPairCertificate.from_arrays(x_prev, x_next, ids).order_e_value is not None
+    assert alarms <= 6  # at most one of twenty is promised
+    ids, x_prev, x_next = lopsided(rng, False, is_sorted=True)
+    assert LayerPairCertificate.from_arrays(x_prev, x_next, ids).order_e_value > 1e3
+
+
+def test_nor_do_images_with_many_questions_in_a_harvest():
+    rng = np.random.default_rng(12)
+    alarms = 0
+    for _ in range(20):
+        ids, x_prev, x_next = lopsided(rng, False)
+        states = [np.stack([a, b])[:, None] for a, b in zip(x_prev, x_next, strict=True)]
+        found = statistics_from_states(states, [["vision"]] * len(ids), units=[f"picture {i}" for i in ids])
+        pair = LayerPairCertificate.from_statistics(found, layer=1, group="vision")
+        assert (pair.n_images, pair.n_samples) == (60, 280)
+        alarms += pair.order_e_value is not None
+    assert alarms <= 4
+
+
 def test_an_e_value_is_the_average_over_all_orders_of_a_small_file():
     """Over every order of distinct values the mean is 1 but for the coins, which only ties and ranks see."""
     from itertools import permutations
