@@ -61,7 +61,7 @@ class ImageFolds:
 
 
 def image_folds(
-    image_ids: npt.ArrayLike, n_rows: int, *, folds: int = 5, random_state: int = 0, per_fold: int = 2
+    ids: npt.ArrayLike, n_rows: int, *, folds: int = 5, random_state: int = 0, per_fold: int = 2
 ) -> ImageFolds:
     """Split images into folds of equal size (to one image), by a keyed hash of their names.
 
@@ -70,7 +70,7 @@ def image_folds(
 
     Parameters
     ----------
-    image_ids : array_like of shape (n_rows,)
+    ids : array_like of shape (n_rows,)
         Integers or strings.
     n_rows : int
     folds : int, default=5
@@ -97,7 +97,7 @@ def image_folds(
     """
     n_folds = check_count(folds, "folds", lower=2)
     seed = check_count(random_state, "random_state")
-    index = index_images(image_ids, n_rows)
+    index = index_images(ids, n_rows)
     n_images = len(index.names)
     if n_images < per_fold * n_folds:
         raise InvalidInputError(
@@ -109,14 +109,14 @@ def image_folds(
     return ImageFolds(index=index, rank=rank, n_folds=n_folds)
 
 
-def streamed_folds(image_ids: npt.ArrayLike, n_rows: int, *, folds: int = 5, random_state: int = 0) -> Whole:
+def streamed_folds(ids: npt.ArrayLike, n_rows: int, *, folds: int = 5, random_state: int = 0) -> Whole:
     """Fold of every row from the name of its image alone, so that blocks may arrive in any order on any machine.
 
     Folds are equal in size on average only; `image_folds` balances them but must see all names first.
 
     Parameters
     ----------
-    image_ids : array_like of shape (n_rows,)
+    ids : array_like of shape (n_rows,)
         Image of each row.
     n_rows : int
         Number of rows.
@@ -137,7 +137,7 @@ def streamed_folds(image_ids: npt.ArrayLike, n_rows: int, *, folds: int = 5, ran
     True
     """
     n_folds = check_count(folds, "folds", lower=2)
-    index = index_images(image_ids, n_rows)
+    index = index_images(ids, n_rows)
     buckets = np.array([int(_digest(name, random_state)[:12], 16) % n_folds for name in index.names], dtype=np.intp)
     return np.asarray(buckets[index.rows])
 

@@ -199,7 +199,7 @@ def redundancies(
     if task is not None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", EstimateWarning)  # kept in the result
-            functional = functional_redundancy(prev, after, task, image_ids=names, n_classes=n_classes, **shared)
+            functional = functional_redundancy(prev, after, task, ids=names, n_classes=n_classes, **shared)
         notes += functional.warnings
     book = fit_codebook([prev, after], names, n_codes=n_codes, random_state=random_state)
     kept = ~np.isin(names, sorted(book.fit_images))

@@ -97,15 +97,15 @@ class Codebook:
         """N_t: codes within cosine distance t of each code, itself included, for Theorems 3 and 4."""
         return ball_sizes(self.distances, check_real(t, "t", lower=0.0, upper=2.0))
 
-    def is_held_out(self, image_ids: npt.ArrayLike) -> npt.NDArray[np.bool_]:
+    def is_held_out(self, ids: npt.ArrayLike) -> npt.NDArray[np.bool_]:
         """Whether each row is of an image that the codebook was not fitted on."""
-        ids = as_labels(image_ids, "image_ids")
-        index = index_images(ids, len(ids))
+        names = as_labels(ids, "ids")
+        index = index_images(names, len(names))
         fresh = np.array([name not in self.fit_images for name in index.names], dtype=np.bool_)
         return np.asarray(fresh[index.rows])
 
     def encode(
-        self, states: Any, image_ids: npt.ArrayLike, *, device: str | None = None
+        self, states: Any, ids: npt.ArrayLike, *, device: str | None = None
     ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float32]]:
         """Code of each row, and its cosine distance to that code.
 
@@ -113,7 +113,7 @@ class Codebook:
         ----------
         states : array of shape (n_rows, d)
             May be memory-mapped; read in blocks.
-        image_ids : array_like of shape (n_rows,)
+        ids : array_like of shape (n_rows,)
             To refuse images that the codebook was fitted on.
         device : str, optional
             Torch device; BLAS without.
@@ -126,7 +126,7 @@ class Codebook:
         states = as_states(states, "states")
         if states.shape[1] != self.centres.shape[1]:
             raise InvalidInputError(f"need states of shape (n, {self.centres.shape[1]}), got shape {states.shape}")
-        fresh = self.is_held_out(image_ids)
+        fresh = self.is_held_out(ids)
         if len(fresh) != len(states):
             raise InvalidInputError(f"need one image id per row, got {len(fresh)} for {len(states)} rows")
         if not fresh.all():
@@ -142,14 +142,12 @@ class Codebook:
             codes[part], closeness[part] = engine.assign(rows, self.centres)
         return codes, np.maximum(1.0 - closeness, 0.0)
 
-    def encode_pair(
-        self, x_prev: Any, x_next: Any, image_ids: npt.ArrayLike, *, device: str | None = None
-    ) -> CodedPair:
+    def encode_pair(self, x_prev: Any, x_next: Any, ids: npt.ArrayLike, *, device: str | None = None) -> CodedPair:
         """Codes of two layers, with the code distances; parameters and errors as `encode`."""
         return CodedPair.of(
-            self.encode(x_prev, image_ids, device=device)[0],
-            self.encode(x_next, image_ids, device=device)[0],
-            image_ids,
+            self.encode(x_prev, ids, device=device)[0],
+            self.encode(x_next, ids, device=device)[0],
+            ids,
             n_codes=self.n_codes,
             distances=self.distances,
             source=f"codebook {self.sha256[:12]} ({self.note})",
@@ -204,12 +202,12 @@ class RowSource:
         return out
 
 
-def choose_fit_images(image_ids: npt.ArrayLike, *, share: float = 0.25, random_state: int = 0) -> frozenset[str]:
+def choose_fit_images(ids: npt.ArrayLike, *, share: float = 0.25, random_state: int = 0) -> frozenset[str]:
     """Names of a share of the images, by a hash: the choice does not depend on the order of rows.
 
     Parameters
     ----------
-    image_ids : array_like of shape (n_rows,)
+    ids : array_like of shape (n_rows,)
         Image of each row.
     share : float, default=0.25
         In (0, 1).
@@ -227,15 +225,15 @@ def choose_fit_images(image_ids: npt.ArrayLike, *, share: float = 0.25, random_s
     2
     """
     share = check_real(share, "share", lower=0.0, upper=1.0, open_ends=True)
-    ids = as_labels(image_ids, "image_ids")
-    split = image_folds(ids, len(ids), folds=2, random_state=random_state, per_fold=1)
+    names = as_labels(ids, "ids")
+    split = image_folds(names, len(names), folds=2, random_state=random_state, per_fold=1)
     n_fit = min(max(1, round(share * split.n_images)), split.n_images - 1)
     return frozenset(split.index.names[i] for i in np.flatnonzero(split.rank < n_fit))
 
 
 def fit_codebook(
     layers: Sequence[Any],
-    image_ids: npt.ArrayLike,
+    ids: npt.ArrayLike,
     *,
     n_codes: int = 256,
     fit_images: Iterable[str] | None = None,
@@ -254,7 +252,7 @@ def fit_codebook(
     ----------
     layers : sequence of arrays of shape (n_rows, d)
         Both layers of a pair, or all layers of a comparison; row by row the same token. May be memory-mapped.
-    image_ids : array_like of shape (n_rows,)
+    ids : array_like of shape (n_rows,)
         Image of each row.
     n_codes : int, default=256
         K in 2..4096.
@@ -299,9 +297,9 @@ def fit_codebook(
     shapes = [tuple(x.shape) for x in layers]
     if not shapes or any(shape != shapes[0] for shape in shapes):
         raise InvalidInputError(f"need layers of one shape (n_rows, d), row by row the same token, got {shapes}")
-    index = index_images(image_ids, shapes[0][0])
+    index = index_images(ids, shapes[0][0])
     if fit_images is None:
-        fit_images = choose_fit_images(image_ids, share=share, random_state=seed)
+        fit_images = choose_fit_images(ids, share=share, random_state=seed)
     names = frozenset(str(name) for name in fit_images)
     is_fit = np.array([name in names for name in index.names], dtype=np.bool_)
     source = RowSource(layers, np.flatnonzero(is_fit[index.rows]))

@@ -50,7 +50,7 @@ class CodedPair:
         cls,
         prev: npt.ArrayLike,
         next: npt.ArrayLike,
-        image_ids: npt.ArrayLike,
+        ids: npt.ArrayLike,
         *,
         n_codes: int,
         distances: npt.ArrayLike | None = None,
@@ -61,7 +61,7 @@ class CodedPair:
         Parameters
         ----------
         prev, next : array_like of int, shape (n_tokens,)
-        image_ids : array_like of shape (n_tokens,)
+        ids : array_like of shape (n_tokens,)
         n_codes : int
             K >= 2, declared: the largest code seen proves nothing about the alphabet.
         distances : array_like of shape (K, K), optional
@@ -101,7 +101,7 @@ class CodedPair:
             table = check_distances(distances)
             if len(table) != size:
                 raise InvalidInputError(f"need distances of shape ({size}, {size}), got {table.shape}")
-        return cls(columns[0], columns[1], index_images(image_ids, len(columns[0])), size, table, source)
+        return cls(columns[0], columns[1], index_images(ids, len(columns[0])), size, table, source)
 
     @property
     def n_tokens(self) -> int:

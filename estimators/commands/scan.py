@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from redundancy.commands.printing import echo
+from redundancy.commands.printing import echo, refuse_existing
 from redundancy.errors import InvalidInputError, MissingExtraError
 
 __all__ = ["scan"]
@@ -45,9 +45,8 @@ def scan(
     for module in ("sklearn", "tqdm"):
         if find_spec(module) is None:
             raise MissingExtraError(f'scanning needs {module}: pip install "skip-it[estimators]"')
-    for path in (out, plot):
-        if path is not None and path.exists():
-            raise InvalidInputError(f"need a file that does not exist yet, {path} does; choose another")
+    refuse_existing(out, "a file")
+    refuse_existing(plot, "a figure", "--plot")
     if plot is not None and plot.suffix not in (".svg", ".png"):
         raise InvalidInputError(f"need a figure name that ends in .svg or .png, got {plot.name!r}")
 

@@ -14,7 +14,7 @@ from redundancy.bounds.braun_pokutta import binary_lower
 from redundancy.bounds.fano import list_upper, predictor_upper
 from redundancy.bounds.implications import intersection
 from redundancy.certificates.certificate import BoundCertificate
-from redundancy.certificates.certifying import Leaf
+from redundancy.certificates.certifying import SamplingCall
 from redundancy.checks import check_count, check_real
 from redundancy.concentration.betting import betting_upper, together
 from redundancy.errors import InvalidInputError
@@ -168,7 +168,7 @@ def mutual_information_lower(
     return bound.with_provenance(source=pair.source, n_images=pair.n_images, n_tokens=pair.n_tokens, radius=t)
 
 
-def _mean(sums: Array, index: ImageIndex | None, quantity: str, level: float, *, scale: float = 1.0) -> Leaf:
+def _mean(sums: Array, index: ImageIndex | None, quantity: str, level: float, *, scale: float = 1.0) -> SamplingCall:
     """The bound to be computed: images in the order of the bets, pairs of images in that of their numbers."""
     counts, order = None, HASHED_ROWS
     if index is not None:

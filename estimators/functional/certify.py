@@ -15,7 +15,7 @@ from redundancy.bounds.lipschitz import probe_errors_cap
 from redundancy.bounds.mismatch import mismatch_upper_of_diameter
 from redundancy.bounds.plug_in import inverse_bounds
 from redundancy.certificates.certificate import BoundCertificate
-from redundancy.certificates.certifying import Leaf
+from redundancy.certificates.certifying import SamplingCall
 from redundancy.concentration.betting import betting_lower, betting_upper, together
 from redundancy.distances import cosine_distance
 from redundancy.errors import InvalidInputError
@@ -32,7 +32,7 @@ _BLOCK = 4096
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Certified:
-    """The statements, the leaf on the mean distance (None without one), and held-out means of the three losses."""
+    """The statements, the sampling bound on the mean distance or None, and held-out means of the three losses."""
 
     statements: tuple[BoundCertificate, ...]
     mean_distance: BoundCertificate | None
@@ -82,7 +82,7 @@ def certify(
     sums = _loss_sums(x_prev, x_next, task, split, predict_prev, predict_next)
     means = _means(sums[:, held_out], counts[held_out], estimand)
     shared = {"estimand": estimand, "count_max": count_max}
-    calls: list[Leaf] = []
+    calls: list[SamplingCall] = []
     if diameter is not None:
         common = {
             **shared,
@@ -103,16 +103,16 @@ def certify(
         inputs = {**everywhere, "values": _mismatches(codes, split)[order], "quantity": "mismatch_prob"}
         calls.append((betting_upper, "concentration.betting_upper", inputs))
     level = 1.0 - (1.0 - confidence_level) / max(len(calls), 1)
-    leaves = together([(f, theorem, {**inputs, "confidence_level": level}) for f, theorem, inputs in calls])
-    return _conclude(leaves, task, diameter is not None, distances_of is not None, codes is not None, means)
+    sampled = together([(f, theorem, {**inputs, "confidence_level": level}) for f, theorem, inputs in calls])
+    return _conclude(sampled, task, diameter is not None, distances_of is not None, codes is not None, means)
 
 
 def _conclude(
-    leaves: list[BoundCertificate], task: Task, losses: bool, distance: bool, coded: bool, means: Array
+    sampled: list[BoundCertificate], task: Task, losses: bool, distance: bool, coded: bool, means: Array
 ) -> Certified:
-    statements = list(leaves)
+    statements = list(sampled)
     if losses:
-        error_prev, error_next, gap_upper, gap_lower = leaves[:4]
+        error_prev, error_next, gap_upper, gap_lower = sampled[:4]
         gap = intersection(statements=(gap_lower, gap_upper))
         errors: dict[str, Any] = {"error_next": error_next, "error_prev": error_prev, "task_cap": task.cap}
         statements += [probe_errors_cap(**errors), inverse_bounds(probe_gap=gap, **errors)]
@@ -122,11 +122,11 @@ def _conclude(
             # A distribution is a general vector of the simplex; only corners have the better constant.
             kind = "one_hot" if task.kind in ("labels", "one_hot") else "scalar" if task.n_outputs == 1 else "vector"
             root = float(np.nextafter(np.sqrt(diameter), np.inf))
-            statements.append(mismatch_upper_of_diameter(mismatch_prob=leaves[-1], diameter=root, kind=kind))
+            statements.append(mismatch_upper_of_diameter(mismatch_prob=sampled[-1], diameter=root, kind=kind))
     where = 4 * losses
     return Certified(
         statements=tuple(statements),
-        mean_distance=leaves[where] if distance else None,
+        mean_distance=sampled[where] if distance else None,
         error_prev=float(means[0]),
         error_next=float(means[1]),
         probe_gap=float(means[2]),

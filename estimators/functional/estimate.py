@@ -52,7 +52,7 @@ def functional_redundancy(
     x_next: Any,
     target: npt.ArrayLike,
     *,
-    image_ids: npt.ArrayLike,
+    ids: npt.ArrayLike,
     folds: int = 5,
     probe: Any = "ridge",
     confidence_level: float = 0.95,
@@ -78,7 +78,7 @@ def functional_redundancy(
         States of the two layers, row by row of the same token (or image); may be memory-mapped.
     target : array_like of shape (n_rows,) or (n_rows, q)
         Z: labels, one-hot rows, answer distributions (rows that sum to 1), or real vectors.
-    image_ids : array_like of shape (n_rows,)
+    ids : array_like of shape (n_rows,)
         Image of every row. Images are the independent units: folds never split one.
     folds : int, default=5
     probe : {"ridge", "kernel", "mlp"} or estimator, default="ridge"
@@ -140,7 +140,7 @@ def functional_redundancy(
     >>> images = np.repeat(np.arange(300), 4)
     >>> x = rng.standard_normal((1200, 3))
     >>> z = x[:, 0] + 0.5 * x[:, 1]  # the next layer loses the second coordinate, worth 0.25
-    >>> result = functional_redundancy(x, x[:, [0, 2]], z, image_ids=images, target_range=(-9.0, 9.0))
+    >>> result = functional_redundancy(x, x[:, [0, 2]], z, ids=images, target_range=(-9.0, 9.0))
     >>> bool(abs(result.estimate - 0.25) < 0.05), 0.25 in result.interval
     (True, True)
     """
@@ -154,7 +154,7 @@ def functional_redundancy(
     if (alpha is None) != (beta is None):
         raise InvalidInputError(f"need both alpha and beta or neither, got alpha={alpha} and beta={beta}")
     task = read_task(target, n_rows, target_range=target_range, n_classes=n_classes)
-    split = image_folds(image_ids, n_rows, folds=folds, random_state=random_state)
+    split = image_folds(ids, n_rows, folds=folds, random_state=random_state)
     smallest, largest = _norm_range(x_prev, x_next)
     prev, after = x_prev, x_next
     half = np.flatnonzero(split.row_half == 0)

@@ -312,7 +312,7 @@ def _fill(result: PairScan, job: _Job, store: ActivationStore) -> PairScan:
             x_prev,
             x_next,
             job.target,
-            image_ids=ids,
+            ids=ids,
             folds=settings["folds"],
             probe=settings["probe"],
             n_classes=job.n_classes,

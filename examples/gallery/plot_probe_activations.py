@@ -55,7 +55,7 @@ print({kind: int((task == k).sum()) for k, kind in enumerate(KINDS)})
 
 with warnings.catch_warnings(record=True) as caught:
     warnings.simplefilter("always")
-    greedy = functional_redundancy(store.layer(1), store.layer(2), task, image_ids=store.image_ids, n_classes=6)
+    greedy = functional_redundancy(store.layer(1), store.layer(2), task, ids=store.image_ids, n_classes=6)
 print(greedy.summary())
 print("warned of:", [w.category.__name__ for w in caught], "| usable:", greedy.usable)
 
@@ -64,9 +64,7 @@ print("warned of:", [w.category.__name__ for w in caught], "| usable:", greedy.u
 # features is too much for the 56 of a half. The warning names the remedy; the class of readers is part of the
 # question, so a smaller class is an answer to a smaller question.
 
-modest = functional_redundancy(
-    store.layer(1), store.layer(2), task, image_ids=store.image_ids, n_classes=6, n_components=12
-)
+modest = functional_redundancy(store.layer(1), store.layer(2), task, ids=store.image_ids, n_classes=6, n_components=12)
 print(modest.summary())
 
 # %%
@@ -77,9 +75,7 @@ print(modest.summary())
 # ----------
 
 found = [
-    functional_redundancy(
-        store.layer(d - 1), store.layer(d), task, image_ids=store.image_ids, n_classes=6, n_components=12
-    )
+    functional_redundancy(store.layer(d - 1), store.layer(d), task, ids=store.image_ids, n_classes=6, n_components=12)
     for d in store.depths[1:]
 ]
 turned = []

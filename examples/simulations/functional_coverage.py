@@ -58,7 +58,7 @@ def coverage(kind, n_images, tokens, d, repeats, icc, *, seed=0):
                 x_prev,
                 x_next,
                 z,
-                image_ids=images,
+                ids=images,
                 target_range=truth.target_range,
                 confidence_level=LEVEL,
                 random_state=repeat,

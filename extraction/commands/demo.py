@@ -24,9 +24,9 @@ from extraction.commands.support import (
     new_folder,
     note,
     read_input,
-    refuse_existing,
     say,
 )
+from redundancy.commands.printing import refuse_existing
 from redundancy.interval import text_down, text_up
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def demo(
     Needs no network and no GPU. Example: skip-it demo --out report
     """
     need_extras()
-    refuse_existing(out)
+    refuse_existing(out, "an output folder", is_folder=True)
     hush_libraries()
     from extraction import default_model
     from extraction.data import as_sample
@@ -93,7 +93,7 @@ def profile(
     Example: skip-it profile ./llava-1.5-7b-hf --data vqa.jsonl --out profile --device cuda
     """
     need_extras()
-    refuse_existing(out)
+    refuse_existing(out, "an output folder", is_folder=True)
     hush_libraries()
     from extraction.study.steps import StudySettings
 

@@ -14,6 +14,7 @@ from extraction.commands.support import EMBEDDED, Batch, Data, counted, need_ext
 from extraction.harvesting.options import DEFAULTS, HarvestOptions
 from extraction.run.distributed.ranks import default_shard, local_device, rank_and_world
 from redundancy.commands.options import refuse_idle
+from redundancy.commands.printing import refuse_existing
 from redundancy.errors import InvalidInputError, StoreError
 from redundancy.interval import text_down, text_level, text_up
 
@@ -173,8 +174,7 @@ def merge(
 
     Example: skip-it merge run0 run1 run2 run3 --out statistics.safetensors
     """
-    if out.exists():
-        raise InvalidInputError(f"need an output file that does not exist yet, {out} does; choose another --out")
+    refuse_existing(out, "an output file")
     files = [_statistics_file(source) for source in sources]
     # Here, not above: it brings numpy, which a help page need not wait for.
     from redundancy.statistics.merging import merge_files

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from redundancy.commands.options import is_quiet
-from redundancy.commands.printing import echo
+from redundancy.commands.printing import echo, refuse_existing
 from redundancy.errors import InvalidInputError, MissingExtraError
 
 __all__ = [
@@ -29,7 +29,6 @@ __all__ = [
     "new_folder",
     "note",
     "read_input",
-    "refuse_existing",
     "say",
 ]
 
@@ -88,19 +87,13 @@ def hush_libraries() -> None:
         logging.disable_progress_bar()  # type: ignore[no-untyped-call]
 
 
-def refuse_existing(out: Path) -> None:
-    """Nothing is overwritten."""
-    if out.exists():
-        raise InvalidInputError(f"need an output folder that does not exist yet, {out} does; choose another --out")
-
-
 @contextlib.contextmanager
 def new_folder(out: Path, *, resume: bool = False) -> Iterator[None]:
     """Make the folder, which must be new unless a run is resumed; say where finished parts are if interrupted."""
     try:
         out.mkdir(parents=True, exist_ok=resume)
     except FileExistsError:
-        refuse_existing(out)
+        refuse_existing(out, "an output folder", is_folder=True)
     except OSError as error:
         raise InvalidInputError(f"need a folder that can be made, {out} gives: {error.strerror}") from error
     try:

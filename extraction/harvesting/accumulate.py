@@ -13,11 +13,11 @@ import torch
 from extraction.harvesting.attention import AttentionMasses
 from extraction.harvesting.kernels import Kernels, kernels_for
 from extraction.harvesting.kernels.layout import COLUMNS, Layout
-from extraction.harvesting.kernels.plain import pair_distances
+from extraction.harvesting.kernels.plain import pairwise_distances
 from extraction.harvesting.tokens import VISION, TokenGroups
 from redundancy.statistics.harvest_statistics import RATIO_EDGES, HarvestStatistics, StatisticsSpec
 
-__all__ = ["BatchAccumulator", "pair_distances"]
+__all__ = ["BatchAccumulator"]
 
 _CHUNK_CPU, _CHUNK_GPU = 1 << 20, 1 << 25  # entries of a fp32 temporary of the depth matrix
 
@@ -200,7 +200,7 @@ class BatchAccumulator:
         for start in range(0, n_tokens, step):
             part = slice(start, start + step)
             chunk = torch.stack([s[part].to(device).float() for s in states], dim=1)
-            rho = _all_pairs(chunk)
+            rho = pairwise_distances(chunk)
             known = ~rho.isnan()
             rho = torch.where(known, rho, 0).double()
             both = torch.stack([rho, known.double()], dim=1)
@@ -218,18 +218,6 @@ class BatchAccumulator:
             "exit_sums": own[:, :, 2],
             "exit_counts": _whole(own[:, :, 3]),
         }
-
-
-def _all_pairs(states: torch.Tensor) -> torch.Tensor:
-    """Cosine distances between the D vectors of each token: (T, D, d) -> (T, D, D), as `pair_distances`."""
-    norms = states.square().sum(dim=-1, keepdim=True).sqrt()
-    unit = states / torch.where(norms == 0, 1.0, norms)
-    gap = torch.cdist(unit, unit, compute_mode="donot_use_mm_for_euclid_dist")
-    rho = (0.5 * gap.square()).clamp(max=2.0)
-    zero = (norms == 0).float()
-    rho = torch.where(zero != zero.transpose(1, 2), 1.0, rho)
-    bad = ~norms.isfinite()
-    return rho.masked_fill(bad | bad.transpose(1, 2), torch.nan)
 
 
 def _whole(counts: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:

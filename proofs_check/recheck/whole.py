@@ -16,7 +16,7 @@ Problems = list[tuple[str, str]]
 _SILENT = "Says nothing about: raw-state entropy, other populations, or the network with a layer removed."
 _UNITS = {2.0: "bits", math.e: "nats", 10.0: "bans"}
 _WHOLE_SAMPLE = ("mean_distance", "tail_prob", "tail_prob_closed", "mismatch_prob")
-_LEAVES = 4  # mean distance and tail, from either side
+_SAMPLED = 4  # mean distance and tail, from either side
 _NAMES = {
     "mean_distance": "mean distance",
     "tail_prob": "P(distance > t)",
@@ -84,8 +84,8 @@ def _levels(body: Mapping[str, Any]) -> Problems:
     pairs, level = body["pairs"], body["confidence_level"]
     found: Problems = []
     sampled = [s for pair in pairs for s in pair["statements"] if "values" in s["inputs"]]
-    if len(sampled) != _LEAVES * len(pairs):
-        found.append(("pairs", f"need {_LEAVES * len(pairs)} sampling statements, got {len(sampled)}"))
+    if len(sampled) != _SAMPLED * len(pairs):
+        found.append(("pairs", f"need {_SAMPLED * len(pairs)} sampling statements, got {len(sampled)}"))
     estimands = {s["inputs"]["estimand"] for s in sampled}
     if estimands != {body["estimand"]}:
         found.append(("estimand", f"is {body['estimand']!r}, the statements have {sorted(estimands)}"))
@@ -237,7 +237,7 @@ def _sentence_of_profile(body: Mapping[str, Any], *, outward: bool) -> str:
     if level is not None:
         text = (
             f"With confidence at least {_shown_level(level, 6, outward=outward)} over the draw of {_drawn(body)} from "
-            f"{body['population']}, jointly over {_LEAVES * len(pairs)} sampling statements, all bounds labelled C "
+            f"{body['population']}, jointly over {_SAMPLED * len(pairs)} sampling statements, all bounds labelled C "
             f"hold; {_MEANS.get(body['estimand'], '')}"
         )
         text += "; an image with several questions counts once, with the mean over them" if _several(body) else ""

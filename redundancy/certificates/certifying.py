@@ -1,4 +1,4 @@
-"""From sufficient statistics of one layer pair to its statements: sampling leaves, then what the theorems derive."""
+"""From sufficient statistics of one layer pair to its statements: sampling bounds, then what the theorems derive."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ from redundancy.errors import InvalidInputError, InvariantError
 from redundancy.sampling import DEFAULT_SALT, hash_order, order_text
 
 __all__ = [
-    "LEAVES_PER_PAIR",
+    "SAMPLED_PER_PAIR",
     "Declaration",
     "Declared",
-    "Leaf",
+    "SamplingCall",
     "check_consistent",
-    "leaf_calls",
     "refutation_p_value",
-    "statements_of_leaves",
+    "sampling_calls",
+    "statements_of_sampled",
 ]
 
-Leaf: TypeAlias = tuple[Callable[..., BoundCertificate], str, Mapping[str, Any]]
+SamplingCall: TypeAlias = tuple[Callable[..., BoundCertificate], str, Mapping[str, Any]]
 
 RHO_MAX = 2.0  # cosine distance
 _CAPITAL_SLACK = 1e-9  # relative error of a capital
-LEAVES_PER_PAIR = 4  # mean distance and tail probability, each from both sides
+SAMPLED_PER_PAIR = 4  # mean distance and tail probability, each from both sides
 
 
 class Declared(TypedDict, total=False):
@@ -110,7 +110,7 @@ class Declaration:
         return bonferroni(self.confidence_level, n_statements)[0]
 
 
-def leaf_calls(
+def sampling_calls(
     declaration: Declaration,
     *,
     counts: npt.NDArray[Any],
@@ -118,7 +118,7 @@ def leaf_calls(
     tail_counts: npt.NDArray[Any],
     closed_tail_counts: npt.NDArray[Any],
     level: float,
-) -> list[Leaf]:
+) -> list[SamplingCall]:
     """The four sampling statements of a layer pair: mean distance and tail, from above and from below.
 
     Parameters
@@ -152,14 +152,14 @@ def leaf_calls(
     ]
 
 
-def statements_of_leaves(
+def statements_of_sampled(
     declaration: Declaration,
     distance_upper: BoundCertificate,
     tail_upper: BoundCertificate,
     distance_lower: BoundCertificate,
     closed_tail_lower: BoundCertificate,
 ) -> tuple[BoundCertificate, ...]:
-    """The leaves, the sandwich of Proposition 1 in both directions, and Theorem 1 for the declared constants.
+    """The sampling bounds, the sandwich of Proposition 1 in both directions, and Theorem 1 for the declared constants.
 
     Parameters
     ----------
@@ -171,7 +171,7 @@ def statements_of_leaves(
     Returns
     -------
     tuple of BoundCertificate
-        The four leaves first.
+        The four sampling bounds first.
     """
     t = declaration.t
     constants = {"alpha": declaration.alpha, "beta": declaration.beta, "task_cap": declaration.task_cap}
@@ -191,6 +191,25 @@ def statements_of_leaves(
     statements = (distance_upper, tail_upper, distance_lower, closed_tail_lower, *derived)
     check_consistent(statements)
     return statements
+
+
+def check_units(n_units: int, whence: str = "; check ids") -> None:
+    """A mean of one unit has no confidence interval.
+
+    Parameters
+    ----------
+    n_units : int
+        Images, or whatever else is independent.
+    whence : str
+        The end of the sentence.
+
+    Raises
+    ------
+    InvalidInputError
+        If there are fewer than two.
+    """
+    if n_units < 2:
+        raise InvalidInputError(f"need at least 2 images, the i.i.d. units of a certificate, got {n_units}{whence}")
 
 
 def check_consistent(statements: Sequence[BoundCertificate]) -> None:
@@ -217,12 +236,12 @@ def check_consistent(statements: Sequence[BoundCertificate]) -> None:
             )
 
 
-def refutation_p_value(leaf: BoundCertificate, threshold: float) -> float:
+def refutation_p_value(bound: BoundCertificate, threshold: float) -> float:
     """P-value of "the mean of this sampling statement is at least `threshold`": 1 / largest capital (Ville).
 
     Parameters
     ----------
-    leaf : BoundCertificate
+    bound : BoundCertificate
         An upper betting bound.
     threshold : float
         In the unit of the quantity, within its declared range.
@@ -237,9 +256,9 @@ def refutation_p_value(leaf: BoundCertificate, threshold: float) -> float:
     InvalidInputError
         If the statement is no betting bound, or the threshold lies outside its range.
     """
-    problem = problem_of(leaf.theorem, leaf.inputs)
+    problem = problem_of(bound.theorem, bound.inputs)
     if problem is None or problem.side != "upper":
-        raise InvalidInputError(f"need an upper betting bound to test a threshold, got {leaf.theorem}")
-    scale = float(leaf.inputs["scale"])
+        raise InvalidInputError(f"need an upper betting bound to test a threshold, got {bound.theorem}")
+    scale = float(bound.inputs["scale"])
     top = float(capitals(problem, check_real(threshold, "threshold", lower=0.0, upper=scale) / scale).max())
     return min(1.0, (1.0 + _CAPITAL_SLACK) / top) if top > 0.0 else 1.0

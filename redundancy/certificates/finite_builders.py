@@ -10,7 +10,7 @@ import numpy.typing as npt
 from redundancy.bounds import braun_pokutta, fano, laws, lipschitz, mismatch, performance_gap, pinsker, tail
 from redundancy.bounds.task_range import task_range
 from redundancy.certificates.certificate import BoundCertificate
-from redundancy.certificates.certifying import RHO_MAX, Declaration, Declared
+from redundancy.certificates.certifying import RHO_MAX, Declaration, Declared, check_units
 from redundancy.certificates.pair_builders import PairFields
 from redundancy.checks import as_floats, check_count, check_joint, to_numpy
 from redundancy.concentration.betting import betting_upper
@@ -100,8 +100,7 @@ def pair_of_codes(
             )
     index = index_images(ids, first.size)
     n_images = len(index.names)
-    if n_images < 2:
-        raise InvalidInputError(f"need at least 2 images, the i.i.d. units of a certificate, got {n_images}; check ids")
+    check_units(n_images)
     order = hash_order(index.names, declaration.salt)
     mismatches = np.bincount(index.rows, weights=first != second, minlength=n_images)
     differ = betting_upper(

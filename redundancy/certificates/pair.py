@@ -63,7 +63,7 @@ class LayerPairCertificate(Tabular):
     n_images, n_tokens : int
         Sample size; images are the i.i.d. units. 0 if the law is known and nothing was sampled.
     statements : tuple of BoundCertificate
-        Leaves from the sample first, then what the theorems derive of them.
+        Sampling bounds first, then what the theorems derive of them.
     population : str
         What the images are a sample of.
     notes : tuple of str

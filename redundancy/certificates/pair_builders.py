@@ -12,14 +12,15 @@ import numpy.typing as npt
 from redundancy.bounds import braun_pokutta
 from redundancy.certificates.certificate import BoundCertificate
 from redundancy.certificates.certifying import (
-    LEAVES_PER_PAIR,
+    SAMPLED_PER_PAIR,
     Declaration,
     Declared,
     check_consistent,
-    leaf_calls,
-    statements_of_leaves,
+    check_units,
+    sampling_calls,
+    statements_of_sampled,
 )
-from redundancy.certificates.probes import probe_leaves, probe_statements
+from redundancy.certificates.probes import probe_calls, probe_statements
 from redundancy.checks import as_states, check_count
 from redundancy.concentration.betting import betting_upper, together
 from redundancy.concentration.exchangeability import alarm, alarming, exchangeability_e_value, places_in_file
@@ -32,7 +33,7 @@ from redundancy.statistics.streaming import pair_sums
 __all__ = [
     "PairFields",
     "anomaly_notes",
-    "leaves_of_statistics",
+    "calls_of_statistics",
     "order_e_value",
     "pair_of_arrays",
     "pair_of_statistics",
@@ -55,7 +56,7 @@ class PairFields(TypedDict):
     order_e_value: float | None
 
 
-def leaves_of_statistics(
+def calls_of_statistics(
     statistics: HarvestStatistics, group: str, declaration: Declaration, *, level: float
 ) -> list[list[Any]]:
     """The sampling statements of every layer of a group, to be computed together.
@@ -89,11 +90,7 @@ def leaves_of_statistics(
             f"stopped when {' and '.join(statistics.provenance.stopped_by)} was decided; resume it without --until, or "
             "use the interval of its own question, or bounds that hold at any stop (redundancy.concentration.anytime)"
         )
-    if statistics.n_units < 2:
-        raise InvalidInputError(
-            f"need at least 2 images, the i.i.d. units of a certificate, got {statistics.n_units} of "
-            f"{statistics.n_samples} samples; harvest more"
-        )
+    check_units(statistics.n_units, f" of {statistics.n_samples} samples; harvest more")
     counts = statistics.pair_counts(group)
     if declaration.estimand == "image_average" and (counts == 0).any():
         row, column = np.argwhere(counts == 0)[0]
@@ -113,7 +110,7 @@ def leaves_of_statistics(
             table, counts, statistics.units, salt=declaration.salt, pooled=pooled
         )
     return [
-        leaf_calls(declaration, level=level, **{name: table[:, layer] for name, table in columns.items()})
+        sampling_calls(declaration, level=level, **{name: table[:, layer] for name, table in columns.items()})
         for layer in range(statistics.spec.n_layers)
     ]
 
@@ -214,14 +211,14 @@ def pair_of_statistics(
     declaration = Declaration(**declared)
     declaration = replace(declaration, population=population_of(statistics, declaration.population))
     layer = check_count(layer, "layer", lower=1, upper=statistics.spec.n_layers)
-    level = declaration.level(LEAVES_PER_PAIR)
-    leaves = together(leaves_of_statistics(statistics, group, declaration, level=level)[layer - 1])
+    level = declaration.level(SAMPLED_PER_PAIR)
+    sampled = together(calls_of_statistics(statistics, group, declaration, level=level)[layer - 1])
     return PairFields(
         layer=layer,
         group=group,
         n_images=statistics.n_units,
         n_tokens=int(statistics.pair_counts(group)[:, layer - 1].sum()),
-        statements=statements_of_leaves(declaration, *leaves),
+        statements=statements_of_sampled(declaration, *sampled),
         population=declaration.population,
         notes=anomaly_notes(statistics, group)[layer - 1],
         n_samples=statistics.n_samples,
@@ -286,13 +283,12 @@ def pair_of_arrays(
     x_prev, x_next = as_states(x_prev, "x_prev"), as_states(x_next, "x_next")
     sums = pair_sums(x_prev, x_next, ids, thresholds=(declaration.t,), progress=progress)
     n_images = len(sums.index.names)
-    if n_images < 2:
-        raise InvalidInputError(f"need at least 2 images, the i.i.d. units of a certificate, got {n_images}; check ids")
+    check_units(n_images)
     order = hash_order(sums.index.names, declaration.salt)
     close_pairs = independent_fractions(x_prev, x_next, sums.index, t=declaration.t, salt=declaration.salt, seed=seed)
     probes = None
     if target is not None:
-        probes = probe_leaves(
+        probes = probe_calls(
             x_prev,
             x_next,
             sums.index,
@@ -302,8 +298,8 @@ def pair_of_arrays(
             salt=declaration.salt,
             seed=seed,
         )
-    level = declaration.level(LEAVES_PER_PAIR + 1 + (0 if probes is None else len(probes.calls)))
-    calls = leaf_calls(
+    level = declaration.level(SAMPLED_PER_PAIR + 1 + (0 if probes is None else len(probes.calls)))
+    calls = sampling_calls(
         declaration,
         counts=sums.index.counts[order],
         distance_sums=sums.distance_sums[order],
@@ -320,15 +316,15 @@ def pair_of_arrays(
     calls.append((betting_upper, "concentration.betting_upper", close))
     if probes is not None:
         calls += [(f, theorem, {**inputs, "confidence_level": level}) for f, theorem, inputs in probes.calls]
-    leaves = together(calls)
-    statements = list(statements_of_leaves(declaration, *leaves[:LEAVES_PER_PAIR]))
-    ball = leaves[LEAVES_PER_PAIR]
+    sampled = together(calls)
+    statements = list(statements_of_sampled(declaration, *sampled[:SAMPLED_PER_PAIR]))
+    ball = sampled[SAMPLED_PER_PAIR]
     # With token pooling the tail is of another law than the pairs of images, which weigh images alike.
     if declaration.estimand == "image_average":
-        statements += [ball, braun_pokutta.binary_lower(tail_prob=leaves[1], ball_prob=ball, base=base)]
+        statements += [ball, braun_pokutta.binary_lower(tail_prob=sampled[1], ball_prob=ball, base=base)]
     notes = []
     if probes is not None:
-        statements += probe_statements(probes, leaves[LEAVES_PER_PAIR + 1 :])
+        statements += probe_statements(probes, sampled[SAMPLED_PER_PAIR + 1 :])
         notes.append(probes.note)
     check_consistent(statements)
     return PairFields(

@@ -17,7 +17,7 @@ from redundancy.bounds.implications import intersection
 from redundancy.bounds.lipschitz import probe_errors_cap
 from redundancy.bounds.plug_in import inverse_bounds
 from redundancy.certificates.certificate import BoundCertificate
-from redundancy.certificates.certifying import Leaf
+from redundancy.certificates.certifying import SamplingCall
 from redundancy.concentration.betting import betting_lower, betting_upper
 from redundancy.errors import InvalidInputError
 from redundancy.files.mapped import Pages
@@ -25,7 +25,7 @@ from redundancy.sampling import hash_order, order_text
 from redundancy.statistics.streaming import ImageIndex
 from redundancy.task import Task, read_task
 
-__all__ = ["ProbeLeaves", "probe_leaves", "probe_statements"]
+__all__ = ["ProbeCalls", "probe_calls", "probe_statements"]
 
 Array = npt.NDArray[np.float64]
 
@@ -35,7 +35,7 @@ _BLOCK = 1 << 22  # numbers at a time: 32 MiB in float64
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class ProbeLeaves:
+class ProbeCalls:
     """The sampling statements of the probes (still without a level), and what they rest on.
 
     Parameters
@@ -48,12 +48,12 @@ class ProbeLeaves:
         How the probes were fitted, in words.
     """
 
-    calls: tuple[Leaf, ...]
+    calls: tuple[SamplingCall, ...]
     task_cap: float
     note: str
 
 
-def probe_leaves(
+def probe_calls(
     x_prev: Any,
     x_next: Any,
     index: ImageIndex,
@@ -63,7 +63,7 @@ def probe_leaves(
     n_classes: int | None = None,
     salt: str,
     seed: int,
-) -> ProbeLeaves:
+) -> ProbeCalls:
     """Fit a ridge probe per layer on half of the images; sums of errors and of their gap on the other half.
 
     Parameters
@@ -82,7 +82,7 @@ def probe_leaves(
 
     Returns
     -------
-    ProbeLeaves
+    ProbeCalls
 
     Raises
     ------
@@ -128,7 +128,7 @@ def probe_leaves(
     }
     names = ("error_prev", "error_next", "probe_gap")
     values = dict(zip(names, sums[:, held_out], strict=True))
-    calls: list[Leaf] = [
+    calls: list[SamplingCall] = [
         (betting_upper, "concentration.betting_upper", {**common, "values": values[name], "quantity": name})
         for name in names
     ]
@@ -143,30 +143,30 @@ def probe_leaves(
         f"ridge probes of a task of {task.description}, fitted on {int(training.sum())} images and certified on "
         f"the other {len(held_out)}, split by seed {seed}"
     )
-    return ProbeLeaves(calls=tuple(calls), task_cap=cap, note=note)
+    return ProbeCalls(calls=tuple(calls), task_cap=cap, note=note)
 
 
-def probe_statements(probes: ProbeLeaves, leaves: Sequence[BoundCertificate]) -> list[BoundCertificate]:
+def probe_statements(probes: ProbeCalls, sampled: Sequence[BoundCertificate]) -> list[BoundCertificate]:
     """Bounds on the functional gap from the certified errors and gap: no Lipschitz constant, no chain.
 
     Parameters
     ----------
-    probes : ProbeLeaves
+    probes : ProbeCalls
         The probes, and the largest variance of the task.
-    leaves : sequence of 4 BoundCertificate
+    sampled : sequence of 4 BoundCertificate
         What `probes.calls` gave: error of the previous and of the next layer's probe, their gap from above and
         below.
 
     Returns
     -------
     list of BoundCertificate
-        The four leaves first.
+        The four sampling bounds first.
     """
-    error_prev, error_next, gap_upper, gap_lower = leaves
+    error_prev, error_next, gap_upper, gap_lower = sampled
     gap = intersection(statements=(gap_lower, gap_upper))
     cap = probes.task_cap
     return [
-        *leaves,
+        *sampled,
         probe_errors_cap(error_next=error_next, error_prev=error_prev, task_cap=cap),
         inverse_bounds(probe_gap=gap, error_next=error_next, error_prev=error_prev, task_cap=cap),
     ]

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from redundancy.certificates.certificate import BoundCertificate, RecheckReport
-from redundancy.certificates.certifying import LEAVES_PER_PAIR, Declared, refutation_p_value
+from redundancy.certificates.certifying import SAMPLED_PER_PAIR, Declared, refutation_p_value
 from redundancy.certificates.finite_builders import LawOptions
 from redundancy.certificates.former_ids import current_text
 from redundancy.certificates.pair import SILENT, LayerPairCertificate
@@ -169,7 +169,7 @@ class ProfileCertificate(Tabular):
     @property
     def n_sampled(self) -> int:
         """Sampling statements that share the error."""
-        return 0 if self.confidence_level is None else LEAVES_PER_PAIR * len(self.pairs)
+        return 0 if self.confidence_level is None else SAMPLED_PER_PAIR * len(self.pairs)
 
     @property
     def groups(self) -> tuple[str, ...]:
@@ -210,10 +210,10 @@ class ProfileCertificate(Tabular):
         InvalidInputError
             For a threshold outside its range, another quantity, or a profile of known laws.
         """
-        leaves = [pair.find("concentration.betting_upper", quantity) for pair in self.pairs]
-        if self.confidence_level is None or any(leaf is None for leaf in leaves):
+        sampled = [pair.find("concentration.betting_upper", quantity) for pair in self.pairs]
+        if self.confidence_level is None or None in sampled:
             raise InvalidInputError(f"need a sampled profile and mean_distance or tail_prob, got {quantity!r}")
-        p_values = [refutation_p_value(leaf, threshold) for leaf in leaves if leaf is not None]
+        p_values = [refutation_p_value(bound, threshold) for bound in sampled if bound is not None]
         verdict = holm(p_values, confidence_level=self.confidence_level)
         return [
             {"layer": pair.layer, "group": pair.group, "adjusted_p": p, "below": refuted}
@@ -249,8 +249,8 @@ class ProfileCertificate(Tabular):
             layers = [pair.layer for pair in self.pairs if pair.group == group]
             if layers != list(range(1, len(layers) + 1)):
                 problems.append(f"{group}: need layers 1, 2, ... in order, got {layers}")
-        leaves = [s for pair in self.pairs for s in pair.statements if "values" in s.inputs]
-        estimands = {str(s.inputs["estimand"]) for s in leaves}
+        sampled = [s for pair in self.pairs for s in pair.statements if "values" in s.inputs]
+        estimands = {str(s.inputs["estimand"]) for s in sampled}
         if estimands != (set() if self.confidence_level is None else {self.estimand}):
             problems.append(f"the sampling statements have estimand {sorted(estimands)}, not {self.estimand!r}")
         # Pair by pair: two layers with equal samples are two statements, though their inputs have one key.
@@ -258,11 +258,11 @@ class ProfileCertificate(Tabular):
         if self.confidence_level is None:
             return [*problems, "it names no confidence level and has samples"] if failures else problems
         level = bonferroni(self.confidence_level, self.n_sampled)[0]
-        if len(leaves) != self.n_sampled or any(s.inputs["confidence_level"] != level for s in leaves):
-            levels = sorted({s.inputs["confidence_level"] for s in leaves})
+        if len(sampled) != self.n_sampled or any(s.inputs["confidence_level"] != level for s in sampled):
+            levels = sorted({s.inputs["confidence_level"] for s in sampled})
             problems.append(
                 f"need {self.n_sampled} sampling statements at level {level!r} each for a joint level of "
-                f"{self.confidence_level!r}, got {len(leaves)} at {levels}"
+                f"{self.confidence_level!r}, got {len(sampled)} at {levels}"
             )
         total = math.fsum(failures)
         if total > 1.0 - self.confidence_level:

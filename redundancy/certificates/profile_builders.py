@@ -11,18 +11,19 @@ import numpy as np
 import numpy.typing as npt
 
 from redundancy.certificates.certifying import (
-    LEAVES_PER_PAIR,
+    SAMPLED_PER_PAIR,
     Declaration,
     Declared,
-    Leaf,
-    leaf_calls,
-    statements_of_leaves,
+    SamplingCall,
+    check_units,
+    sampling_calls,
+    statements_of_sampled,
 )
 from redundancy.certificates.finite_builders import LawOptions, pair_of_law
 from redundancy.certificates.pair import LayerPairCertificate
 from redundancy.certificates.pair_builders import (
     anomaly_notes,
-    leaves_of_statistics,
+    calls_of_statistics,
     order_e_value,
     population_of,
 )
@@ -76,8 +77,8 @@ def profile_of_statistics(
     declaration = replace(declaration, population=population_of(statistics, declaration.population))
     _check_groups(groups)
     n_layers = statistics.spec.n_layers
-    level = declaration.level(LEAVES_PER_PAIR * n_layers * len(groups))
-    calls = [leaves_of_statistics(statistics, group, declaration, level=level) for group in groups]
+    level = declaration.level(SAMPLED_PER_PAIR * n_layers * len(groups))
+    calls = [calls_of_statistics(statistics, group, declaration, level=level) for group in groups]
     tokens = {group: statistics.pair_counts(group).sum(axis=0).tolist() for group in groups}
     notes = {group: anomaly_notes(statistics, group) for group in groups}
     e_value = float(np.mean([order_e_value(statistics, group) for group in groups]))  # their mean is one again
@@ -130,10 +131,7 @@ def profile_of_arrays(
     states = [as_states(depth, f"states at depth {i}") for i, depth in enumerate(states)]
     n_rows = len(states[0])
     index = index_images(ids, n_rows)
-    if len(index.names) < 2:
-        raise InvalidInputError(
-            f"need at least 2 images, the i.i.d. units of a certificate, got {len(index.names)}; check ids"
-        )
+    check_units(len(index.names))
     members = np.full(n_rows, "all") if token_groups is None else as_labels(token_groups, "token_groups", n_rows)
     if members.dtype.kind != "U":
         raise InvalidInputError(
@@ -156,8 +154,8 @@ def profile_of_arrays(
     order = hash_order(index.names, declaration.salt)
     moved = np.zeros(len(index.names))  # mean distance of every image, for the look at the order of the file
     n_layers = len(states) - 1
-    level = declaration.level(LEAVES_PER_PAIR * n_layers * len(names))
-    calls: list[list[list[Leaf]]] = [[] for _ in names]
+    level = declaration.level(SAMPLED_PER_PAIR * n_layers * len(names))
+    calls: list[list[list[SamplingCall]]] = [[] for _ in names]
     for x_prev, x_next in pairwise(states):
         sums = pair_sums(x_prev, x_next, cells, thresholds=(declaration.t,), progress=progress)
         place = np.array([int(cell) for cell in sums.index.names])
@@ -172,7 +170,7 @@ def profile_of_arrays(
         moved += tables["distance_sums"].reshape(shape).sum(axis=1) / index.counts
         for own, column in zip(calls, columns.values(), strict=True):
             inputs = {key: table.reshape(shape)[order, column] for key, table in tables.items()}
-            own.append(leaf_calls(declaration, counts=counts[order, column], level=level, **inputs))
+            own.append(sampling_calls(declaration, counts=counts[order, column], level=level, **inputs))
     tokens = {name: [int(counts[:, column].sum())] * n_layers for name, column in columns.items()}
     notes: dict[str, list[tuple[str, ...]]] = {name: [()] * n_layers for name in names}
     sample = SampleFields(n_samples=None, units_assumed=False, order_e_value=alarm(moved))
@@ -224,7 +222,7 @@ def profile_of_laws(
 def _profile(
     declaration: Declaration,
     groups: Sequence[str],
-    calls: Sequence[Sequence[Sequence[Leaf]]],
+    calls: Sequence[Sequence[Sequence[SamplingCall]]],
     tokens: Mapping[str, Sequence[int]],
     notes: Mapping[str, Sequence[tuple[str, ...]]],
     n_images: int,
@@ -232,7 +230,7 @@ def _profile(
     sample: SampleFields,
 ) -> ProfileFields:
     """Solve the sampling statements of all groups and layers in one pass, and derive the others."""
-    leaves = together([call for group in calls for pair in group for call in pair])
+    sampled = together([call for group in calls for pair in group for call in pair])
     places = [(group, layer) for group, own in zip(groups, calls, strict=True) for layer in range(1, len(own) + 1)]
     pairs = tuple(
         LayerPairCertificate(
@@ -240,7 +238,7 @@ def _profile(
             group=group,
             n_images=n_images,
             n_tokens=int(tokens[group][layer - 1]),
-            statements=statements_of_leaves(declaration, *leaves[LEAVES_PER_PAIR * i : LEAVES_PER_PAIR * (i + 1)]),
+            statements=statements_of_sampled(declaration, *sampled[SAMPLED_PER_PAIR * i : SAMPLED_PER_PAIR * (i + 1)]),
             population=declaration.population,
             notes=notes[group][layer - 1],
             n_samples=sample["n_samples"],

@@ -55,7 +55,7 @@ def echo(text: object = "", *, err: bool = False, nl: bool = True) -> None:
     typer.echo(printable(str(text)), err=err, nl=nl)
 
 
-def refuse_existing(path: Path | None, what: str = "output", option: str = "--out") -> None:
+def refuse_existing(path: Path | None, what: str = "output", option: str = "--out", *, is_folder: bool = False) -> None:
     """Refuse an output that is there already, or whose folder is not.
 
     Parameters
@@ -66,6 +66,8 @@ def refuse_existing(path: Path | None, what: str = "output", option: str = "--ou
         What it is, for the sentence.
     option : str
         The flag that names it.
+    is_folder : bool, default=False
+        Whether it is a folder, which is made with those above it.
 
     Raises
     ------
@@ -76,5 +78,5 @@ def refuse_existing(path: Path | None, what: str = "output", option: str = "--ou
         return
     if path.exists() or path.is_symlink():
         raise InvalidInputError(f"need {what} that does not exist yet, {path} does; choose another {option}")
-    if not path.parent.is_dir():
+    if not is_folder and not path.parent.is_dir():
         raise InvalidInputError(f"need a folder to write {path} into, {path.parent} does not exist; make it first")

@@ -319,20 +319,20 @@ def together(
 @contextmanager
 def rechecking(statements: Iterable[BoundCertificate]) -> Iterator[None]:
     """Inside the block, rechecking these statements solves all their betting bounds anew in one pass."""
-    leaves: dict[tuple[tuple[str, float], ...], BoundCertificate] = {}
+    sampled: dict[tuple[tuple[str, float], ...], BoundCertificate] = {}
     stack = list(statements)
     while stack:
         statement = stack.pop()
         if statement.theorem in _KINDS:
-            leaves[statement.failures] = statement
+            sampled[statement.failures] = statement
         for value in statement.inputs.values():
             parents = value if isinstance(value, tuple) else (value,)
             stack += [v for v in parents if isinstance(v, BoundCertificate)]
     problems = []
-    for leaf in leaves.values():
-        # A leaf with impossible inputs is left to its own recheck, which says what is wrong.
+    for statement in sampled.values():
+        # A sampling bound with impossible inputs is left to its own recheck, which says what is wrong.
         with suppress(SkipItError, TypeError):
-            problem = problem_of(leaf.theorem, leaf.inputs)
+            problem = problem_of(statement.theorem, statement.inputs)
             problems += [] if problem is None else [problem]
     with solved_together(problems):
         yield

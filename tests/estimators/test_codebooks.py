@@ -180,7 +180,7 @@ def test_memory_mapped_states_are_read_in_place(tmp_path):
     [
         ({"layers": [np.zeros((30, 4)), np.zeros((31, 4))]}, "layers of one shape"),
         ({"layers": []}, "layers of one shape"),
-        ({"image_ids": np.zeros(30, dtype=int)}, "image"),
+        ({"ids": np.zeros(30, dtype=int)}, "image"),
         ({"n_codes": 1}, "n_codes"),
         ({"n_codes": 5000}, "n_codes"),
         ({"n_codes": 30}, "fewer"),
@@ -190,7 +190,7 @@ def test_memory_mapped_states_are_read_in_place(tmp_path):
     ],
 )
 def test_bad_input_is_refused(change, words):
-    arguments = {"layers": [clustered(30, d=4)], "image_ids": np.arange(30), "n_codes": 4}
+    arguments = {"layers": [clustered(30, d=4)], "ids": np.arange(30), "n_codes": 4}
     with pytest.raises(InvalidInputError, match=words):
         fit_codebook(**{**arguments, **change})
 

@@ -301,14 +301,14 @@ def test_every_result_says_its_regime():
         ({"prev": [0, 9, 1]}, "codes in 0..3 in prev"),
         ({"prev": [0.0, 1.0, 1.0]}, "integer codes"),
         ({"prev": [0, 1]}, "same tokens at both layers"),
-        ({"image_ids": ["a"]}, "ids, one per row"),
+        ({"ids": ["a"]}, "ids, one per row"),
         ({"n_codes": 1}, "n_codes"),
         ({"distances": np.zeros((3, 3))}, r"shape \(4, 4\)"),
         ({"distances": np.arange(16.0).reshape(4, 4)}, "symmetric"),
     ],
 )
 def test_bad_codes_are_refused(change, words):
-    arguments = {"prev": [0, 1, 1], "next": [0, 1, 0], "image_ids": ["a", "a", "b"], "n_codes": 4}
+    arguments = {"prev": [0, 1, 1], "next": [0, 1, 0], "ids": ["a", "a", "b"], "n_codes": 4}
     with pytest.raises(InvalidInputError, match=words):
         CodedPair.of(**{**arguments, **change})
 

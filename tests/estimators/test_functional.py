@@ -46,7 +46,7 @@ def quiet(*args, **kwargs):
 
 def test_a_large_sample_gives_the_known_gap_the_bracket_and_the_errors():
     x_prev, x_next, z, images = linear(6000, 2)
-    result = quiet(x_prev, x_next, z, image_ids=images, target_range=(-12.0, 12.0))
+    result = quiet(x_prev, x_next, z, ids=images, target_range=(-12.0, 12.0))
     assert result.estimate == pytest.approx(GAP, abs=4 * result.standard_error)
     assert result.standard_error < 0.006
     assert GAP in result.interval
@@ -65,7 +65,7 @@ def test_a_large_sample_gives_the_known_gap_the_bracket_and_the_errors():
 
 def test_equal_layers_have_no_gap():
     x, _, z, images = linear()
-    result = quiet(x, x, z, image_ids=images)
+    result = quiet(x, x, z, ids=images)
     assert abs(result.estimate) < 1e-12
     assert result.bracket.upper < 1e-3
 
@@ -111,8 +111,8 @@ def test_nothing_depends_on_the_order_of_the_rows():
     x_prev, x_next, z, images = linear(60, 3)
     order = np.random.default_rng(1).permutation(len(z))
     labels = z > 0
-    first = quiet(x_prev, x_next, labels, image_ids=images)
-    second = quiet(x_prev[order], x_next[order], labels[order], image_ids=images[order])
+    first = quiet(x_prev, x_next, labels, ids=images)
+    second = quiet(x_prev[order], x_next[order], labels[order], ids=images[order])
     assert second.estimate == pytest.approx(first.estimate, rel=1e-9)
     assert second.standard_error == pytest.approx(first.standard_error, rel=1e-9)
     for a, b in zip(first.certified, second.certified, strict=True):
@@ -123,8 +123,8 @@ def test_labels_strings_one_hot_and_distributions_are_one_task():
     x_prev, x_next, z, images = linear(60, 3)
     labels = np.digitize(z, [-1.0, 1.0])
     names = np.array(["a", "b", "c"])[labels]
-    results = [quiet(x_prev, x_next, t, image_ids=images) for t in (labels, names, np.eye(3)[labels])]
-    soft = quiet(x_prev, x_next, 0.999 * np.eye(3)[labels] + 0.001 / 3, image_ids=images)
+    results = [quiet(x_prev, x_next, t, ids=images) for t in (labels, names, np.eye(3)[labels])]
+    soft = quiet(x_prev, x_next, 0.999 * np.eye(3)[labels] + 0.001 / 3, ids=images)
     assert len({r.estimate for r in results}) == 1
     assert len({r.certified_upper.interval.upper for r in results}) == 1
     assert soft.estimate == pytest.approx(0.999**2 * results[0].estimate, rel=1e-9)
@@ -172,18 +172,18 @@ def test_estimands_differ_when_images_differ_in_size():
     # The gap lives in the images of one token: half of the images, a tenth of the rows.
     z = x[:, 0] + np.where(counts[images] == 1, 1.0, 0.0) * x[:, 1]
     layers = np.c_[x[:, 0], x[:, 1] * (counts[images] == 1)], x[:, :1] + np.zeros((len(x), 2))
-    by_image = quiet(*layers, z, image_ids=images)
-    pooled = quiet(*layers, z, image_ids=images, estimand="token_pooled", target_range=(-9.0, 9.0), count_max=9)
+    by_image = quiet(*layers, z, ids=images)
+    pooled = quiet(*layers, z, ids=images, estimand="token_pooled", target_range=(-9.0, 9.0), count_max=9)
     assert by_image.estimate == pytest.approx(0.5, abs=0.15)
     assert pooled.estimate == pytest.approx(0.1, abs=0.05)
     with pytest.raises(InvalidInputError, match="count_max"):
-        quiet(*layers, z, image_ids=images, estimand="token_pooled", target_range=(-9.0, 9.0))
+        quiet(*layers, z, ids=images, estimand="token_pooled", target_range=(-9.0, 9.0))
 
 
 def test_certificates_recheck_survive_json_and_add_up_to_the_level():
     x_prev, x_next, z, images = linear(80, 3)
     codes = (z > 0).astype(int), (z > 0.3).astype(int)
-    result = quiet(x_prev, x_next, z > 0, image_ids=images, codes=codes)
+    result = quiet(x_prev, x_next, z > 0, ids=images, codes=codes)
     assert {c.theorem for c in result.certified} == {
         "concentration.betting_upper",
         "concentration.betting_lower",
@@ -211,7 +211,7 @@ def test_probe_errors_certify_a_gap_when_the_task_is_easy():
     rng = np.random.default_rng(0)
     labels = rng.integers(0, 2, 3000)
     x = np.c_[4.0 * (2 * labels - 1), rng.standard_normal((3000, 2))] + 0.3 * rng.standard_normal((3000, 3))
-    result = quiet(x, x + 0.1 * rng.standard_normal(x.shape), labels, image_ids=np.arange(3000) // 2, n_classes=2)
+    result = quiet(x, x + 0.1 * rng.standard_normal(x.shape), labels, ids=np.arange(3000) // 2, n_classes=2)
     upper = result.certified_upper
     assert upper.label == f"C({2 * 0.05 / 5:.3g})"
     assert upper.interval.upper < 0.2
@@ -222,9 +222,9 @@ def test_theorems_stand_beside_with_the_right_labels():
     x_prev, x_next, z, images = linear(200, 3, d=6)
     x_next = x_prev + 0.1 * x_next
     unit_prev, unit_next = (x / np.linalg.norm(x, axis=1, keepdims=True) for x in (x_prev, x_next))
-    guessed = quiet(unit_prev, unit_next, z, image_ids=images, target_range=(-12.0, 12.0))
-    stated = quiet(unit_prev, unit_next, z, image_ids=images, target_range=(-12.0, 12.0), alpha=2.0, beta=1.0)
-    raw = quiet(x_prev, x_next, z, image_ids=images)
+    guessed = quiet(unit_prev, unit_next, z, ids=images, target_range=(-12.0, 12.0))
+    stated = quiet(unit_prev, unit_next, z, ids=images, target_range=(-12.0, 12.0), alpha=2.0, beta=1.0)
+    raw = quiet(x_prev, x_next, z, ids=images)
     expected = {
         "lipschitz.minkowski_upper",
         "lipschitz.printed_upper",
@@ -253,7 +253,7 @@ def test_theorems_stand_beside_with_the_right_labels():
 
 def test_few_images_use_the_jackknife_and_design_effects_are_seen():
     x_prev, x_next, z, images = linear(100, 3)
-    assert "jackknife over 20 groups" in quiet(x_prev, x_next, z, image_ids=images).method
+    assert "jackknife over 20 groups" in quiet(x_prev, x_next, z, ids=images).method
     rng = np.random.default_rng(0)
     copies = np.repeat(rng.standard_normal((300, 4)), 5, axis=0)
     task = copies[:, 0] + np.repeat(rng.standard_normal(300), 5)
@@ -271,34 +271,34 @@ def test_warns_where_the_interval_is_not_to_be_used_and_only_there():
     x_prev, x_next, z, images = linear(300, 3)
     with warnings.catch_warnings():
         warnings.simplefilter("error", EstimateWarning)
-        fine = functional_redundancy(x_prev, x_next, z, image_ids=images, target_range=(-12.0, 12.0))
+        fine = functional_redundancy(x_prev, x_next, z, ids=images, target_range=(-12.0, 12.0))
     assert fine.usable
     assert fine.warnings == ()
     wide_prev, wide_next, z, images = linear(60, 3, d=60)
     with pytest.warns(EstimateWarning, match="n_components=3"):
-        poor = functional_redundancy(wide_prev, wide_next, z, image_ids=images, target_range=(-99.0, 99.0))
+        poor = functional_redundancy(wide_prev, wide_next, z, ids=images, target_range=(-99.0, 99.0))
     assert not poor.usable
     with pytest.warns(EstimateWarning, match="upper_limit"):
-        functional_redundancy(x_prev, x_prev + 1e-3, z[:180].repeat(5), image_ids=np.arange(900) // 3)
+        functional_redundancy(x_prev, x_prev + 1e-3, z[:180].repeat(5), ids=np.arange(900) // 3)
     with pytest.warns(EstimateWarning, match="effective number of features"):
-        functional_redundancy(*linear()[:3], image_ids=linear()[3], probe=LinearRegression())
+        functional_redundancy(*linear()[:3], ids=linear()[3], probe=LinearRegression())
 
 
 def test_other_probes_take_the_same_road():
     x_prev, x_next, z, images = linear(200, 3)
-    ridge = quiet(x_prev, x_next, z, image_ids=images)
-    plain = quiet(x_prev, x_next, z, image_ids=images, probe=LinearRegression())
+    ridge = quiet(x_prev, x_next, z, ids=images)
+    plain = quiet(x_prev, x_next, z, ids=images, probe=LinearRegression())
     assert plain.estimate == pytest.approx(ridge.estimate, abs=0.005)
     assert plain.probe_class == "LinearRegression"
-    kernel = quiet(x_prev, x_next, z > 0, image_ids=images, probe="kernel")
+    kernel = quiet(x_prev, x_next, z > 0, ids=images, probe="kernel")
     assert "gaussian kernel (20 random features)" in kernel.probe_class
     assert kernel.effective_dof <= 20
     assert kernel.lipschitz_prev > 0
-    nystroem = quiet(x_prev, x_next, z > 0, image_ids=images, probe=KernelProbe(15))
+    nystroem = quiet(x_prev, x_next, z > 0, ids=images, probe=KernelProbe(15))
     assert nystroem.effective_dof is not None
     assert nystroem.lipschitz_next > 0
-    classifier = quiet(x_prev, x_next, z > 0, image_ids=images, probe=LogisticRegression())
-    linear_class = quiet(x_prev, x_next, z > 0, image_ids=images)
+    classifier = quiet(x_prev, x_next, z > 0, ids=images, probe=LogisticRegression())
+    linear_class = quiet(x_prev, x_next, z > 0, ids=images)
     assert classifier.error_prev < linear_class.error_prev, "probabilities are not linear"
     assert classifier.certified_upper is not None
 
@@ -309,18 +309,18 @@ def test_principal_components_make_a_usable_class_of_too_many_features():
     wide = np.linalg.qr(rng.standard_normal((64, 64)))[0][:4]
     noise = 0.01 * rng.standard_normal((2, 600, 64))
     layers = 3.0 * x_prev @ wide + noise[0], 3.0 * x_next @ wide + noise[1]
-    full = quiet(*layers, z, image_ids=images)
-    few = quiet(*layers, z, image_ids=images, n_components=6)
+    full = quiet(*layers, z, ids=images)
+    few = quiet(*layers, z, ids=images, n_components=6)
     assert few.usable
     assert few.n_features == (64, 64)
     assert few.probe_class == "linear (ridge) on 6 pooled principal components"
     assert few.effective_dof <= 6
     assert few.standard_error < full.standard_error
     assert abs(few.estimate - GAP) < 4 * few.standard_error
-    everything = quiet(*layers, z, image_ids=images, n_components=64)
+    everything = quiet(*layers, z, ids=images, n_components=64)
     assert everything.estimate == pytest.approx(full.estimate, rel=1e-6), "a rotation changes no ridge probe"
     with pytest.raises(InvalidInputError, match="one width"):
-        quiet(layers[0], x_next, z, image_ids=images, n_components=2)
+        quiet(layers[0], x_next, z, ids=images, n_components=2)
 
 
 def test_the_mlp_by_name():
@@ -328,7 +328,7 @@ def test_the_mlp_by_name():
     from estimators.probes.mlp import MLPProbe
 
     x_prev, x_next, z, images = linear(60, 3)
-    result = quiet(x_prev, x_next, np.abs(z), image_ids=images, folds=2, probe=MLPProbe((8,), epochs=5))
+    result = quiet(x_prev, x_next, np.abs(z), ids=images, folds=2, probe=MLPProbe((8,), epochs=5))
     assert result.probe_class == "multi-layer perceptron"
     assert not result.usable
     assert result.lipschitz_prev > 0
@@ -338,11 +338,11 @@ def test_memory_mapped_states_and_a_torch_device(tmp_path):
     x_prev, x_next, z, images = linear(60, 3)
     np.save(tmp_path / "prev.npy", x_prev.astype(np.float32))
     mapped = np.load(tmp_path / "prev.npy", mmap_mode="r")
-    result = quiet(mapped, x_next, z, image_ids=images)
-    assert result.estimate == pytest.approx(quiet(x_prev, x_next, z, image_ids=images).estimate, rel=1e-4)
+    result = quiet(mapped, x_next, z, ids=images)
+    assert result.estimate == pytest.approx(quiet(x_prev, x_next, z, ids=images).estimate, rel=1e-4)
     pytest.importorskip("torch", reason="torch is in the extract extra")
-    device = quiet(x_prev, x_next, z, image_ids=images, device="cpu")
-    assert device.estimate == pytest.approx(quiet(x_prev, x_next, z, image_ids=images).estimate, rel=1e-9)
+    device = quiet(x_prev, x_next, z, ids=images, device="cpu")
+    assert device.estimate == pytest.approx(quiet(x_prev, x_next, z, ids=images).estimate, rel=1e-9)
 
 
 def nan_row(x):
@@ -375,7 +375,7 @@ def nan_row(x):
 def test_bad_input_gets_a_sentence(change, message):
     x_prev, x_next, z, images = change(*linear(60, 3))
     with pytest.raises(InvalidInputError, match=message):
-        functional_redundancy(x_prev, x_next, z, image_ids=images)
+        functional_redundancy(x_prev, x_next, z, ids=images)
 
 
 @pytest.mark.parametrize(
@@ -396,7 +396,7 @@ def test_bad_input_gets_a_sentence(change, message):
 def test_bad_options_get_a_sentence(options, message):
     x_prev, x_next, z, images = linear(60, 3)
     with pytest.raises(InvalidInputError, match=message):
-        quiet(x_prev, x_next, z, image_ids=images, **options)
+        quiet(x_prev, x_next, z, ids=images, **options)
 
 
 def test_the_ridge_path_loads_no_torch():
@@ -411,12 +411,12 @@ def test_a_class_of_fewer_than_five_images_is_said_and_makes_the_interval_unusab
     labels = np.repeat((np.arange(60) < 4).astype(int), 2)
     x, y = rng.normal(size=(2, 120, 3))
     with pytest.warns(EstimateWarning, match=r"1 of 2 classes occur in fewer than 5 images \(one in 4\)"):
-        result = functional_redundancy(x, y, labels, image_ids=images)
+        result = functional_redundancy(x, y, labels, ids=images)
     assert not result.usable
     labels[8:10] = 1
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", EstimateWarning)
-        assert functional_redundancy(x, y, labels, image_ids=images).usable
+        assert functional_redundancy(x, y, labels, ids=images).usable
 
 
 def test_components_are_fitted_on_the_half_that_does_not_certify():
@@ -426,5 +426,5 @@ def test_components_are_fitted_on_the_half_that_does_not_certify():
     second = image_folds(ids, 400, folds=5, random_state=0).row_half == 1
     signal = rng.normal(size=400)
     x = np.stack([signal, np.where(second, 30.0, 0.01) * rng.normal(size=400)], axis=1)
-    found = functional_redundancy(x, x.copy(), (signal > 0).astype(int), image_ids=ids, n_components=1)
+    found = functional_redundancy(x, x.copy(), (signal > 0).astype(int), ids=ids, n_components=1)
     assert found.error_prev < 0.3  # of about 0.5 for a component that knows nothing of the label

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from extraction.harvesting.accumulate import pair_distances
+from extraction.harvesting.kernels.plain import pair_distances
 from extraction.harvesting.stream import harvest
 from extraction.tiny import BOS_ID, IMAGE_ID, tiny_batch, tiny_llava
 

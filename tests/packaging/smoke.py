@@ -67,7 +67,7 @@ def estimators() -> None:
     rng = np.random.default_rng(0)
     x = rng.standard_normal((600, 6))
     z = x[:, :1] + 0.1 * rng.standard_normal((600, 1))
-    result = functional_redundancy(x, x + 0.01 * rng.standard_normal(x.shape), z, image_ids=np.arange(600) // 3)
+    result = functional_redundancy(x, x + 0.01 * rng.standard_normal(x.shape), z, ids=np.arange(600) // 3)
     assert result.interval.lower <= result.estimate <= result.interval.upper
     assert result.estimate < 0.05
 

@@ -224,4 +224,4 @@ def test_a_probe_that_cannot_be_fitted_is_one_sentence_with_its_cause():
     ids = np.repeat(np.arange(40), 3)
     x = np.random.default_rng(0).standard_normal((120, 3))
     with pytest.raises(InvalidInputError, match=r"LogisticRegression gives on \d+ rows with 1 of 2 classes"):
-        functional_redundancy(x, x, (ids == 3).astype(int), image_ids=ids, probe=linear_model.LogisticRegression())
+        functional_redundancy(x, x, (ids == 3).astype(int), ids=ids, probe=linear_model.LogisticRegression())

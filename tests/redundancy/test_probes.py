@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from redundancy.certificates.pair import LayerPairCertificate
-from redundancy.certificates.probes import _MOST_FEATURES, _features, probe_leaves
+from redundancy.certificates.probes import _MOST_FEATURES, _features, probe_calls
 from redundancy.statistics.streaming import index_images
 
 
@@ -35,10 +35,10 @@ def held_out_error(width, seed, strength=8.0):
     side = rng.choice((-1.0, 1.0), size=n)
     x += strength * side[:, None] * direction / np.sqrt(width)
     index = index_images(np.repeat(np.arange(n // 3), 3), n)
-    leaves = probe_leaves(x, x.astype(np.float32), index, (side > 0).astype(int), None, salt="skip-it", seed=seed)
-    error, gap = leaves.calls[1][2], leaves.calls[2][2]
+    probes = probe_calls(x, x.astype(np.float32), index, (side > 0).astype(int), None, salt="skip-it", seed=seed)
+    error, gap = probes.calls[1][2], probes.calls[2][2]
     assert np.sum(gap["values"]) == pytest.approx(0, abs=1e-6)  # both layers are the same states
-    assert leaves.task_cap == 1.0  # a class that the sample lacks would make 1 - 1/2 too small
+    assert probes.task_cap == 1.0  # a class that the sample lacks would make 1 - 1/2 too small
     return np.sum(error["values"]) / np.sum(error["counts"]), 0.5
 
 
@@ -59,8 +59,8 @@ def test_a_layer_that_does_not_vary_has_a_probe_that_predicts_the_mean(level):
     """A sink token with a target: what a constant says of it is its mean, and no statement is lost to NaN."""
     z = np.random.default_rng(0).integers(0, 2, 80)
     index = index_images(np.arange(80), 80)
-    leaves = probe_leaves(np.full((80, 3), level), np.eye(3)[z], index, z, None, salt="skip-it", seed=0)
-    calls = {inputs["quantity"]: inputs["values"] for _, _, inputs in leaves.calls}
+    probes = probe_calls(np.full((80, 3), level), np.eye(3)[z], index, z, None, salt="skip-it", seed=0)
+    calls = {inputs["quantity"]: inputs["values"] for _, _, inputs in probes.calls}
     assert np.mean(calls["error_prev"]) == pytest.approx(0.5, abs=0.1)
     assert np.mean(calls["error_next"]) < 0.01
 
@@ -69,7 +69,7 @@ def test_the_cap_is_that_of_the_declared_classes_not_of_those_seen():
     z = np.tile([0, 1], 20)
     index = index_images(np.arange(40), 40)
     x = np.random.default_rng(0).normal(size=(40, 3))
-    found = [probe_leaves(x, x, index, z, None, n_classes=k, salt="skip-it", seed=0).task_cap for k in (None, 2, 3)]
+    found = [probe_calls(x, x, index, z, None, n_classes=k, salt="skip-it", seed=0).task_cap for k in (None, 2, 3)]
     assert found == pytest.approx([1.0, 0.5, 2 / 3])
     # With the cap of the labels seen, one in seven certificates of twelve images missed F = 0.5704.
     rng, p = np.random.default_rng(0), np.array([0.46, 0.46, 0.08])

@@ -309,7 +309,7 @@ def test_every_form_of_the_cosine_distance_is_one_distance():
     """Rows, blocks, rows with a policy for zeros, all pairs, and the torch kernel, on scales from 1e-200 to 1e200."""
     import torch
 
-    from extraction.harvesting.kernels.plain import pair_distances
+    from extraction.harvesting.kernels.plain import pair_distances, pairwise_distances
 
     rng = np.random.default_rng(3)
     x = rng.normal(size=(300, 17)) * 10.0 ** rng.integers(-200, 200, size=(300, 1))
@@ -325,3 +325,9 @@ def test_every_form_of_the_cosine_distance_is_one_distance():
         np.testing.assert_allclose(other, rows, rtol=0, atol=1e-14)
     x, y = x[middle], y[middle]
     np.testing.assert_allclose(cosine_distances(x, y), rows[middle], rtol=0, atol=1e-14)
+    vectors = torch.stack([*(z[:5].float() for z in scaled), torch.zeros(5, 17), torch.full((5, 17), torch.nan)], dim=1)
+    vectors[4, 2:] = 0.0  # two zeros
+    whole = vectors.double().numpy()
+    expected = cosine_distances(whole[:, :, None], whole[:, None])
+    assert {0.0, 1.0} <= set(expected[:, 2].ravel())
+    np.testing.assert_allclose(pairwise_distances(vectors).numpy(), expected, rtol=3e-6, atol=3e-7)

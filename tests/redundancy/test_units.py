@@ -70,8 +70,8 @@ def test_a_mean_over_the_questions_of_an_image_counts_each_alike():
     statistics = statistics_from_states(states, [["words"] * s.shape[1] for s in states], units=["a", "a", "b", "b"])
     means = statistics.sample_distances("words")[:, 0]
     pair = LayerPairCertificate.from_statistics(statistics, layer=1, group="words")
-    leaf = pair.find("concentration.betting_upper", "mean_distance")
-    found = leaf.inputs["values"].values / leaf.inputs["counts"].values
+    bound = pair.find("concentration.betting_upper", "mean_distance")
+    found = bound.inputs["values"].values / bound.inputs["counts"].values
     expected = np.array([means[:2].mean(), means[2:].mean()])[hash_order(["a", "b"], "skip-it")]
     np.testing.assert_allclose(found, expected, rtol=1e-12)
     pooled = LayerPairCertificate.from_statistics(
@@ -147,11 +147,11 @@ def test_the_order_of_the_file_does_not_change_a_statement():
 def test_the_salt_is_declared_and_stored():
     x, y, names = categories(np.random.default_rng(1), 60)
     certificate = LayerPairCertificate.from_arrays(x, y, names, salt="2026-11")
-    leaf = certificate.find("concentration.betting_upper", "mean_distance")
-    assert leaf.inputs["order"] == order_text("2026-11")
+    bound = certificate.find("concentration.betting_upper", "mean_distance")
+    assert bound.inputs["order"] == order_text("2026-11")
     assert order_text("2026-11") in certificate.sentence()
     rows = hash_order(names, "2026-11")
-    assert leaf.inputs["values"].values.tolist() == (y[rows, 1] == 1.0).astype(float).tolist()
+    assert bound.inputs["values"].values.tolist() == (y[rows, 1] == 1.0).astype(float).tolist()
     assert certificate.recheck().ok
 
 

@@ -6,7 +6,7 @@ import torch
 
 from extraction.harvesting.kernels.layout import CONSTANT, Layout, Means, RowSums, n_columns
 
-__all__ = ["pair_distances", "reduce_rows", "row_values", "settle"]
+__all__ = ["pair_distances", "pairwise_distances", "reduce_rows", "row_values", "settle"]
 
 # Entries of a fp32 temporary: small enough for the cache that the cores share, large enough that calls are few.
 _CHUNK_CPU, _CHUNK_GPU = 1 << 19, 1 << 25
@@ -33,6 +33,26 @@ def pair_distances(x: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, torc
     """
     rho, a, b = settle(row_values(x, y))
     return rho, a, b
+
+
+def pairwise_distances(states: torch.Tensor) -> torch.Tensor:
+    """`pair_distances` between all vectors of each token.
+
+    Parameters
+    ----------
+    states : Tensor of shape (N, D, d), float32
+        D vectors of each of N tokens.
+
+    Returns
+    -------
+    Tensor of shape (N, D, D), float32
+        With the same values for vectors that are zero or not finite.
+    """
+    norms = states.square().sum(dim=-1, keepdim=True).sqrt()
+    unit = states / torch.where(norms == 0, 1.0, norms)
+    gap = norms * torch.cdist(unit, unit, compute_mode="donot_use_mm_for_euclid_dist")
+    both = [norms.expand_as(gap), norms.transpose(1, 2).expand_as(gap)]
+    return settle(torch.stack([gap, *both]).flatten(1))[0].view(gap.shape)
 
 
 def row_values(
