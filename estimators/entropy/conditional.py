@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from scipy.stats import t as student
 
 from estimators.codes.pairs import CodedPair
@@ -205,8 +206,13 @@ def _estimate(
 
 def _conditional(pair: CodedPair, method: str) -> float:
     entropy, size = METHODS[method], pair.n_codes
-    return entropy(pair.cells()[2], size**2) - entropy(np.bincount(pair.prev), size)
+    return entropy(pair.cells()[2], size**2) - entropy(_counts(pair.prev), size)
+
+
+def _counts(codes: npt.NDArray[Any]) -> npt.NDArray[np.intp]:
+    """Of the codes that occur: a table of the whole alphabet could fill the memory."""
+    return np.unique(codes, return_counts=True)[1]
 
 
 def _information(pair: CodedPair, method: str) -> float:
-    return METHODS[method](np.bincount(pair.next), pair.n_codes) - _conditional(pair, method)
+    return METHODS[method](_counts(pair.next), pair.n_codes) - _conditional(pair, method)

@@ -140,6 +140,15 @@ def sorted_file(tool: Tool, rng: Draw) -> bool:
     return bool(tool.certify(np.where(hard & (rng.random(300) < 0.5), 2 * 0.2004, 0.0)[None], None, None))
 
 
+def named_by_category(tool: Tool, rng: Draw) -> bool:
+    """Names that begin with the category, three questions an image, and a folder that lists them by name."""
+    hard = rng.random(120) < 0.25
+    names = [f"{'photo' if is_hard else 'chart'}_{k:03d}" for k, is_hard in enumerate(hard)]
+    lost = dict(zip(names, np.where(hard & (rng.random(120) < 0.5), 2 * 0.2004, 0.0), strict=True))
+    units = [name for name in sorted(names) for _ in range(3)]
+    return bool(tool.certify(np.array([[lost[name] for name in units]]), units, None))
+
+
 def drifting_file(tool: Tool, rng: Draw) -> bool:
     """A file whose losses grow from its beginning to its end; a shuffled draw from it has the mean."""
     return bool(tool.certify(np.where(np.sort(rng.random(300)) > 0.5, rng.beta(0.5, 4.49, 300), 0.0)[None], None, None))
@@ -175,6 +184,7 @@ CASES: dict[str, Callable[[Tool, Draw], bool]] = {
     "units: 100 images x 5 questions": clustered(100, 5),
     "units: one image x 300 questions": clustered(1, 300),
     "order: a file sorted by category": sorted_file,
+    "order: names that begin with the category": named_by_category,
     "order: losses that drift along the file": drifting_file,
     "adaptive: --limit grows until a plan is certified": growing_limit,
     "adaptive: the risk is chosen after looking": risk_after_looking,

@@ -377,3 +377,17 @@ def test_no_estimate_exceeds_the_alphabet_and_none_is_negative_information(size)
         assert 0.0 <= entropy.value <= math.log2(size) + 1e-9
         assert entropy.interval.upper <= math.log2(size) + 1e-9
         assert 0.0 <= information.value <= math.log2(size) + 1e-9
+
+
+def test_estimates_of_few_codes_out_of_very_many_need_no_table_of_the_alphabet():
+    import tracemalloc
+
+    size = 10**8
+    codes = np.random.default_rng(1).integers(size - 50, size, size=(2, 60))
+    pair = CodedPair.of(codes[0], codes[1], np.arange(60), n_codes=size)
+    tracemalloc.start()
+    found = conditional_entropy_estimate(pair, method="grassberger"), mutual_information_estimate(pair)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 1e8  # a table has 8e8 bytes
+    assert all(0.0 <= f.value <= math.log2(size) for f in found)

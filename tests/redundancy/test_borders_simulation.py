@@ -33,3 +33,15 @@ def test_the_committed_page_is_that_of_its_numbers_and_holds():
     assert all(row["false"] <= limit(record["repeats"]) for row in record["rows"])
     assert sum(row["false"] > limit(record["repeats"]) for row in record["before"]) >= 4
     assert borders.page(record) == (ROOT / "docs/borders.md").read_text(encoding="utf-8")
+
+
+def test_guarantees_on_risk_hold_in_every_row_and_the_page_has_them_all():
+    guarantees = load_script("examples/simulations/guarantees.py")
+    repeats = 30
+    now = guarantees.rates(guarantees.Now(), repeats)
+    error = 1.0 - guarantees.LEVEL
+    assert all(rate <= error + 3 * np.sqrt(error * (1.0 - error) / repeats) for rate in now.values()), now
+    page = (ROOT / "docs/guarantees.md").read_text(encoding="utf-8")
+    rows = dict(line.strip("| ").split(" | ", 1) for line in page.splitlines() if ": " in line and line[:2] == "| ")
+    assert list(rows) == list(guarantees.CASES)
+    assert {"units: 5 images x 60 questions", "order: names that begin with the category"} <= set(rows)
