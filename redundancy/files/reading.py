@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
-from redundancy.errors import SkipItError, StoreError
+from redundancy.errors import InvalidInputError, SkipItError, StoreError
 
 __all__ = ["UNFIT", "causes", "parse_json", "read_bytes", "read_json", "read_text", "reading", "regular_file"]
 
@@ -40,6 +40,8 @@ def reading(schema: str) -> Iterator[None]:
     """
     try:
         yield
+    except InvalidInputError as error:  # stored content is to blame, and no argument of the reader
+        raise StoreError(f"need a record of schema {schema}, got one that does not fit it: {error}") from None
     except SkipItError:
         raise
     except KeyError as error:

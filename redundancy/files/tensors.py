@@ -148,7 +148,7 @@ def save_tensors(
             raise InvalidInputError(f"need named numeric arrays, got {name!r} of dtype {array.dtype}")
     texts = {key: text for key, text in (metadata or {}).items() if key != DIGEST_KEY}
     digest = _digest(save(plain, texts))
-    write_whole(Path(path), [save(plain, {**texts, DIGEST_KEY: digest})])
+    write_whole(Path(path), _ordered(save(plain, {**texts, DIGEST_KEY: digest})))
     return digest
 
 
@@ -238,6 +238,14 @@ def _split(raw: bytes) -> tuple[dict[str, Any], memoryview]:
     """Header and data of a file that safetensors has taken."""
     size = int.from_bytes(raw[:8], "little")
     return json.loads(raw[8 : 8 + size]), memoryview(raw)[8 + size :]
+
+
+def _ordered(raw: bytes) -> list[bytes | memoryview]:
+    """The same file with a sorted header: the library's own is in another order in every process."""
+    header, data = _split(raw)
+    text = json.dumps(header, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)
+    return [len(text).to_bytes(8, "little"), text, data]
 
 
 def _digest(raw: bytes) -> str:

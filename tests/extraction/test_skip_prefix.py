@@ -5,6 +5,7 @@ import torch
 
 from extraction.skip import (
     Plan,
+    apply,
     downsample_image,
     fastv,
     hide_vision,
@@ -19,6 +20,7 @@ from extraction.skip.engine import prefix as prefix_module
 from extraction.skip.engine.prefix import SharedPrefix
 from extraction.study import sweep
 from extraction.tiny import TINY_FAMILIES, tiny_batch, tiny_family, tiny_llava
+from redundancy.errors import UnsupportedModelError
 
 N = 4
 PLANS = [Plan(), late_entry(2), vision_exit(0), vision_exit(1), vision_exit(3), fastv(2, 0.5), skip_layers(2, 3)]
@@ -71,9 +73,19 @@ def test_every_family_gives_the_same_bits(name):
     family = tiny_family(name)
     batch = family.batch()
     given = [{**batch, "sample_ids": [f"{b}-{i}" for i in range(len(family.rows))]} for b in range(2)]
-    whole = sweep(family.model, given, PLANS, progress=False, share_layers=False, share_image_features=False)
-    assert sweep(family.model, given, PLANS, progress=False) == whole
+    plans = [plan for plan in PLANS if can_run(family.model, plan)]
+    assert plans == list(PLANS) or name.startswith("gemma4")  # its later layers read the keys of earlier ones
+    whole = sweep(family.model, given, plans, progress=False, share_layers=False, share_image_features=False)
+    assert sweep(family.model, given, plans, progress=False) == whole
     assert any(e.plan_tokens != e.plain_tokens or max(e.kl) > 0 for e in whole)
+
+
+def can_run(model, plan):
+    try:
+        with apply(model, plan):
+            return True
+    except UnsupportedModelError:
+        return False
 
 
 def test_work_is_saved():

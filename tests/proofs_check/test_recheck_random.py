@@ -149,6 +149,8 @@ class Draws:
                 return "mean_distance"
             case "n_images":
                 return r.randint(1, 5000)
+            case "costs":
+                return [self.evidence(self.amount) for _ in range(r.randint(1, 4))]
             case "estimated" | "strict":
                 return optional
             case "joint" | "distances" | "task_values":

@@ -23,8 +23,8 @@ _MOST_BYTES = 1 << 30  # of kept states; beyond, fewer depths are kept and plans
 class SharedPrefix:
     """States of one batch at the depths where plans begin to differ from the unmodified model.
 
-    A depth is used only once its first batch has shown that the logits are bit by bit those of a whole run: a model
-    whose later layers reuse keys of earlier ones fails that, and then nothing is shared.
+    A depth is used only once its first batch has shown that the logits are bit by bit those of a whole run. Where later
+    layers read the keys of earlier ones nothing is shared.
 
     Parameters
     ----------
@@ -36,6 +36,10 @@ class SharedPrefix:
 
     def __init__(self, model: nn.Module, plans: Sequence[Plan]) -> None:
         self._layers = adapt(model).layers
+        config: Any = model.config
+        text = config.get_text_config()
+        if getattr(text, "num_kv_shared_layers", None):
+            plans = ()  # later layers ask earlier ones for their keys, so those have to run
         self._depths = sorted({plan.n_untouched(len(self._layers)) for plan in plans} - {0})
         self._kept: dict[int, torch.Tensor] = {}
         self._trusted: dict[int, bool] = {}
