@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from redundancy.errors import InvalidInputError, StoreError
+from redundancy.files.reading import regular_file
 from redundancy.files.tensors import TensorHeader, load_tensors, read_header
 from redundancy.statistics.harvest_statistics import BASE_GROUPS
 
@@ -268,7 +269,7 @@ def read_manifest(path: Path) -> tuple[list[dict[str, Any]], int]:
     StoreError
         If a line before the last is no entry.
     """
-    raw = path.read_bytes()
+    raw = regular_file(path, "a readable manifest").read_bytes()
     whole = raw.rfind(b"\n") + 1
     entries = []
     for number, line in enumerate(raw[:whole].splitlines(), start=1):
@@ -299,6 +300,8 @@ def spec_digest(spec: Mapping[str, Any]) -> str:
 
 
 def _read_spec(path: Path) -> dict[str, Any]:
+    if (path / SPEC_FILE).exists():
+        regular_file(path / SPEC_FILE, f"a readable {SPEC_FILE}")  # a pipe need not end
     try:
         spec = json.loads((path / SPEC_FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:

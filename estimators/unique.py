@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from estimators.codes.pairs import CodedPair
-from redundancy.checks import as_labels, check_count, check_real
+from redundancy.checks import as_labels, check_count, check_real, generator
 from redundancy.errors import InvalidInputError
 from redundancy.files.tabular import Tabular
 from redundancy.interval import Interval
@@ -179,7 +179,7 @@ def unique_information_estimate(
     used, place = np.unique(cell, return_inverse=True)
     table = _Table(used, place, pair.index.rows, (n_task, size, size), base)
     value, gap = table.decompose(np.ones(pair.n_images), tolerance=_TOLERANCE)
-    rng = np.random.default_rng(seed)
+    rng = generator(seed)
     resampled = np.empty((rounds, len(ATOMS)))
     for i in range(rounds):
         draws = rng.integers(pair.n_images, size=pair.n_images)

@@ -22,6 +22,8 @@ __all__ = [
     "check_masses",
     "check_real",
     "check_rows",
+    "exact_sum",
+    "generator",
     "refuse_masked",
     "to_numpy",
 ]
@@ -50,6 +52,19 @@ def check_count(value: Any, name: str, *, lower: int = 0, upper: int | None = No
     if value < lower or (upper is not None and value > upper):
         raise InvalidInputError(f"need {name} in {lower}..{'' if upper is None else upper}, got {value!r}")
     return int(value)
+
+
+def generator(seed: Any, name: str = "seed") -> np.random.Generator:
+    """The random numbers of a seed, an integer of at least 0."""
+    return np.random.default_rng(check_count(seed, name))
+
+
+def exact_sum(values: npt.NDArray[np.float64]) -> float:
+    """The rounded sum of numbers; infinite where it is above what floats hold."""
+    try:
+        return math.fsum(values.ravel())
+    except OverflowError:
+        return math.inf
 
 
 def as_masses(values: Any, name: str) -> tuple[npt.NDArray[np.float64], float]:
@@ -84,7 +99,7 @@ def check_masses(table: npt.NDArray[np.float64], name: str, slack: float) -> flo
         raise InvalidInputError(f"need finite masses in {name}, got {bad} NaN or infinite entries")
     if (table < 0).any():
         raise InvalidInputError(f"need masses >= 0 in {name}, got a minimum of {table.min():.6g}")
-    total = math.fsum(table.ravel())
+    total = exact_sum(table)
     if abs(total - 1.0) > slack:
         raise InvalidInputError(
             f"need masses of {name} that sum to 1, got a sum of {total:.12g}; divide counts by their total first"

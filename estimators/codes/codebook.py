@@ -16,7 +16,7 @@ import numpy.typing as npt
 from estimators.codes.kmeans import engine_for, kmeans, unit_rows
 from estimators.codes.pairs import CodedPair
 from estimators.folds import image_folds
-from redundancy.checks import as_labels, as_states, check_count, check_real
+from redundancy.checks import as_labels, as_states, check_count, check_real, generator
 from redundancy.distances import ball_sizes
 from redundancy.errors import InvalidInputError, StoreError
 from redundancy.files.tensors import load_tensors, save_tensors
@@ -311,7 +311,7 @@ def fit_codebook(
         source.take,
         len(source),
         size,
-        rng=np.random.default_rng(seed),
+        rng=generator(seed),
         engine=engine_for(device),
         rows_per_code=check_count(rows_per_code, "rows_per_code", lower=1),
         rounds=check_count(rounds, "rounds", lower=1),

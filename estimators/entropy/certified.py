@@ -15,7 +15,7 @@ from redundancy.bounds.fano import list_upper, predictor_upper
 from redundancy.bounds.implications import intersection
 from redundancy.certificates.certificate import BoundCertificate
 from redundancy.certificates.certifying import SamplingCall
-from redundancy.checks import check_count, check_real
+from redundancy.checks import check_count, check_real, generator
 from redundancy.concentration.betting import betting_upper, together
 from redundancy.errors import InvalidInputError
 from redundancy.sampling import DEFAULT_SALT, HASHED_ROWS, hash_order, order_text
@@ -153,7 +153,7 @@ def mutual_information_lower(
     level = check_real(confidence_level, "confidence_level", lower=0.0, upper=1.0, open_ends=True)
     check_count(pair.n_images, "number of images", lower=8)
     tune, judge = pair.split((1, 3), random_state=random_state)
-    rng = np.random.default_rng(random_state)
+    rng = generator(random_state, "random_state")
     t = _best_radius(_moves(tune), _independent(tune, rng))
     half = 1.0 - 0.5 * (1.0 - level)
     far = judge.image_sums(_moves(judge) > t)

@@ -12,7 +12,7 @@ from scipy.spatial.distance import pdist
 
 from estimators.probes.lipschitz_constants import spectral_norm
 from estimators.probes.moments import Moments
-from redundancy.checks import check_count
+from redundancy.checks import check_count, generator
 from redundancy.errors import InvalidInputError
 
 __all__ = ["FourierStates", "PooledStates", "fourier_states", "pooled_states"]
@@ -114,7 +114,7 @@ def fourier_states(
     n_components : int
     random_state : int
     """
-    rng = np.random.default_rng(random_state)
+    rng = generator(random_state, "random_state")
     chosen = np.sort(rng.permutation(fitting_rows)[:_SCALE_ROWS])
     result = []
     for states in (x_prev, x_next):

@@ -110,6 +110,7 @@ def examine_model(name: str) -> dict[str, list[str]]:
     from extraction.default_model import PATH
     from extraction.models.adapters import adapt
     from extraction.models.loading import load_model_and_processor
+    from extraction.models.selfcheck import fitting
     from extraction.skip import apply, vision_exit
 
     hush_libraries()
@@ -120,7 +121,7 @@ def examine_model(name: str) -> dict[str, list[str]]:
     batch = make_batch(processor, [sample], vision_ids=adapter.vision_ids)
     inputs = {key: value for key, value in batch.items() if key not in ("sample_ids", "units", "special_mask")}
     inputs = {k: v.to(model.dtype) if torch.is_tensor(v) and v.is_floating_point() else v for k, v in inputs.items()}
-    with torch.inference_mode():
+    with torch.inference_mode(), fitting(model):
         plain = model(**inputs).logits[0, -1]
     if not torch.isfinite(plain).all():
         raise InvalidInputError(

@@ -2,24 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
+from extraction.data.pictures import reason
 from extraction.harvesting.tokens import TokenGroups
 from extraction.harvesting.watch import watch_layers
-from redundancy.errors import UnsupportedModelError
+from redundancy.errors import SkipItError, UnsupportedModelError
 
 if TYPE_CHECKING:
     from extraction.harvesting.harvester import Harvester
 
-__all__ = ["check_first_batch", "pilot_shift"]
+__all__ = ["check_first_batch", "fitting", "pilot_shift"]
 
 # Two passes over one batch differ by the order of sums at most (none on a CPU, atomics on a GPU).
 _TOLERANCE = 1e-2
+
+
+@contextmanager
+def fitting(model: Any) -> Iterator[None]:
+    """Turn what a model raises on inputs that its own processor made, as on too many image tokens, into one sentence.
+
+    Yields
+    ------
+    None
+
+    Raises
+    ------
+    UnsupportedModelError
+        With the model's own words; what a device raises is let through.
+    """
+    try:
+        yield
+    except SkipItError:
+        raise
+    except (ValueError, LookupError, TypeError) as error:
+        raise UnsupportedModelError(
+            f"need a model that takes what its processor makes, {type(model).__name__} gives: {reason(error)}; give "
+            "the processor's files that belong to this model"
+        ) from error
 
 
 def check_first_batch(harvester: Harvester, batch: Mapping[str, Any]) -> None:
@@ -45,7 +71,8 @@ def check_first_batch(harvester: Harvester, batch: Mapping[str, Any]) -> None:
     adapter, model_type = harvester.adapter, harvester.adapter.model_type
     tokens = harvester.groups(batch)
     with torch.inference_mode():
-        output = harvester.call({**harvester.model_inputs(batch), "output_hidden_states": True})
+        with fitting(harvester.model):
+            output = harvester.call({**harvester.model_inputs(batch), "output_hidden_states": True})
         reported = getattr(output, "hidden_states", None)
         if reported is None:  # BLIP-2 keeps the decoder's own report apart
             reported = getattr(getattr(output, "language_model_outputs", None), "hidden_states", None)

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from extraction.models.selfcheck import fitting
 from extraction.study.evaluation import Answer
 from redundancy.errors import InvalidInputError
 
@@ -63,14 +64,15 @@ def greedy_answers(model: Any, inputs: dict[str, Any], length: int) -> tuple[tup
     mask = inputs.get("attention_mask")
     if mask is not None and not bool(mask[:, -1].all()):
         raise InvalidInputError("need prompts padded on the left to generate answers, got padding behind a prompt")
-    found = model.generate(
-        **inputs,
-        max_new_tokens=length,
-        do_sample=False,
-        num_beams=1,
-        return_dict_in_generate=True,
-        output_logits=True,
-    )
+    with fitting(model):
+        found = model.generate(
+            **inputs,
+            max_new_tokens=length,
+            do_sample=False,
+            num_beams=1,
+            return_dict_in_generate=True,
+            output_logits=True,
+        )
     steps = found.logits
     tokens = found.sequences[:, -len(steps) :]
     ends = _end_tokens(model)

@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 import torch
 from tqdm.auto import tqdm
 
+from extraction.models.selfcheck import fitting
 from extraction.skip.engine.patch import apply
 from extraction.skip.engine.prefix import SharedPrefix
 from extraction.skip.engine.support import argument_names
@@ -236,9 +237,11 @@ def last_logits(model: Any, inputs: dict[str, Any], *, use_cache: bool) -> torch
     positions = answer_positions(inputs)
     width = inputs["input_ids"].shape[1]
     if "logits_to_keep" in argument_names(model) and bool((positions == width - 1).all()):
-        kept: torch.Tensor = model(**inputs, logits_to_keep=1, use_cache=use_cache).logits
+        with fitting(model):
+            kept: torch.Tensor = model(**inputs, logits_to_keep=1, use_cache=use_cache).logits
         return kept[:, -1]
-    logits: torch.Tensor = model(**inputs, use_cache=use_cache).logits
+    with fitting(model):
+        logits: torch.Tensor = model(**inputs, use_cache=use_cache).logits
     return logits[torch.arange(len(positions), device=logits.device), positions.to(logits.device)]
 
 

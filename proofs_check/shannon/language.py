@@ -42,6 +42,7 @@ _SIGNS = {
 _ALLOWED = (
     "allowed are H(X|Y), I(X;Z|Y), D(P(Z|X,Y) || P(Z|Y)), numbers, + - * ( ), and one of <= >= = (or \u2264 \u2265)"
 )
+_DEEPEST = 100
 _SEPARATED = re.compile(r"\s+and\s+|\n")
 
 
@@ -270,7 +271,7 @@ class _Parser:
                 )
             self._tokens.append(found[0].strip())
             place = found.end()
-        self._next = 0
+        self._next = self._depth = 0
         self._needs: list[tuple[frozenset[str], frozenset[str], frozenset[str]]] = []
 
     def claim(self) -> Claim:
@@ -301,7 +302,11 @@ class _Parser:
     def _term(self) -> Expression:
         weight, token = Fraction(1), self._peek()
         if token[:1].isdigit():
-            weight = Fraction(self._take())
+            number = self._take()
+            try:
+                weight = Fraction(number)
+            except (ValueError, ZeroDivisionError) as error:  # over 4,300 digits, or 1/0
+                raise InvalidInputError(f"need numbers in a claim, got {number[:40]!r}: {error}") from None
             self._skip("*")
             if self._peek() in ("", "<=", ">=", "=", "+", "-", ")"):
                 if weight != 0:
@@ -312,8 +317,12 @@ class _Parser:
     def _factor(self) -> Expression:
         token = self._take()
         if token == "(":
+            self._depth += 1
+            if self._depth > _DEEPEST:
+                raise InvalidInputError(f"need at most {_DEEPEST} parentheses inside each other in a claim")
             inner = self._sum()
             self._expect(")")
+            self._depth -= 1
             return inner
         if token in self._atoms:
             return {token: Fraction(1)}

@@ -18,6 +18,7 @@ from redundancy.bounds.lipschitz import probe_errors_cap
 from redundancy.bounds.plug_in import inverse_bounds
 from redundancy.certificates.certificate import BoundCertificate
 from redundancy.certificates.certifying import SamplingCall
+from redundancy.checks import generator
 from redundancy.concentration.betting import betting_lower, betting_upper
 from redundancy.errors import InvalidInputError
 from redundancy.files.mapped import Pages
@@ -99,7 +100,7 @@ def probe_calls(
     n_images = len(index.names)
     if n_images < 4:
         raise InvalidInputError(f"need at least 4 images to split them for a probe, got {n_images}")
-    rng = np.random.default_rng(seed)
+    rng = generator(seed)
     training = np.zeros(n_images, dtype=np.bool_)
     training[hash_order(index.names, f"{salt} probe {seed}")[: n_images // 2]] = True
     fit_rows, test_rows = (np.flatnonzero(training[index.rows] == side) for side in (True, False))

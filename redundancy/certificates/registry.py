@@ -8,6 +8,7 @@ import inspect
 import pkgutil
 import re
 import sys
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -17,7 +18,8 @@ from types import ModuleType
 from typing import Any
 
 from redundancy.certificates.former_ids import current_id
-from redundancy.errors import InvalidInputError
+from redundancy.errors import InvalidInputError, SkipItError
+from redundancy.files.reading import causes
 from redundancy.files.tabular import Tabular
 
 __all__ = [
@@ -165,14 +167,20 @@ def load_source(source: str) -> ModuleType:
     Raises
     ------
     InvalidInputError
-        If there is no such module or file, or its name is that of another module.
+        If there is no such module or file, its name is that of another module, or its code fails.
     """
     path = Path(source)
     if path.suffix != ".py":
+        if not all(part.isidentifier() for part in source.split(".")):
+            raise InvalidInputError(f"need a module or the path of a .py file, got {source!r}")
         try:
             return importlib.import_module(source)
         except ModuleNotFoundError as error:
             raise InvalidInputError(f"need a module or the path of a .py file, got {source!r}: {error}") from None
+        except SkipItError:
+            raise
+        except (Exception, SystemExit) as error:
+            raise _failed(source, error) from error
     if not path.is_file():
         raise InvalidInputError(f"need a Python file with bounds or proofs, {source} does not exist")
     name, path = path.stem, path.resolve()
@@ -188,10 +196,21 @@ def load_source(source: str) -> ModuleType:
     sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
-    except BaseException:
+    except BaseException as error:
         del sys.modules[name]
+        if isinstance(error, (Exception, SystemExit)) and not isinstance(error, SkipItError):
+            raise _failed(source, error) from error
         raise
     return module
+
+
+def _failed(source: str, error: BaseException) -> InvalidInputError:
+    """Code that is not ours fails in any way; the line where it does helps its author."""
+    frames = traceback.extract_tb(error.__traceback__)
+    line = getattr(error, "lineno", None) or (frames[-1].lineno if frames else None)
+    return InvalidInputError(
+        f"need bounds or proofs whose code runs, {source} gives in line {line}: {type(error).__name__}: {causes(error)}"
+    )
 
 
 def theorem_id(function: Callable[..., Any]) -> str:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from redundancy.errors import InvalidInputError, MissingExtraError, StoreError
+from redundancy.files.reading import regular_file
 
 __all__ = ["RunLog", "read_log"]
 
@@ -158,6 +159,7 @@ def _task_of(file: Path) -> str:
 
 
 def _rows(file: Path) -> Iterator[Mapping[str, Any]]:
+    regular_file(file, "a readable log")
     try:
         if file.suffix.lower() == ".xlsx":
             yield from _sheet(file)
@@ -260,8 +262,10 @@ def _score(value: Any, metric: str, where: str) -> float:
     if isinstance(value, str) and value.strip().lower() in _WORDS:
         return _WORDS[value.strip().lower()]
     try:
+        if isinstance(value, str) and "_" in value:
+            raise ValueError(value)  # which Python alone takes for a number
         score = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise InvalidInputError(f"need a number as {metric}, {where} has {value!r:.80}") from None
     if not math.isfinite(score):
         raise InvalidInputError(f"need a finite {metric}, {where} has {score}; score that document again")

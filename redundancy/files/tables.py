@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from redundancy.checks import MASS_TOLERANCE, as_floats, as_labels, as_masses, check_masses, to_numpy
+from redundancy.checks import MASS_TOLERANCE, as_floats, as_labels, as_masses, check_masses, exact_sum, to_numpy
 from redundancy.errors import InvalidInputError
 from redundancy.files.arrays import open_array, table_rows
 from redundancy.files.reading import read_json
@@ -167,7 +167,7 @@ def _of_array(array: npt.NDArray[Any], where: str, counts: bool) -> JointTable:
     """A three-way array; whole numbers that sum to more than 1 are counts."""
     if counts or (array.dtype.kind in "iu" and array.ndim == 3 and array.sum() > 1):
         table = as_floats(array, f"the counts in {where}")
-        total = _shown(math.fsum(table.ravel()))
+        total = _shown(exact_sum(table))
         return JointTable(_shares(table, where), None, f"{where}: counts of {total} observations")
     return JointTable(array)  # its user checks it, by the rounding of its type
 
@@ -240,6 +240,8 @@ def _is_heading(cells: Sequence[str]) -> bool:
 
 def _number(cell: str, head: str, number: int, where: str, *, headless: bool) -> float:
     try:
+        if "_" in cell:
+            raise ValueError(cell)  # which Python alone takes for a number
         value = float(cell)
     except ValueError:
         more = "; a heading needs t, x, y among its names" if headless and number == 1 else ""
@@ -295,9 +297,9 @@ def _of_columns(
             raise InvalidInputError(f"need every (t, x, y) once, {at} of {where} repeats {key}")
         table = np.zeros(math.prod(shape))
         table[cell] = masses
-        if abs(math.fsum(masses) - 1.0) > slack and (masses == np.round(masses)).all():
+        if abs(exact_sum(masses) - 1.0) > slack and (masses == np.round(masses)).all():
             raise InvalidInputError(
-                f"need masses of {where} that sum to 1, got whole numbers with a sum of {_shown(math.fsum(masses))}; "
+                f"need masses of {where} that sum to 1, got whole numbers with a sum of {_shown(exact_sum(masses))}; "
                 "if they are counts, say so: --counts, or the heading count"
             )
         total = check_masses(table, where, slack)
@@ -305,13 +307,13 @@ def _of_columns(
     sums = np.bincount(cell, weights=masses, minlength=math.prod(shape)).reshape(shape).astype(np.float64)
     if (masses < 0).any():
         raise InvalidInputError(f"need {kind} >= 0 in {where}, got a minimum of {masses.min():.6g}")
-    seen = _shown(math.fsum(masses))
+    seen = _shown(exact_sum(masses))
     note = {"samples": f"{where}: {n_rows} samples", "weights": f"{where}: weights of {n_rows} samples, {seen} in all"}
     return JointTable(_shares(sums, where), tuple(symbols), note.get(kind, f"{where}: counts of {seen} observations"))
 
 
 def _shares(table: npt.NDArray[np.float64], where: str) -> npt.NDArray[np.float64]:
-    total = math.fsum(table.ravel())
+    total = exact_sum(table)
     if not math.isfinite(total) or (table < 0).any() or total <= 0.0:
         raise InvalidInputError(
             f"need finite counts >= 0 with a total above 0 in {where}, got a minimum of {table.min():.6g} and a total "
@@ -321,7 +323,8 @@ def _shares(table: npt.NDArray[np.float64], where: str) -> npt.NDArray[np.float6
 
 
 def _is_single(mass: float) -> bool:
-    single = np.float32(mass)
+    with np.errstate(over="ignore"):  # what is above float32 is no float32
+        single = np.float32(mass)
     return mass in (float(single), float(str(single)))
 
 

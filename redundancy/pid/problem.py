@@ -72,9 +72,9 @@ def _check_masses(table: Array, name: str, slack: float) -> float:
     if table.size == 0:
         raise InvalidInputError(f"need a non-empty {name}, got shape {table.shape}")
     # One pass decides: the minimum is NaN if an entry is, and the sum is infinite if one is.
-    smallest, total = float(table.min()), float(long_sum(table, None))
-    if not (math.isfinite(smallest) and math.isfinite(total)):
-        bad = int(np.count_nonzero(~np.isfinite(table)))
+    with np.errstate(over="ignore"):
+        smallest, total = float(table.min()), float(long_sum(table, None))
+    if not (math.isfinite(smallest) and math.isfinite(total)) and (bad := int(np.count_nonzero(~np.isfinite(table)))):
         raise InvalidInputError(f"need finite masses in {name}, got {bad} NaN or infinite entries")
     if smallest < 0.0:
         raise InvalidInputError(f"need masses >= 0 in {name}, got a minimum of {smallest:.6g}")

@@ -17,6 +17,7 @@ from redundancy.risk.p_values import check_losses, p_value
 __all__ = ["SampleSize", "sample_size", "sample_size_of_pilot"]
 
 _MOST = 10_000_000
+_LEAST_RISK = 1e-12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,6 +108,8 @@ def sample_size(
         raise InvalidInputError(
             f"need an expected risk below the tolerated {risk:g}, got {expected:g}: such a plan is not to be certified"
         )
+    if risk < _LEAST_RISK:  # counts of so many units are no whole numbers in floats
+        raise InvalidInputError(f"need a risk of at least {_LEAST_RISK:g} to plan for, got {risk:g}")
     k, n = 0, 1
     while n < _MOST:
         n = _least(k, n, risk, level)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from redundancy.checks import generator
 from redundancy.distances import cosine_distance
 from redundancy.files.mapped import Pages
 from redundancy.sampling import hash_order
@@ -42,7 +43,7 @@ def independent_fractions(
     -------
     ndarray of shape (n_images // 2,)
     """
-    rng = np.random.default_rng(seed)
+    rng = generator(seed)
     counts = index.counts
     starts = np.concatenate([[0], np.cumsum(counts)[:-1]])
     members = np.argsort(index.rows, kind="stable")

@@ -8,12 +8,14 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from extraction import harvest
 from extraction.commands.doctor import examine_model
 from extraction.data import as_sample, make_batch
 from extraction.default_model import PATH, load_samples
 from extraction.models.adapters import adapt
 from extraction.models.loading import load_model_and_processor
-from redundancy.errors import InvalidInputError, MissingExtraError
+from extraction.study.validate import last_logits
+from redundancy.errors import InvalidInputError, MissingExtraError, UnsupportedModelError
 
 
 @pytest.fixture
@@ -132,6 +134,23 @@ def test_a_folder_without_an_adapter_has_nothing_to_merge(folder):
     (folder / "adapter_config.json").write_text("{}")
     with pytest.raises((MissingExtraError, InvalidInputError), match=r"peft|readable adapter"):
         load_model_and_processor(str(folder), merge_adapter=True)
+
+
+def test_a_processor_of_another_model_is_one_sentence(folder):
+    settings(folder, "processor_config.json", num_additional_image_tokens=0)
+    with pytest.raises(UnsupportedModelError, match=r"what its processor makes.*do not match") as caught:
+        examine_model(str(folder))
+    assert str(caught.value).isprintable()
+    model, processor = load_model_and_processor(str(folder))
+    samples = load_samples(2)
+    with pytest.raises(UnsupportedModelError, match="what its processor makes"):
+        harvest(model, samples, processor=processor)
+    with pytest.raises(UnsupportedModelError, match="what its processor makes"):
+        last_logits(
+            model,
+            processor(images=[s.image for s in samples], text=["<image> a"] * 2, return_tensors="pt"),
+            use_cache=False,
+        )
 
 
 def test_doctor_runs_a_model_once_and_once_under_a_plan(folder):

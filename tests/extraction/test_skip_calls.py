@@ -18,6 +18,7 @@ from extraction.skip import (
     Plan,
     StillVisionExit,
     apply,
+    downsample_image,
     fastv,
     hide_vision,
     late_entry,
@@ -109,6 +110,57 @@ def test_workers_follow_the_plan_of_the_one_who_opened_it(model, batch):
         plain = pool.submit(planned, model, batch, Plan()).result()
     assert torch.equal(plain, logits(model, batch))
     assert not torch.equal(mine, logits(model, batch))
+
+
+@pytest.fixture
+def elsewhere(model):
+    """Opens plans in other threads, for as long as the test runs."""
+    done, threads = threading.Event(), []
+
+    def hold(plan):
+        there = threading.Event()
+
+        def run():
+            with apply(model, plan):
+                there.set()
+                done.wait()
+
+        threads.append(threading.Thread(target=run))
+        threads[-1].start()
+        assert there.wait(20)
+
+    yield hold
+    done.set()
+    for thread in threads:
+        thread.join()
+
+
+@pytest.mark.parametrize("others", [1, 3])
+def test_the_unmodified_model_generates_as_such_beside_plans_of_other_threads(model, elsewhere, others):
+    inputs = tiny_batch(model, 2, 7, padding="left")
+    ways = [{}, {"num_beams": 2}, {"prefill_chunk_size": 5}]
+
+    def generated(**how):
+        with apply(model, Plan()), torch.no_grad():
+            return model.generate(**inputs, max_new_tokens=6, do_sample=False, **how).tolist()
+
+    alone = [generated(**how) for how in ways]
+    with apply(model, late_entry(2)), torch.no_grad():
+        assert model.generate(**inputs, max_new_tokens=6, do_sample=False).tolist() != alone[0]
+    for plan in (late_entry(2), vision_exit(1), skip_layers(1))[:others]:
+        elsewhere(plan)
+    assert [generated(**how) for how in ways] == alone
+
+
+def test_who_has_opened_a_plan_sees_nothing_of_what_others_do_to_the_vision_tower(model, batch, elsewhere):
+    """A stock tower refuses pictures of another size; one that a plan makes interpolate its positions takes them."""
+    pixels = batch["pixel_values"]
+    small = {**batch, "pixel_values": pixels[..., : pixels.shape[-2] // 2, : pixels.shape[-1] // 2]}
+    elsewhere(downsample_image(0.25))
+    for plan in (Plan(), vision_exit(2)):
+        with pytest.raises(ValueError, match=r"doesn't match|size"):
+            planned(model, small, plan)
+    assert planned(model, batch, Plan()).shape[0] == 2
 
 
 def test_a_thread_without_a_plan_is_told_when_several_are_open_elsewhere(model, batch):

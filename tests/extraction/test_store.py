@@ -329,6 +329,19 @@ def test_every_kind_of_damage_is_seen(model, whole, tmp_path):
         ActivationStore(folder)
 
 
+@pytest.mark.parametrize("name", ["store.json", "manifest-00000-of-00001.jsonl"])
+def test_a_pipe_in_a_store_is_refused_and_not_waited_for(tmp_path, name):
+    spec = make_spec(
+        model="m", model_type="t", n_layers=1, n_features=4, depths=(0, 1), groups=("vision",), tokens_per_group=2
+    )
+    with ActivationWriter(tmp_path / "s", spec) as writer:
+        writer.add("a", np.ones((2, 2, 4)), token_index=np.arange(2), groups=np.zeros(2, dtype=int))
+    (tmp_path / "s" / name).unlink(missing_ok=True)
+    os.mkfifo(tmp_path / "s" / name)
+    with pytest.raises(StoreError, match="neither a file nor a folder"):
+        ActivationStore(tmp_path / "s")
+
+
 def test_another_run_is_refused(model, whole, tmp_path):
     harvest(model, [whole], tmp_path / "a")
     with pytest.raises(StoreError, match="tokens_per_group=4"):

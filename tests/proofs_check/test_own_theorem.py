@@ -127,11 +127,32 @@ def test_an_entry_point_loads_it(own, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("source", "message"), [("no_such_module_here", "need a module"), ("nowhere.py", "does not exist")]
+    ("source", "message"),
+    [("no_such_module_here", "need a module"), ("nowhere.py", "does not exist")]
+    + [(source, "need a module or the path") for source in ("", ".", "..x", "a b", "x.")],
 )
 def test_a_source_that_is_not_there_is_one_sentence(source, message):
     with pytest.raises(InvalidInputError, match=message):
         load_source(source)
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        (b"x = 1\n1 / 0\n", "line 2: ZeroDivisionError: division by zero"),
+        (b"def (", "line 1: SyntaxError"),
+        (b"\xff\xfe\0", "SyntaxError"),
+        (b"\nimport sys\nsys.exit(3)\n", "line 3: SystemExit"),
+        (b"import no_such_module_here\n", "line 1: ModuleNotFoundError"),
+    ],
+)
+def test_code_that_fails_is_one_sentence_with_its_line(tmp_path, code, words):
+    path = tmp_path / "failing_bounds.py"
+    path.write_bytes(code)
+    for _ in range(2):  # a half-imported module is not kept
+        with pytest.raises(InvalidInputError, match=words) as caught:
+            load_source(str(path))
+        assert "\n" not in str(caught.value)
 
 
 def test_a_file_named_as_a_module_is_refused(tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 
 import numpy as np
 import pandas as pd
@@ -177,6 +178,8 @@ def test_what_does_not_match_is_refused(first, second, sentence, tmp_path):
         ("run.csv", "id,score\n1,1\n1,0\n", "need every document once, rows 1 and 2 of run.csv are both 1"),
         ("run.csv", "id,score\n1\n", "line 2 of run.csv has 1"),
         ("run.csv", "id,id\n1,2\n", "names each column once"),
+        ("run.csv", "id,score\n1,0_1\n", "need a number as score, row 1 of run.csv has '0_1'"),
+        ("run.jsonl", '{"doc_id": 1, "acc": 1' + "0" * 400 + "}", "need a number as acc, row 1"),
         ("run.csv", "id,answer\n1,2\n", "need a field with the score"),
         ("run.csv", b"id,score\n\xff,1\n", "need a log in UTF-8"),
         ("run.txt", "", "need a log ending in"),
@@ -189,6 +192,15 @@ def test_files_that_are_no_logs_get_one_sentence(name, content, sentence, tmp_pa
     with pytest.raises(SkipItError, match=sentence) as caught:
         read_log(tmp_path / name)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("ending", [".jsonl", ".csv", ".xlsx"])
+def test_pipes_and_devices_are_no_logs(ending, tmp_path):
+    os.mkfifo(tmp_path / f"pipe{ending}")
+    (tmp_path / f"zero{ending}").symlink_to("/dev/zero")
+    for name in ("pipe", "zero"):
+        with pytest.raises(StoreError, match="neither a file nor a folder"):
+            read_log(tmp_path / f"{name}{ending}")
 
 
 def test_answer_filters_are_chosen_not_mixed(tmp_path):

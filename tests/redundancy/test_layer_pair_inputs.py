@@ -41,6 +41,8 @@ BAD_ARRAYS = {
     "count": ((X, X, IDS), {"estimand": "token_pooled", "count_max": 1}, "need counts of at most count_max=1, got 2"),
     "target": ((X, X, IDS), {"target": np.zeros(7, int)}, r"need one target per row, got shape \(7,\) for 8 rows"),
     "one class": ((X, X, IDS), {"target": np.zeros(8, int)}, "need at least two classes"),
+    "seed": ((X, X, IDS), {"seed": -1}, "need seed in 0.., got -1"),
+    "seed of a fraction": ((X, X, IDS), {"seed": 0.5}, "need an integer for seed"),
     "masked": ((np.ma.masked_less(X, 0), X, IDS), {}, "need an array without a mask for x_prev"),
     "masked ids": ((X, X, np.ma.masked_equal(IDS, 0)), {}, "need an array without a mask for ids"),
     "masked target": ((X, X, IDS), {"target": np.ma.masked_equal(IDS, 0)}, "need an array without a mask for target"),

@@ -320,6 +320,12 @@ def test_sample_sizes_are_enough_and_hardly_more(risk, expected, shares):
     assert f"{found.n_units:,} independent units" in found.sentence
 
 
+@pytest.mark.parametrize("risk", [1e-13, 1e-300, 5e-324])
+def test_risks_below_what_floats_can_count_are_refused(risk):
+    with pytest.raises(InvalidInputError, match="need a risk of at least 1e-12"):
+        sample_size(risk, 0.0)
+
+
 def test_a_pilot_of_clustered_losses_asks_for_more_than_single_ones():
     pilot = np.r_[np.zeros(90), np.full(10, 0.1)]
     found = sample_size_of_pilot(pilot, 0.05, n_draws=50)

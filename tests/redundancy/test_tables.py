@@ -112,6 +112,8 @@ BAD = {
     "thirds.csv": ("t,x,y,p\n0,0,0,0.333333\n0,0,1,0.333333\n0,1,1,0.333333\n", "sum of 0.999999"),
     "whole.csv": ("0,0,0,250\n1,1,1,750\n", "if they are counts, say so: --counts"),
     "negative.csv": ("t,x,y,count\n0,0,0,-1\n1,1,1,2\n", "need counts >= 0"),
+    "underscore.csv": ("t,x,y,p\n0,0,0,0_5\n", "line 2 of underscore.csv has '0_5'"),
+    "overflow.csv": ("t,x,y,count\n0,0,0,1e308\n1,1,1,1e308\n", "total of inf"),
     "nan.csv": ("t,x,y,p\n0,0,0,nan\n", "finite masses"),
     "nan_counts.csv": ("t,x,y,count\n0,0,0,nan\n", "finite counts"),
     "repeats.csv": ("t,x,y,p\n0,0,0,.5\n0,0,0,.5\n", "line 3 of repeats.csv repeats"),
@@ -130,6 +132,11 @@ def test_what_is_not_clear_is_refused(tmp_path, name):
     (tmp_path / name).write_text(content)
     with pytest.raises(SkipItError, match=message):
         read_joint(tmp_path / name)
+
+
+def test_masses_whose_sum_overflows_are_finite_and_said_to_sum_to_infinity():
+    with pytest.raises(InvalidInputError, match="sum to 1, got a sum of inf"):
+        broja(np.full((2, 2, 2), 1e308))
 
 
 def test_counts_are_divided_on_request_and_said(tmp_path, skip_it):

@@ -101,10 +101,14 @@ class Scope:
         The module of each method.
     title : str
         Named in errors.
+    subject : Key
+        What scopes of one model have in common: who has opened one of them is not asked about the others.
     """
 
-    def __init__(self, table: Mapping[Key, Handler], modules: Mapping[Key, nn.Module], title: str) -> None:
-        self.table, self.title = table, title
+    def __init__(
+        self, table: Mapping[Key, Handler], modules: Mapping[Key, nn.Module], title: str, subject: Key
+    ) -> None:
+        self.table, self.title, self.subject = table, title, subject
         self._modules = modules
         self._stand_ins: list[StandIn] = []
         self._n_holders = 0
@@ -195,12 +199,14 @@ def _handler(key: Key) -> Handler | None:
         if key in run.table:
             found: Handler | None = run.table[key]
             return found
-    for scope in (*reversed(_KEPT.get()), *reversed(opened_here())):
+    mine = (*reversed(_KEPT.get()), *reversed(opened_here()))
+    for scope in mine:
         if key in scope.table:
             return scope.table[key]
     if _OWN_ALONE.get():
         return None
-    others = [scope for scope in tuple(_SHARED) if key in scope.table]
+    subjects = {scope.subject for scope in mine}
+    others = [scope for scope in tuple(_SHARED) if key in scope.table and scope.subject not in subjects]
     if len(others) > 1:
         raise InvalidInputError(
             f"{len(others)} plans are open on this model elsewhere ({', '.join(s.title for s in others)}) and none in "

@@ -175,6 +175,7 @@ class Skipping:
     def _make_scope(self) -> Scope:
         """What stands in for what: nothing for a plan that changes nothing, whose calls are only told apart."""
         layers = {key_of(layer): layer for layer in self.anatomy.layers}
+        subject = key_of(self.anatomy.layers[0])
         towers = {m: h for term in self.plan.terms for m, h in term.forwards(self.model).items()}
         modules: dict[Key, nn.Module] = {key_of(module): module for module in towers}
         table: dict[Key, Handler] = {key_of(module): handler for module, handler in towers.items()}
@@ -182,7 +183,8 @@ class Skipping:
             plain = _Plain(dict.fromkeys(layers, _stock))
             table |= dict.fromkeys(layers, _stock)
             table[key_of(self.model)] = partial(_run_plain, plain)
-            return Scope(table, {}, str(self.plan))
+            table[key_of(self.model, "generate")] = self._generate_plain
+            return Scope(table, {}, str(self.plan), subject)
         table |= dict.fromkeys(layers, self._refuse_part)
         table[key_of(self.model)] = self._forward
         modules |= {**layers, key_of(self.model): self.model}
@@ -193,12 +195,18 @@ class Skipping:
         if hasattr(self.model, "generate"):
             table[key_of(self.model, "generate")] = self._generate
             modules[key_of(self.model, "generate")] = self.model
-        return Scope(table, modules, str(self.plan))
+        return Scope(table, modules, str(self.plan), subject)
 
     def _refuse_part(self, inner: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         raise InvalidInputError(
-            f"the plan {self.plan} was applied to a {type(self.model).__name__}: call that model, not a part"
+            f"the plan {self.plan} was applied to a {type(self.model).__name__}: call that model, not a part; if a "
+            "call of it was under way elsewhere when the plan was opened, open Plan() around that call"
         )
+
+    def _generate_plain(self, inner: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """All forwards of one `generate` run the unmodified model, whatever is opened or closed meanwhile."""
+        with self._scope.held(here=True):
+            return inner(*args, **kwargs)
 
     def _generate(self, inner: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """`generate` knows the prompt, of which its forwards may see parts, or more than it."""
