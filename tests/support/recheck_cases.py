@@ -129,6 +129,10 @@ CASES = [
     ("concentration.clopper_pearson_upper", {"values": [0.0] * 30 + [1.0] * 4}),
     ("concentration.clopper_pearson_lower", {"values": [0.0] * 30 + [1.0] * 4}),
     ("concentration.dkw_band", {"n_images": 400}),
+    ("margin.pointwise_upper", {"total_variation": 0.1, "margin": 0.3}),
+    ("margin.pointwise_upper", {"total_variation": 0.2, "margin": 0.3}),
+    ("margin.change_upper", {"reach_prob": 0.2}),
+    ("margin.telescoped_upper", {"costs": (0.1, 0.25)}),
 ]
 
 
