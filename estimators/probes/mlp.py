@@ -103,19 +103,6 @@ class MLPProbe(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ignore
         check_is_fitted(self, "layers_")
         return product_upper([w for w, _ in self.layers_])
 
-    def lipschitz_lower(self, X: Any) -> float:
-        """Largest norm of the Jacobian on these rows: the constant is at least that, and at most `lipschitz_`."""
-        check_is_fitted(self, "layers_")
-        x = validate_data(self, X, reset=False, dtype=np.float64)
-        largest = 0.0
-        for row in x:
-            jacobian, state = np.eye(len(row)), row
-            for weights, offset in self.layers_[:-1]:
-                before = state @ weights + offset
-                jacobian, state = jacobian @ (weights * (before > 0.0)), np.maximum(before, 0.0)
-            largest = max(largest, float(np.linalg.norm(jacobian @ self.layers_[-1][0], 2)))
-        return largest
-
     def _train(self, x: Array, z: Array, widths: list[int]) -> list[tuple[Array, Array]]:
         try:
             import torch

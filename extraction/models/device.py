@@ -12,12 +12,7 @@ from torch import nn
 from redundancy.errors import UnsupportedModelError
 
 _ENDS = 16  # numbers of each end of a tensor
-__all__ = ["check_float64", "default_device", "dtype_name", "fingerprint", "input_device", "model_dtype", "to_device"]
-
-
-def default_device() -> torch.device:
-    """CUDA device if there is one, else the CPU."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+__all__ = ["check_float64", "dtype_name", "fingerprint", "input_device", "model_dtype", "to_device"]
 
 
 def input_device(model: nn.Module) -> torch.device:

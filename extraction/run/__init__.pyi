@@ -1,7 +1,7 @@
+from .buffers import StoreOptions
 from .folder import HarvestFolder
 from .loop import HarvestRun, harvest_to
 from .question import Question
-from .shelf import StoreOptions
 
 __all__ = [
     "HarvestFolder",

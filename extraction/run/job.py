@@ -20,8 +20,8 @@ from extraction.models.adapters.base import text_config
 from extraction.models.device import dtype_name, fingerprint
 from extraction.models.identity import RunIdentity
 from extraction.run.batches import BatchMaker
+from extraction.run.buffers import BatchBuffer, StoreOptions, StorePlan
 from extraction.run.folder import Fault
-from extraction.run.shelf import Piece, StoreOptions, StorePlan
 from extraction.store.choice import in_part
 from extraction.store.pick import choose_rows, watch_states
 from redundancy.checks import check_count
@@ -192,48 +192,50 @@ class HarvestJob:
     def work(self, k: int) -> tuple[HarvestStatistics, list[Fault]]:
         """Statistics of batch k, and the samples of it that failed; the same whenever and wherever it is done.
 
-        With a store, the piece of this batch is on disk when this returns.
+        With a store, the buffer of this batch is on disk when this returns.
         """
-        piece = None if self._store is None else Piece(self._store)
-        statistics, faults = self._tried(self._chunks[k], k, piece)
-        if piece is not None:
-            piece.save(k, faults)
+        buffer = None if self._store is None else BatchBuffer(self._store)
+        statistics, faults = self._tried(self._chunks[k], k, buffer)
+        if buffer is not None:
+            buffer.save(k, faults)
         return statistics, faults
 
-    def _tried(self, samples: Sequence[Sample], k: int, piece: Piece | None) -> tuple[HarvestStatistics, list[Fault]]:
+    def _tried(
+        self, samples: Sequence[Sample], k: int, buffer: BatchBuffer | None
+    ) -> tuple[HarvestStatistics, list[Fault]]:
         """All at once; if one is at fault all others at once; if the model refuses these, one by one."""
         # The exceptions are those of a sample that does not fit, not of a device that fails.
         with suppress(ValueError, LookupError):
-            return self._step(samples, piece), []
+            return self._step(samples, buffer), []
         good, faults = self._maker.good(samples, k)
         if not good:
             return self.empty(), faults
         with suppress(ValueError, LookupError):
-            return self._step(good, piece), faults
+            return self._step(good, buffer), faults
         done = [self.empty()]
         for sample in good:
             try:
-                done.append(self._step([sample], piece))
+                done.append(self._step([sample], buffer))
             except (ValueError, LookupError) as error:
                 what = str(error).strip().partition("\n")[0]
                 reason = f"need a sample that the model takes, it gives: {what}; mend or drop it"
                 faults.append(Fault(k, sample.sample_id, reason, "model"))
         return HarvestStatistics.merge_all(done), faults
 
-    def _step(self, samples: Sequence[Sample], piece: Piece | None) -> HarvestStatistics:
+    def _step(self, samples: Sequence[Sample], buffer: BatchBuffer | None) -> HarvestStatistics:
         """One forward pass for statistics and store alike."""
         if self._harvester is None:
             raise RuntimeError("need prepare() before work()")
         batch = self._maker.whole(samples)
         if self._harvester.spec.answer_position == "generated":
             batch = append_generated(self._harvester, batch)
-        if piece is None or self._store is None:
+        if buffer is None or self._store is None:
             return self._harvester.step(batch, full_logits=False)[0]
         picks = choose_rows(self._harvester, batch, self._store.spec)
         with watch_states(self._adapter, picks):
             statistics, _ = self._harvester.step(batch, full_logits=False)
         records = {s.sample_id: {"answer": s.answer or "", "family": s.family} for s in samples}
-        piece.add(batch["sample_ids"], picks, records)
+        buffer.add(batch["sample_ids"], picks, records)
         return statistics
 
 

@@ -16,10 +16,10 @@ from tqdm.auto import tqdm
 
 from extraction.data import Sample
 from extraction.harvesting.options import HarvestChanges, HarvestOptions
+from extraction.run.buffers import BufferedStore, StoreOptions
 from extraction.run.folder import Fault, HarvestFolder
 from extraction.run.job import HarvestJob, Plan
 from extraction.run.question import Question, Watch
-from extraction.run.shelf import Shelf, StoreOptions
 from redundancy.checks import check_real
 from redundancy.errors import InvalidInputError
 from redundancy.files.writing import write_text
@@ -201,7 +201,7 @@ def collect(
         watch = None if question is None else Watch(question, confidence_level=confidence_level)
         start = folder.n_batches
         done = _replay(folder, plan, watch)
-        shelf = None if plan.store is None else Shelf(plan.store, plan.batches[:start])
+        buffered = None if plan.store is None else BufferedStore(plan.store, plan.batches[:start])
         if start < len(plan.batches) and not done:
             bar = tqdm(
                 total=plan.n_samples,
@@ -214,15 +214,15 @@ def collect(
                 for k, (statistics, faults) in enumerate(source, start=start):
                     ids = plan.batches[k]
                     folder.add(statistics, faults)
-                    if shelf is not None:
-                        shelf.take(k)
+                    if buffered is not None:
+                        buffered.take(k)
                     bar.update(len(ids))
                     if watch is not None:
                         values = watch.question.values(statistics, ids, plan.units[k])
                         if watch.add(*values, is_last=k + 1 == len(plan.batches)):
                             break
-        if shelf is not None:
-            shelf.finish()
+        if buffered is not None:
+            buffered.finish()
         failed = tuple(folder.faults())
         is_early = watch is not None and folder.n_batches < len(plan.batches)
         merged = folder.finish(stopped_by=(str(question),) if is_early else ())

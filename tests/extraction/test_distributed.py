@@ -14,7 +14,7 @@ import torch
 from extraction.commands.support import read_input
 from extraction.run import HarvestFolder, harvest_to
 from extraction.run.distributed import default_shard, harvest_with_workers, local_device, rank_and_world
-from extraction.run.distributed.backlog import Ahead, Backlog
+from extraction.run.distributed.batch_queue import BatchQueue, ResultBuffer
 from extraction.run.distributed.processes import ProcessPool
 from extraction.run.distributed.work import BatchWorker, WorkerSetup
 from extraction.run.folder import Fault
@@ -87,17 +87,17 @@ def test_a_killed_run_is_resumed_with_what_its_workers_had_done(parts, whole, tm
     out = tmp_path / "run"
     with HarvestFolder(out, job.plan.run) as folder:
         folder.add(*job.work(0))
-        ahead = Ahead(out / "ahead")
-        ahead.put_pilot(empty)
+        results = ResultBuffer(out / "ahead")
+        results.put_pilot(empty)
         for k in (2, 3, 7):
-            ahead.put(k, *job.work(k))
+            results.put(k, *job.work(k))
         torn = out / "ahead" / "batch-00000007.safetensors"
         torn.write_bytes(torn.read_bytes()[:-5])
-        backlog = Backlog(folder, n_batches=11, start=1, n_workers=1)
-        assert [backlog.take() for _ in range(6)] == [1, 4, 5, 6, 7, 8]
-        assert backlog.take() is None, "the work must not run ahead of what is missing without bound"
-        assert backlog.collect(1) is None
-        assert backlog.collect(2)[0].digest() == job.work(2)[0].digest()
+        queue = BatchQueue(folder, n_batches=11, start=1, n_workers=1)
+        assert [queue.take() for _ in range(6)] == [1, 4, 5, 6, 7, 8]
+        assert queue.take() is None, "the work must not run ahead of what is missing without bound"
+        assert queue.collect(1) is None
+        assert queue.collect(2)[0].digest() == job.work(2)[0].digest()
     run = harvest_to(model, samples, out, processor=processor, progress=False, resume=True, **OPTIONS)
     assert run.statistics.digest() == whole[0].statistics.digest()
 
@@ -144,13 +144,13 @@ def test_an_error_of_a_worker_is_the_sentence_of_one_process():
 def test_a_batch_that_ends_workers_is_named(parts, tmp_path):
     plan = HarvestJob(*parts[::2], processor=parts[1], **OPTIONS).plan
     with HarvestFolder(tmp_path / "run", plan.run) as folder:
-        backlog = Backlog(folder, n_batches=11, start=0, n_workers=2)
-        assert backlog.take() == 0
-        backlog.give_back(0, "by SIGKILL")
-        assert backlog.take() == 0, "what a lost worker leaves is done first"
-        backlog.give_back(0, "by SIGKILL")
+        queue = BatchQueue(folder, n_batches=11, start=0, n_workers=2)
+        assert queue.take() == 0
+        queue.give_back(0, "by SIGKILL")
+        assert queue.take() == 0, "what a lost worker leaves is done first"
+        queue.give_back(0, "by SIGKILL")
         with pytest.raises(SkipItError, match=r"batch 0 has ended 3 of them \(by SIGKILL\)"):
-            backlog.give_back(0, "by SIGKILL")
+            queue.give_back(0, "by SIGKILL")
 
 
 def test_a_worker_uses_the_means_it_is_given(parts):
@@ -168,13 +168,13 @@ def test_a_worker_uses_the_means_it_is_given(parts):
 def test_staged_faults_come_back(parts, tmp_path):
     job = HarvestJob(*parts[::2], processor=parts[1], **OPTIONS)
     empty = job.prepare()
-    ahead = Ahead(tmp_path / "ahead")
-    ahead.put(5, empty, [Fault(5, "a", "torn")])
-    statistics, faults = ahead.get(5, empty.shift)
+    results = ResultBuffer(tmp_path / "ahead")
+    results.put(5, empty, [Fault(5, "a", "torn")])
+    statistics, faults = results.get(5, empty.shift)
     assert faults == [Fault(5, "a", "torn")]
     assert statistics.n_samples == 0
-    assert ahead.get(5, empty.shift + 1) is None, "a batch that was centred elsewhere does not belong to this run"
-    assert ahead.done(empty.shift, 6, 9) == set()
+    assert results.get(5, empty.shift + 1) is None, "a batch that was centred elsewhere does not belong to this run"
+    assert results.done(empty.shift, 6, 9) == set()
     assert list((tmp_path / "ahead").iterdir()) == []
 
 

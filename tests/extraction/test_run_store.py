@@ -98,13 +98,13 @@ def test_stopped_before_any_write_it_resumes_to_the_same_store(
     parts, whole, tmp_path, monkeypatch, moment, shard_bytes
 ):
     """The n-th file never comes into being, be it a part of the statistics, a piece or a shard."""
-    import extraction.run.shelf as shelf
     import extraction.store.writer as writer
     import redundancy.statistics.state as state
+    from extraction.run import buffers
 
     count = [0]
-    monkeypatch.setattr(shelf.Shelf.__init__, "__kwdefaults__", {"shard_bytes": shard_bytes})
-    for module in (shelf, writer, state):
+    monkeypatch.setattr(buffers.BufferedStore.__init__, "__kwdefaults__", {"shard_bytes": shard_bytes})
+    for module in (buffers, writer, state):
         original = module.save_tensors
 
         def counted(path, *args, _original=original):

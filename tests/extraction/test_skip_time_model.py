@@ -19,7 +19,6 @@ from extraction.skip import (
     skip_mlp,
     vision_exit,
 )
-from extraction.skip.cost.time_model import to_rows
 from extraction.tiny import tiny_batch, tiny_llava
 from redundancy.errors import InvalidInputError
 
@@ -64,13 +63,6 @@ def test_coefficients_are_never_negative():
     for _ in range(20):
         fitted = fit_time([timed(plan, 0.5, rng) for plan in calibration_plans(12)], **PROMPT)
         assert min(fitted.constant, fitted.per_layer, fitted.per_token, fitted.per_square) >= 0.0
-
-
-def test_rows_put_measured_fitted_and_counted_side_by_side():
-    timings = [timed(plan) for plan in calibration_plans(12)]
-    rows = to_rows(fit_time(timings, **PROMPT), timings, [2.0] * len(timings))
-    assert [row["plan"] for row in rows] == [str(plan) for plan in calibration_plans(12)]
-    assert all(row["measured"] == pytest.approx(row["fitted"]) and row["flops"] == 2.0 for row in rows)
 
 
 def test_too_few_timings_and_sublayers_are_refused():

@@ -15,7 +15,7 @@ import traceback
 from collections.abc import Generator
 from typing import Any
 
-from extraction.run.distributed.backlog import Backlog, Shift, same_shift
+from extraction.run.distributed.batch_queue import BatchQueue, Shift, same_shift
 from extraction.run.distributed.work import BatchWorker, WorkerSetup, thread_variables
 from extraction.run.folder import HarvestFolder
 from extraction.run.job import Plan
@@ -70,30 +70,30 @@ class ProcessPool:
     def batches(self, start: int, folder: HarvestFolder) -> Generator[Finished, None, None]:
         """Batches from `start` on, in order, as `extraction.run.loop.collect` asks for them."""
         n_batches = len(self.plan().batches)
-        backlog = Backlog(folder, n_batches=n_batches, start=start, n_workers=self._n_workers)
+        queue = BatchQueue(folder, n_batches=n_batches, start=start, n_workers=self._n_workers)
         for worker in self._workers:
             if worker.state == "planned":
-                worker.send("prepare", backlog.shift, state="preparing")
+                worker.send("prepare", queue.shift, state="preparing")
         for k in range(start, n_batches):
-            while (found := backlog.collect(k)) is None:
-                self._assign(backlog)
-                self._handle(backlog)
-            self._assign(backlog)  # the workers go on while the caller stores what they made
+            while (found := queue.collect(k)) is None:
+                self._assign(queue)
+                self._handle(queue)
+            self._assign(queue)  # the workers go on while the caller stores what they made
             yield found
-            backlog.move_on(k)
-        backlog.ahead.clear()
+            queue.move_on(k)
+        queue.results.clear()
 
-    def _assign(self, backlog: Backlog) -> None:
+    def _assign(self, queue: BatchQueue) -> None:
         for worker in self._workers:
-            if worker.state == "idle" and (k := backlog.take()) is not None:
+            if worker.state == "idle" and (k := queue.take()) is not None:
                 worker.batch = k
-                worker.send("work", (k, backlog.shift, str(backlog.ahead.folder)), state="busy")
+                worker.send("work", (k, queue.shift, str(queue.results.folder)), state="busy")
 
-    def _handle(self, backlog: Backlog | None) -> None:
+    def _handle(self, queue: BatchQueue | None) -> None:
         """Wait for one message of a worker and answer it."""
         worker, message = self._events.get()
         if message is None:
-            self._replace(worker, backlog)
+            self._replace(worker, queue)
             return
         kind, value = message
         if kind == "failed":
@@ -105,25 +105,25 @@ class ProcessPool:
             if value != self._plan:
                 raise StoreError("need the same samples in every worker, two of them read different ones; fix the data")
             worker.state = "planned"
-            if backlog is not None:
-                worker.send("prepare", backlog.shift, state="preparing")
-        elif kind == "ready" and backlog is not None:
-            if same_shift(backlog.fix(value), value.shift):
+            if queue is not None:
+                worker.send("prepare", queue.shift, state="preparing")
+        elif kind == "ready" and queue is not None:
+            if same_shift(queue.fix(value), value.shift):
                 worker.state = "idle"
             else:  # another kind of machine rounds otherwise: all use the means of the first
-                worker.send("prepare", backlog.shift, state="preparing")
-        elif kind == "done" and backlog is not None:
-            backlog.finish(value)
+                worker.send("prepare", queue.shift, state="preparing")
+        elif kind == "done" and queue is not None:
+            queue.finish(value)
             worker.batch, worker.state = None, "idle"
 
-    def _replace(self, lost: _Worker, backlog: Backlog | None) -> None:
+    def _replace(self, lost: _Worker, queue: BatchQueue | None) -> None:
         how = lost.cause()
         self._workers.remove(lost)
         self._restarts_left -= 1
         if self._restarts_left < 0:
             raise SkipItError(f"need workers that stay, the last of too many ended {how}; free memory and resume")
-        if lost.batch is not None and backlog is not None:
-            backlog.give_back(lost.batch, how)
+        if lost.batch is not None and queue is not None:
+            queue.give_back(lost.batch, how)
         what = "before its first batch" if lost.batch is None else f"in batch {lost.batch}, which another takes over"
         _log.warning("worker %d ended %s, %s", lost.slot, how, what)
         self._workers.append(_Worker(self._setup, lost.slot, self._events))
@@ -229,8 +229,8 @@ def _answer(worker: BatchWorker, kind: str, value: Any, reply: Any) -> None:
 def _store(worker: BatchWorker, k: int, shift: Shift | None, folder: str) -> None:
     from pathlib import Path
 
-    from extraction.run.distributed.backlog import Ahead
+    from extraction.run.distributed.batch_queue import ResultBuffer
 
-    ahead = Ahead(Path(folder))
-    if ahead.get(k, shift) is None:
-        ahead.put(k, *worker.work(k, shift))
+    results = ResultBuffer(Path(folder))
+    if results.get(k, shift) is None:
+        results.put(k, *worker.work(k, shift))

@@ -6,7 +6,7 @@ from collections.abc import Generator
 from importlib.util import find_spec
 from typing import Any
 
-from extraction.run.distributed.backlog import Backlog
+from extraction.run.distributed.batch_queue import BatchQueue
 from extraction.run.distributed.work import BatchWorker, WorkerSetup
 from extraction.run.folder import HarvestFolder
 from extraction.run.job import Plan
@@ -77,25 +77,25 @@ class RayPool:
         import ray
 
         n_batches = len(self.plan().batches)
-        backlog = Backlog(folder, n_batches=n_batches, start=start, n_workers=self._n_workers)
-        states = [a.prepare.remote(backlog.shift) for a in self._actors]
-        shift = ray.put(backlog.fix(self._get(states)[0]))
+        queue = BatchQueue(folder, n_batches=n_batches, start=start, n_workers=self._n_workers)
+        states = [a.prepare.remote(queue.shift) for a in self._actors]
+        shift = ray.put(queue.fix(self._get(states)[0]))
         idle, running = list(self._actors), {}
         for k in range(start, n_batches):
             while True:
-                while idle and (j := backlog.take()) is not None:
+                while idle and (j := queue.take()) is not None:
                     actor = idle.pop()
                     running[actor.work.remote(j, shift)] = (j, actor)
-                if (found := backlog.collect(k)) is not None:
+                if (found := queue.collect(k)) is not None:
                     break
                 (ready, *_), _ = ray.wait(list(running), num_returns=1)
                 j, actor = running.pop(ready)
-                backlog.ahead.put(j, *self._get(ready))
-                backlog.finish(j)
+                queue.results.put(j, *self._get(ready))
+                queue.finish(j)
                 idle.append(actor)
             yield found
-            backlog.move_on(k)
-        backlog.ahead.clear()
+            queue.move_on(k)
+        queue.results.clear()
 
     def _get(self, reference: Any) -> Any:
         """The result, or the error of the task as ours."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from extraction.run.distributed.backlog import Shift
+    from extraction.run.distributed.batch_queue import Shift
     from extraction.run.job import HarvestJob, JobOptions, Plan
     from extraction.run.loop import Finished
     from redundancy.statistics.harvest_statistics import HarvestStatistics
@@ -73,7 +73,7 @@ class BatchWorker:
 
     def work(self, k: int, shift: Shift | None) -> Finished:
         """Batch k; a worker that was started anew prepares itself first."""
-        from extraction.run.distributed.backlog import same_shift
+        from extraction.run.distributed.batch_queue import same_shift
 
         if not self._is_ready or not same_shift(self._job.empty().shift, shift):
             self.prepare(shift)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
-from typing import Any
 
 import numpy as np
 from scipy.optimize import nnls
@@ -17,7 +16,7 @@ from extraction.skip.terms import random_keep, skip_layers, vision_exit
 from extraction.skip.terms.base import LAYER
 from redundancy.errors import InvalidInputError
 
-__all__ = ["TimeModel", "calibration_plans", "fit_time", "to_rows"]
+__all__ = ["TimeModel", "calibration_plans", "fit_time"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,17 +137,3 @@ def _features(plan: Plan, n_layers: int, n_vision: int, n_text: int) -> tuple[fl
         raise InvalidInputError(f"the fitted time model knows whole layers only, got {plan}; measure it instead")
     present = np.array(tokens_per_layer(plan, n_layers, n_vision, n_text), dtype=float)
     return 1.0, float((present > 0).sum()), float(present.sum()), float((present**2).sum())
-
-
-def to_rows(model: TimeModel, timings: Sequence[PrefillTiming], flops: Sequence[float]) -> list[dict[str, Any]]:
-    """Measured, fitted and counted decoder speed-up of each plan, side by side."""
-    return [
-        {
-            "plan": str(timing.plan),
-            "measured": timing.decoder_speedup,
-            "measured_interval": timing.decoder_speedup_interval(),
-            "fitted": model.speedup(timing.plan),
-            "flops": flop,
-        }
-        for timing, flop in zip(timings, flops, strict=True)
-    ]

@@ -17,14 +17,14 @@ from redundancy.errors import SkipItError, StoreError
 from redundancy.files.writing import write_text
 from redundancy.statistics.harvest_statistics import HarvestStatistics
 
-__all__ = ["Ahead", "Backlog", "Shift", "same_shift"]
+__all__ = ["BatchQueue", "ResultBuffer", "Shift", "same_shift"]
 
 Shift = npt.NDArray[np.float32]
 _MAX_LOSSES = 3
 _AHEAD_PER_WORKER = 8
 
 
-class Ahead:
+class ResultBuffer:
     """Batches that wait on disk for those before them: ``work(k)`` ends in one atomic file, however often it is done.
 
     Parameters
@@ -92,7 +92,7 @@ class Ahead:
         return self.folder / f"batch-{k:08d}.safetensors"
 
 
-class Backlog:
+class BatchQueue:
     """What is to do, what is done before its turn, and how often a batch has cost a worker.
 
     Parameters
@@ -108,9 +108,9 @@ class Backlog:
     """
 
     def __init__(self, folder: HarvestFolder, *, n_batches: int, start: int, n_workers: int) -> None:
-        self.ahead = Ahead(folder.path / "ahead")
-        self.shift = folder.shift() if start else self.ahead.pilot()
-        self._done = self.ahead.done(self.shift, start, n_batches)
+        self.results = ResultBuffer(folder.path / "ahead")
+        self.shift = folder.shift() if start else self.results.pilot()
+        self._done = self.results.done(self.shift, start, n_batches)
         self._todo = deque(k for k in range(start, n_batches) if k not in self._done)
         self._losses: Counter[int] = Counter()
         self._next, self._reach = start, _AHEAD_PER_WORKER * n_workers
@@ -138,7 +138,7 @@ class Backlog:
     def fix(self, empty: HarvestStatistics) -> Shift | None:
         """The means that all workers use: those of the first that is ready."""
         if self.shift is None and empty.shift is not None:
-            self.ahead.put_pilot(empty)
+            self.results.put_pilot(empty)
             self.shift = empty.shift
         return self.shift
 
@@ -146,14 +146,16 @@ class Backlog:
         """Batch k in its turn, if it is done."""
         if k not in self._done:
             return None
-        found = self.ahead.get(k, self.shift)
+        found = self.results.get(k, self.shift)
         if found is None:
-            raise StoreError(f"need batch {k} as its worker wrote it, {self.ahead.folder} has it torn; resume the run")
+            raise StoreError(
+                f"need batch {k} as its worker wrote it, {self.results.folder} has it torn; resume the run"
+            )
         return found
 
     def move_on(self, k: int) -> None:
         """Batch k is in the folder of the run."""
-        self.ahead.drop(k)
+        self.results.drop(k)
         self._done.discard(k)
         self._next = k + 1
 

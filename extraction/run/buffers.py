@@ -1,4 +1,4 @@
-"""The activation store beside a harvest: whoever does a batch leaves a piece of it, the collector files the pieces."""
+"""The activation store beside a harvest: whoever does a batch leaves a buffer of it, the collector files them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from redundancy.checks import check_count
 from redundancy.errors import StoreError
 from redundancy.files.tensors import load_tensors, save_tensors
 
-__all__ = ["Piece", "Shelf", "StoreOptions", "StorePlan"]
+__all__ = ["BatchBuffer", "BufferedStore", "StoreOptions", "StorePlan"]
 
 _SHARD_BYTES = 1 << 27
 
@@ -100,7 +100,7 @@ class StorePlan:
         )
         return cls(path=path, spec=spec, part=part)
 
-    def piece(self, k: int) -> Path:
+    def buffer(self, k: int) -> Path:
         """File of batch k until it is filed."""
         return Path(self.path) / f"pieces-{self.part[0]:05d}-of-{self.part[1]:05d}" / f"piece-{k:08d}.safetensors"
 
@@ -118,7 +118,7 @@ class StorePlan:
         return check_disk(path.absolute(), max(0, disk_need(self.spec, n_samples) - stored))
 
 
-class Piece:
+class BatchBuffer:
     """What one batch leaves to the store, collected sample by sample, then written in one atomic step.
 
     Parameters
@@ -147,7 +147,7 @@ class Piece:
             self._groups.append(picks.groups[i])
 
     def save(self, k: int, faults: Sequence[Fault]) -> None:
-        """Write it as the piece of batch k; the same bytes however often the batch is done."""
+        """Write it as the buffer of batch k; the same bytes however often the batch is done."""
         spec = self._plan.spec
         lengths = [len(rows) for rows in self._tokens]
         nothing = np.zeros((len(spec["depths"]), 0, spec["n_features"]), dtype=np.float32)
@@ -159,7 +159,7 @@ class Piece:
         }
         failed = {**self._faults, **{fault.sample_id: fault.reason for fault in faults}}
         text = json.dumps({"records": self._records, "faults": failed})
-        file = self._plan.piece(k)
+        file = self._plan.buffer(k)
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -167,11 +167,11 @@ class Piece:
         save_tensors(file, arrays, {"piece": text})
 
 
-class Shelf:
-    """Files the pieces of a run, in the order of its batches, as shards of a store.
+class BufferedStore:
+    """Files the buffers of a run, in the order of its batches, as shards of a store.
 
-    A batch is filed after its statistics are on disk, and its piece is deleted after its shard is: whenever the
-    process ends, the pieces and shards hold every sample of the statistics.
+    A batch is filed after its statistics are on disk, and its buffer is deleted after its shard is: whenever the
+    process ends, the buffers and shards hold every sample of the statistics.
 
     Parameters
     ----------
@@ -188,14 +188,14 @@ class Shelf:
 
     def __init__(self, plan: StorePlan, batches: Sequence[Sequence[str]], *, shard_bytes: int = _SHARD_BYTES) -> None:
         self._plan = plan
-        # The writer flushes only when told to: a shard holds whole pieces, which can then be deleted.
+        # The writer flushes only when told to: a shard holds whole buffers, which can then be deleted.
         self._writer = ActivationWriter(plan.path, plan.spec, part=plan.part, shard_bytes=sys.maxsize)
         self._shard_bytes = shard_bytes
         self._held: list[Path] = []
         for k, ids in enumerate(batches):
             if all(name in self._writer.done for name in ids):
-                plan.piece(k).unlink(missing_ok=True)
-            elif plan.piece(k).exists():
+                plan.buffer(k).unlink(missing_ok=True)
+            elif plan.buffer(k).exists():
                 self.take(k)
             else:
                 missing = next(name for name in ids if name not in self._writer.done)
@@ -211,11 +211,11 @@ class Shelf:
 
     def take(self, k: int) -> None:
         """File batch k."""
-        file = self._plan.piece(k)
+        file = self._plan.buffer(k)
         arrays, metadata = load_tensors(file)
-        piece = json.loads(metadata["piece"])
+        buffer = json.loads(metadata["piece"])
         ends = arrays["offsets"].tolist()
-        for (name, record), start, stop in zip(piece["records"].items(), ends[:-1], ends[1:], strict=True):
+        for (name, record), start, stop in zip(buffer["records"].items(), ends[:-1], ends[1:], strict=True):
             if name not in self._writer.done:
                 self._writer.add(
                     name,
@@ -224,7 +224,7 @@ class Shelf:
                     groups=arrays["group"][start:stop],
                     record=record,
                 )
-        for name, reason in piece["faults"].items():
+        for name, reason in buffer["faults"].items():
             if name not in self._writer.done:
                 self._writer.fault(name, reason)
         self._held.append(file)
@@ -237,7 +237,7 @@ class Shelf:
         self._writer.flush()
         self._drop()
         with contextlib.suppress(OSError):  # not empty: workers were ahead of where the run stopped
-            self._plan.piece(0).parent.rmdir()
+            self._plan.buffer(0).parent.rmdir()
 
     def _drop(self) -> None:
         for file in self._held:
