@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from redundancy.errors import InvalidInputError, MissingExtraError, StoreError
-from redundancy.files.reading import regular_file
+from redundancy.files.reading import regular_file, unique_keys
 
 __all__ = ["RunLog", "read_log"]
 
@@ -184,13 +184,14 @@ def _json_rows(text: str, file: Path) -> Iterator[Mapping[str, Any]]:
     where = file.name
     try:
         if file.suffix.lower() == ".json":
-            tree = json.loads(text)
+            tree = json.loads(text, object_pairs_hook=unique_keys)
             items = tree.get("samples", tree.get("logs")) if isinstance(tree, dict) else tree
             if isinstance(items, dict):  # lm-eval: samples by task
                 items = [{"task": task, **row} for task, rows in items.items() for row in rows]
             numbered: Iterable[tuple[int, Any]] = enumerate(items or [], start=1)
         else:
-            numbered = ((n, json.loads(line)) for n, line in enumerate(text.splitlines(), start=1) if line.strip())
+            lines = enumerate(text.split("\n"), start=1)  # a text inside may hold other ends of lines
+            numbered = ((n, json.loads(line, object_pairs_hook=unique_keys)) for n, line in lines if line.strip())
         for number, item in numbered:
             where = f"row {number} of {file.name}"
             if not isinstance(item, dict):

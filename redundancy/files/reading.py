@@ -11,7 +11,17 @@ from typing import Any, NoReturn
 
 from redundancy.errors import InvalidInputError, SkipItError, StoreError
 
-__all__ = ["UNFIT", "causes", "parse_json", "read_bytes", "read_json", "read_text", "reading", "regular_file"]
+__all__ = [
+    "UNFIT",
+    "causes",
+    "parse_json",
+    "read_bytes",
+    "read_json",
+    "read_text",
+    "reading",
+    "regular_file",
+    "unique_keys",
+]
 
 # What Python and numpy raise when content has not the form that its reader takes for granted.
 UNFIT = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError, MemoryError)
@@ -158,7 +168,7 @@ def read_text(path: str | os.PathLike[str], what: str) -> str:
 
 
 def parse_json(text: str, place: object, what: str) -> Any:
-    """The value of a JSON text; NaN and Infinity, which Python's parser takes, are no JSON.
+    """The value of a JSON text; NaN, Infinity and a key twice, which Python's parser takes, are refused.
 
     Parameters
     ----------
@@ -179,11 +189,35 @@ def parse_json(text: str, place: object, what: str) -> Any:
         If the text does not parse, or is nested deeper than any result.
     """
     try:
-        tree = json.loads(text, parse_constant=_refuse_constant)
+        tree = json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=unique_keys)
         if _is_deep(tree):
             raise RecursionError(f"more than {_DEEPEST} levels of nesting")
     except (ValueError, RecursionError, MemoryError) as error:
         raise StoreError(f"need {what} as JSON, {place} does not parse: {causes(error)}") from None
+    return tree
+
+
+def unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of JSON whose keys differ, for `json.loads`; its own choice is the last of equal ones.
+
+    Parameters
+    ----------
+    pairs : list of (str, object)
+        In the order of the text.
+
+    Returns
+    -------
+    dict
+
+    Raises
+    ------
+    ValueError
+        If a key comes twice.
+    """
+    tree = dict(pairs)
+    if len(tree) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"the key {next(n for n in names if names.count(n) > 1)!r:.60} comes twice in one object")
     return tree
 
 

@@ -171,6 +171,8 @@ def test_what_does_not_match_is_refused(first, second, sentence, tmp_path):
     ("name", "content", "sentence"),
     [
         ("run.jsonl", '{"doc_id": 1', "does not parse"),
+        ("run.jsonl", '{"doc_id": 1, "acc": 1, "acc": 0}', "the key 'acc' comes twice in one object"),
+        ("run.json", '[{"doc_id": 1, "acc": 1, "acc": 0}]', "the key 'acc' comes twice in one object"),
         ("run.jsonl", "[1, 2]", "need an object per document, row 1 of run.jsonl holds a list"),
         ("run.jsonl", "", "run.jsonl has no rows"),
         ("run.json", "[" * 100_000, "does not parse"),
@@ -201,6 +203,13 @@ def test_pipes_and_devices_are_no_logs(ending, tmp_path):
     for name in ("pipe", "zero"):
         with pytest.raises(StoreError, match="neither a file nor a folder"):
             read_log(tmp_path / f"{name}{ending}")
+
+
+def test_ends_of_lines_inside_a_text_end_no_row(tmp_path):
+    rows = [{**LMMS, "doc_id": i, "input": "one\u2028two\x85three\x0bfour", "exact_match": 1.0} for i in range(3)]
+    text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    (tmp_path / "run.jsonl").write_text(text.replace("\x0b", "\\u000b"), encoding="utf-8")
+    assert read_log(tmp_path / "run.jsonl").keys == ("0", "1", "2")
 
 
 def test_answer_filters_are_chosen_not_mixed(tmp_path):
