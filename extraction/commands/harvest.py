@@ -92,7 +92,7 @@ def harvest(
     allow_download: Annotated[bool, typer.Option(help="Let the model come from a hub; off means local only.")] = False,
     trust_remote_code: Annotated[bool, typer.Option(help="Run code that the model folder brings.")] = False,
     merge_adapter: Annotated[
-        bool, typer.Option(help="Merge the adapter (PEFT) that lies in the model folder.")
+        bool, typer.Option("--merge-adapter", help="Merge the adapter (PEFT) that lies in the model folder.")
     ] = False,
     prompt: Annotated[
         str | None,
