@@ -7,6 +7,7 @@ the convention of `redundancy`: axes ``(x_next, x_prev)`` or ``(x_next, x_prev, 
 Examples
 --------
 >>> from hypothesis import HealthCheck, given, settings
+>>> from proofs_check.strategies import joint_pmfs
 >>> from redundancy.info.entropy import conditional_entropy
 >>> @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # the clock of a busy machine is no fault
 ... @given(joint=joint_pmfs())
