@@ -428,3 +428,11 @@ def test_components_are_fitted_on_the_half_that_does_not_certify():
     x = np.stack([signal, np.where(second, 30.0, 0.01) * rng.normal(size=400)], axis=1)
     found = functional_redundancy(x, x.copy(), (signal > 0).astype(int), ids=ids, n_components=1)
     assert found.error_prev < 0.3  # of about 0.5 for a component that knows nothing of the label
+
+
+def test_mapped_states_have_a_row_for_each_state_and_a_column_for_each_wave():
+    from estimators.functional.features import FourierStates
+
+    states = np.arange(12.0).reshape(4, 3)
+    mapped = FourierStates(states, np.eye(3)[:, [0, 1, 2, 0, 1]], np.zeros(5), 2.0)
+    assert (mapped.shape, len(mapped), mapped[[1, 2]].shape) == ((4, 5), 4, (2, 5))

@@ -123,3 +123,10 @@ def test_words_for_numbers_and_theorems() -> None:
     assert bound_text({"lower": 0.0, "upper": 1.5, "base": 2.0}) == "≤ 1.5 bits"
     assert bound_text({"lower": 0.25, "upper": None}) == "≥ 0.25"
     assert bound_text({"lower": 0.25, "upper": 0.5, "base": None}) == "0.25 to 0.5"
+
+
+def test_a_small_distance_keeps_its_digits_up_to_a_thousandth_and_zero_stays_zero():
+    from redundancy.report.wording import small
+
+    texts = ["0.000", "0.00012", "0.0009", "0.001", "0.023"]
+    assert [small(value) for value in (0.0, 0.00012, 0.0009, 0.001, 0.0234)] == texts

@@ -399,3 +399,10 @@ def test_a_stream_says_at_once_what_is_wrong():
         watch.update([[np.nan] * 4])
     with pytest.raises(InvalidInputError, match="without a mask"):
         watch.update(np.ma.zeros((1, 4)))
+
+
+def test_costs_are_shares_from_nothing_up():
+    free = control_risk(binary(0, 100), names=NAMES[:2], costs=[0.25, 0.0], risk=0.05)
+    assert [test.cost for test in free.tests] == [0.25, 0.0]
+    with pytest.raises(InvalidInputError, match="each cost"):
+        control_risk(binary(0, 100), names=NAMES[:2], costs=[0.25, -0.25], risk=0.05)
