@@ -6,11 +6,8 @@ Off by default, as tests/fuzz/test_doors.py: ``pytest -m fuzz tests/fuzz``; FUZZ
 import contextlib
 import io
 import json
-import os
 import resource
 import shutil
-import signal
-import warnings
 
 import numpy as np
 import pytest
@@ -20,37 +17,10 @@ from extraction.data import read_samples, settle_units
 from extraction.data.pictures import FORMATS, load_picture
 from extraction.default_model import PATH
 from extraction.models.loading import load_model_and_processor
-from redundancy.errors import SkipItError
+from support.fuzzing import INPUTS, SEED, one_sentence
 
 pytestmark = pytest.mark.fuzz
-INPUTS = int(os.environ.get("FUZZ_INPUTS", "1000"))
-SEED = int(os.environ.get("FUZZ_SEED", "0"))
-SECONDS = 20
 _FEARED = [b"\0", b"\xff\xfe", b'"', b"[" * 50, b"{", b"NaN", b"1e999", b"\r", b"\\ud800", b","]
-
-
-@contextlib.contextmanager
-def one_sentence(counts, what):
-    """A result or one printable sentence; anything else fails, and so does a hang."""
-
-    def late(*_):
-        raise AssertionError(f"still busy after {SECONDS} s: {what!r}")
-
-    sentence = "a result"
-    signal.signal(signal.SIGALRM, late)
-    signal.alarm(SECONDS)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-        counts["taken"] += 1
-    except SkipItError as error:
-        sentence = str(error)
-        counts["refused"] += 1
-    finally:
-        signal.alarm(0)
-    assert sentence.strip(), what
-    assert "\n" not in sentence, (what, sentence)
 
 
 def damaged(rng, raw):

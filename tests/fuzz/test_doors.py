@@ -6,8 +6,6 @@ Off by default: ``pytest -m fuzz tests/fuzz``; FUZZ_INPUTS and FUZZ_SEED choose 
 import contextlib
 import io
 import json
-import os
-import signal
 import warnings
 
 import numpy as np
@@ -21,41 +19,14 @@ import typer
 from redundancy import LayerPairCertificate
 from redundancy.checks import as_floats, as_labels
 from redundancy.commands.recheck import recheck
-from redundancy.errors import SkipItError
 from redundancy.files.arrays import open_array
 from redundancy.files.digested import seal
 from redundancy.files.tables import as_joint, read_joint
 from redundancy.files.tensors import load_tensors, read_header, save_tensors
 from redundancy.report import load_report
+from support.fuzzing import INPUTS, SEED, one_sentence
 
 pytestmark = pytest.mark.fuzz
-INPUTS = int(os.environ.get("FUZZ_INPUTS", "1000"))
-SEED = int(os.environ.get("FUZZ_SEED", "0"))
-SECONDS = 20
-
-
-@contextlib.contextmanager
-def one_sentence(counts, what):
-    """Count what happened; anything but a result or one sentence fails, and so does a hang."""
-
-    def late(*_):
-        raise AssertionError(f"still busy after {SECONDS} s: {what!r}")
-
-    sentence = "a result"
-    signal.signal(signal.SIGALRM, late)
-    signal.alarm(SECONDS)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-        counts["taken"] += 1
-    except SkipItError as error:
-        sentence = str(error)
-        counts["refused"] += 1
-    finally:
-        signal.alarm(0)
-    assert sentence.strip(), what
-    assert "\n" not in sentence, (what, sentence)
 
 
 @pytest.fixture
